@@ -1,0 +1,63 @@
+import { z } from 'zod';
+import { code } from './codes.ts';
+import { decision, policyRevision } from './internal.ts';
+import { approvalId, callId, digest, instance, json, name, sessionId, timestamp, toolName } from './names.ts';
+import { killReceipt, scope } from './operator.ts';
+
+const saltedDigest = z.strictObject({ sha256: digest, bytes: z.int().min(0) });
+
+/** `data` of each event type that is produced today (PROTOCOL.md, "Types"). */
+export const eventData = {
+  'session.opened': z.strictObject({ session: sessionId, expires_at: timestamp, purpose: z.string().optional() }),
+  'call.decided': z.strictObject({
+    call: callId,
+    tool: toolName,
+    arguments: json.optional(),
+    arguments_digest: saltedDigest.optional(),
+    decision,
+    policy: policyRevision.optional(),
+    kill_epoch: z.int().min(0).optional(),
+    approval: approvalId.optional(),
+    /** Milliseconds since the epoch; only where the call is dispatched: an outcome must follow. */
+    deadline: z.int().optional(),
+  }),
+  'call.completed': z.strictObject({
+    call: callId,
+    outcome: z.enum(['ok', 'tool_error', 'aborted', 'timeout', 'unknown']),
+    code,
+    duration_ms: z.number(),
+    result_digest: digest.optional(),
+    lease: z.string().optional(),
+    redacted: z.array(z.string()),
+  }),
+  'kill.ordered': z.strictObject({ epoch: z.int(), scope, reason: z.string(), by: z.string(), expires_at: timestamp.optional() }),
+  'kill.lifted': z.strictObject({ epoch: z.int(), scope, reason: z.string(), by: z.string() }),
+  'kill.contained': killReceipt,
+  'lease.issued': z.strictObject({ lease: z.string(), credential: name, provider: z.string(), call: callId, scope: z.string().optional(), expires_at: timestamp }),
+  'lease.revoked': z.strictObject({ lease: z.string(), credential: name, call: callId, why: z.enum(['released', 'expired', 'killed', 'swept']) }),
+  'policy.activated': z.strictObject({ revision: z.string(), digest }),
+  'tool.registered': z.strictObject({ tool: toolName, schema_digest: digest }),
+  'tool.changed': z.strictObject({ tool: toolName, was: digest, schema_digest: digest }),
+  'producer.started': z.strictObject({ service: name, instance, version: z.string(), keyid: z.string() }),
+  'producer.stopped': z.strictObject({ service: name, instance, events: z.int() }),
+  'producer.heartbeat': z.strictObject({ service: name, instance, events: z.int() }),
+  'evidence.anomaly': z.strictObject({ kind: z.string().max(64), about: z.string().max(512), detail: z.string().max(2048) }),
+} as const;
+
+export type EventName = keyof typeof eventData;
+export type EventData<N extends EventName> = z.infer<(typeof eventData)[N]>;
+export const eventType = (event: EventName): string => `agentgate.${event}.v1`;
+
+/** A CloudEvents 1.0 structured event without what its producer adds (producerepoch, producerseq, producerprev). */
+export interface EventDraft<N extends EventName = EventName> {
+  name: N;
+  /** The call, session, scope or lease that it is about. */
+  subject: string;
+  tenant?: string;
+  agent?: string;
+  session?: string;
+  data: EventData<N>;
+}
+
+/** The wire batch that a producer publishes to `events.v1.<service>`; `events` are canonical texts. packages/evidence makes and opens it. */
+export const eventSource = (service: string, instanceName: string): string => `agentgate/${service}/${instanceName}`;

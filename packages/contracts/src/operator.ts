@@ -1,0 +1,60 @@
+import { z } from 'zod';
+import { fate, refusal } from './agent.ts';
+import { request } from './contract.ts';
+import { callId, instance, name, serviceName, sessionId, timestamp, toolName } from './names.ts';
+
+// What an operator says and hears (PROTOCOL.md, "Operators"). In CORE the subject is ops.v1.<person>.<verb>, imported by account OPS only.
+
+const v = z.literal(1);
+
+/** What a kill covers. `tenant` defaults to `default` for an agent, and to every tenant for a session or a tool. */
+export const scope = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('session'), id: sessionId, tenant: name.optional() }),
+  z.strictObject({ kind: z.literal('agent'), id: name, tenant: name.optional() }),
+  z.strictObject({ kind: z.literal('tool'), id: toolName, tenant: name.optional() }),
+  z.strictObject({ kind: z.literal('tenant'), id: name }),
+  z.strictObject({ kind: z.literal('global') }),
+]);
+export type Scope = z.infer<typeof scope>;
+
+const reason = z.string().min(1).max(512);
+
+export const killAsk = z.strictObject({ v, scope, reason, expires_in_ms: z.int().min(1).max(31_536_000_000).optional() });
+export const containmentPoint = z.strictObject({ service: serviceName, instance, confirmed_in_ms: z.number().min(0).nullable() });
+export type ContainmentPoint = z.infer<typeof containmentPoint>;
+/** The receipt's signature is Ed25519 over `agentgate-receipt-v1\n` and the canonical form (RFC 8785) of the receipt without `signature`; base64. */
+export const killReceipt = z.strictObject({
+  v,
+  epoch: z.int().min(1),
+  scope,
+  ordered_at: timestamp,
+  contained: z.boolean(),
+  contained_in_ms: z.number().min(0),
+  points: z.array(containmentPoint),
+  calls: z.array(z.strictObject({ call: callId, fate })),
+  leases: z.strictObject({ revoked: z.int().min(0), irrevocable: z.array(z.string()) }),
+  approvals: z.strictObject({ voided: z.int().min(0) }),
+  signature: z.string(),
+});
+export type KillReceipt = z.infer<typeof killReceipt>;
+
+export const liftAsk = z.strictObject({ v, scope, reason });
+export const liftAnswer = z.strictObject({ v, status: z.enum(['lifted', 'not_killed', 'pending_second']), epoch: z.int().min(0) });
+
+export const killsAsk = z.strictObject({ v });
+export const activeKill = z.strictObject({ scope, reason, by: z.string(), at: timestamp, epoch: z.int().min(1), expires_at: timestamp.optional() });
+export type ActiveKill = z.infer<typeof activeKill>;
+export const killsAnswer = z.strictObject({ v, epoch: z.int().min(0), kills: z.array(activeKill) });
+
+const verb = <A, B>(word: string, ask: z.ZodType<A>, answer: z.ZodType<B>, timeoutMs: number) =>
+  request(`ops.v1.*.${word}`, { ask, answer, by: ['operator'], of: 'kill-switch', timeoutMs });
+
+export const operatorVerbs = {
+  kill: verb('kill', killAsk, z.union([killReceipt, refusal]), 10_000),
+  lift: verb('lift', liftAsk, z.union([liftAnswer, refusal]), 5_000),
+  kills: verb('kills', killsAsk, z.union([killsAnswer, refusal]), 5_000),
+};
+export type OperatorVerb = keyof typeof operatorVerbs;
+export const operatorSubject = (person: string, word: OperatorVerb): string => `ops.${name.parse(person)}.${word}`;
+/** The person of a subject of `operatorVerbs`, as NATS enforced it. */
+export const personOf = (subject: string): string => subject.split('.')[2] ?? '';

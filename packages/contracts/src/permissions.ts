@@ -1,0 +1,150 @@
+import { agentVerbs } from './agent.ts';
+import type { Contract } from './contract.ts';
+import { internalContracts } from './internal.ts';
+import { type ServiceName, services } from './names.ts';
+import { operatorVerbs } from './operator.ts';
+import { type AccountName, agentsBucket, auditConsumer, eventsSubject, killStream, leasesBucket, type StreamSpec, toolsBucket } from './streams.ts';
+
+// Who may publish and subscribe to what, as data. Everything follows from the contracts' `by` and `of`, and from who reads or
+// writes which stream; nothing else is allowed. NATS enforces it, so a compromised service can say no more than its own lines.
+
+export interface Permissions {
+  pub: string[];
+  sub: string[];
+  /** May answer requests that it received: at most `max` messages each, for `ttlMs`. */
+  answers?: { max: number; ttlMs: number };
+}
+export interface UserSpec extends Permissions {
+  user: string;
+  account: AccountName;
+}
+
+export const inboxOf = (user: string): string => `_INBOX_${user}`;
+/** Late answers of a batch contract come here, apart from the asker's other inboxes: who may answer this contract can forge nothing else. */
+export const lateInboxOf = (user: string, subject: string): string => `_LATE_${user}.${subject.replaceAll('.', '-')}`;
+
+const contracts: Contract[] = [...Object.values(internalContracts), ...Object.values(agentVerbs), ...Object.values(operatorVerbs)] as never;
+
+/** Reading a stream with ordered (ephemeral) consumers and direct gets. Nothing here can change a stream. */
+export const readerOf = (stream: string): string[] => [
+  `$JS.API.STREAM.INFO.${stream}`,
+  `$JS.API.STREAM.MSG.GET.${stream}`,
+  `$JS.API.DIRECT.GET.${stream}`,
+  `$JS.API.DIRECT.GET.${stream}.>`,
+  `$JS.API.CONSUMER.CREATE.${stream}.>`,
+  `$JS.API.CONSUMER.INFO.${stream}.>`,
+  `$JS.API.CONSUMER.DELETE.${stream}.>`,
+  `$JS.API.CONSUMER.MSG.NEXT.${stream}.>`,
+  `$JS.ACK.${stream}.>`,
+  `$JS.FC.${stream}.>`,
+];
+const writerOf = (spec: StreamSpec): string[] => [...spec.subjects];
+const whole = ['$JS.API.INFO'];
+
+const streamAccess: Record<ServiceName, string[]> = {
+  ingress: [...whole, ...readerOf(killStream.name)],
+  policy: [...whole, ...readerOf(agentsBucket.name), ...readerOf(toolsBucket.name)],
+  'kill-switch': [...whole, ...readerOf(killStream.name), ...writerOf(killStream)],
+  'credential-broker': [...whole, ...readerOf(killStream.name), ...readerOf(leasesBucket.name), ...writerOf(leasesBucket)],
+  'tool-runner': [...whole, ...readerOf(killStream.name), ...readerOf(toolsBucket.name), ...writerOf(toolsBucket)],
+  audit: [],
+};
+
+const queues = (service: ServiceName) => ['$SRV.PING', '$SRV.INFO', '$SRV.STATS'].flatMap((s) => [s, `${s}.${service}`, `${s}.${service}.*`]);
+
+/** A service's user in CORE. */
+export const permissionsOf = (service: ServiceName): Permissions => {
+  const pub: string[] = [];
+  const sub: string[] = [`${inboxOf(service)}.>`, ...queues(service)];
+  for (const contract of contracts) {
+    const asks = (contract.by as readonly string[]).includes(service);
+    const serves = ([contract.of].flat() as readonly string[]).includes(service);
+    if (asks) pub.push(contract.subject);
+    if (serves) sub.push(contract.subject);
+    if (contract.kind !== 'batch' || !contract.late) continue;
+    if (asks) sub.push(`${lateInboxOf(service, contract.subject)}.>`);
+    if (serves) pub.push(...contract.by.map((asker) => `${lateInboxOf(asker, contract.subject)}.>`));
+  }
+  pub.push(...streamAccess[service]);
+  if (service !== 'audit') pub.push(eventsSubject(service));
+  if (service === 'tool-runner') {
+    pub.push('tool.v1.*.call', 'tool.v1.*.list', 'tool.v1.*.cancel');
+    sub.push(`${lateInboxOf(service, 'tool.v1')}.>`);
+  }
+  return { pub, sub, answers: { max: 1, ttlMs: 120_000 } };
+};
+
+/** All users of the deployment that are not agents, tools or people. */
+export const serviceUsers = (): UserSpec[] => [
+  ...services.map((service) => ({ user: service, account: 'CORE' as const, ...permissionsOf(service) })),
+  {
+    user: 'audit-log',
+    account: 'AUDIT',
+    pub: [
+      ...whole,
+      '$JS.API.STREAM.INFO.AUDIT',
+      '$JS.API.STREAM.INFO.EVIDENCE',
+      `$JS.API.CONSUMER.INFO.AUDIT.${auditConsumer.name}`,
+      `$JS.API.CONSUMER.MSG.NEXT.AUDIT.${auditConsumer.name}`,
+      `$JS.ACK.AUDIT.${auditConsumer.name}.>`,
+      '$JS.API.DIRECT.GET.EVIDENCE',
+      '$JS.API.DIRECT.GET.EVIDENCE.>',
+      '$JS.API.STREAM.MSG.GET.EVIDENCE',
+      'evidence.v1.>',
+      eventsSubject('audit'),
+    ],
+    sub: [`${inboxOf('audit-log')}.>`],
+  },
+];
+
+/** An agent's user in its tenant's account. */
+export const agentPermissions = (agent: string): Permissions => ({ pub: [`agent.${agent}.>`], sub: [`${inboxOf(agent)}.>`] });
+
+/** A tool server's user in TOOLS. A batch of late answers has one message for `taken` and at most one an item. */
+export const toolPermissions = (server: string): Permissions => ({
+  pub: [],
+  sub: [`${inboxOf(`tool-${server}`)}.>`, `tool.v1.${server}.>`],
+  answers: { max: 65, ttlMs: 120_000 },
+});
+
+export const evidenceReader: string[] = ['$JS.API.INFO', ...readerOf('EVIDENCE')];
+const seesServices = ['$SRV.PING', '$SRV.INFO', '$SRV.STATS', '$SRV.PING.>', '$SRV.INFO.>', '$SRV.STATS.>'];
+export const people = ['operator', 'approver', 'auditor'] as const;
+export type PersonRole = (typeof people)[number];
+
+/** A person's user in OPS. */
+export const personPermissions = (person: string, role: PersonRole): Permissions => {
+  const sub = [`${inboxOf(person)}.>`];
+  switch (role) {
+    case 'operator':
+      return { pub: [`ops.${person}.kill`, `ops.${person}.lift`, `ops.${person}.kills`, `ops.${person}.approvals`, ...seesServices, ...evidenceReader], sub };
+    case 'approver':
+      return { pub: [`ops.${person}.approvals`, `ops.${person}.approve`, `ops.${person}.reject`], sub };
+    case 'auditor':
+      return { pub: [...evidenceReader], sub };
+    default:
+      return role satisfies never;
+  }
+};
+
+/** What one account offers and who takes it: NATS service exports and imports. `local` is the subject in the importing account. */
+export interface Share {
+  from: AccountName;
+  subject: string;
+  to: 'tenants' | AccountName;
+  local: string;
+  /** Position of the importing account's id in `subject`, where it is enforced. */
+  accountToken?: number;
+  stream?: boolean;
+}
+
+export const shares: readonly Share[] = [
+  ...Object.keys(agentVerbs).map((verb) => ({ from: 'CORE' as const, subject: `gate.v1.*.*.${verb}`, to: 'tenants' as const, local: `agent.$1.${verb}`, accountToken: 3 })),
+  ...Object.keys(operatorVerbs).map((verb) => ({ from: 'CORE' as const, subject: `ops.v1.*.${verb}`, to: 'OPS' as const, local: `ops.$1.${verb}` })),
+  { from: 'AUDIT', subject: 'events.v1.*', to: 'CORE', local: 'events.v1.$1' },
+  { from: 'TOOLS', subject: 'tool.v1.*.call', to: 'CORE', local: 'tool.v1.$1.call', stream: true },
+  { from: 'TOOLS', subject: 'tool.v1.*.list', to: 'CORE', local: 'tool.v1.$1.list' },
+  { from: 'TOOLS', subject: 'tool.v1.*.cancel', to: 'CORE', local: 'tool.v1.$1.cancel' },
+  ...evidenceReader.map((subject) => ({ from: 'AUDIT' as const, subject, to: 'OPS' as const, local: subject, stream: true })),
+  ...seesServices.map((subject) => ({ from: 'CORE' as const, subject, to: 'OPS' as const, local: subject, stream: true })),
+];

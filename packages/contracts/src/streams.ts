@@ -1,0 +1,65 @@
+// Streams and buckets as data: the provisioner makes them, services compare at boot what the server echoes.
+
+export type AccountName = 'SYS' | 'CORE' | 'AUDIT' | 'OPS' | 'TOOLS';
+
+/** The part of a JetStream stream configuration that we rely on, in the server's own words. Sizes in bytes, times in nanoseconds. */
+export interface StreamSpec {
+  account: AccountName;
+  name: string;
+  subjects: readonly string[];
+  retention: 'limits' | 'workqueue';
+  discard: 'new' | 'old';
+  max_bytes: number;
+  max_msgs_per_subject: number;
+  duplicate_window: number;
+  deny_delete: boolean;
+  deny_purge: boolean;
+  allow_direct: boolean;
+  allow_rollup_hdrs: boolean;
+  /** `async` only where the stream is derived and its owner writes again what a crash lost. */
+  persist_mode?: 'async';
+}
+
+const GiB = 1024 ** 3;
+const minute = 60_000_000_000;
+
+/** Producers' write-ahead log: a batch stays until audit has it in the evidence log. */
+export const auditStream: StreamSpec = {
+  account: 'AUDIT', name: 'AUDIT', subjects: ['events.v1.*'], retention: 'workqueue', discard: 'new', max_bytes: 8 * GiB, max_msgs_per_subject: -1,
+  duplicate_window: 10 * minute, deny_delete: true, deny_purge: true, allow_direct: false, allow_rollup_hdrs: false,
+};
+/** Sealed events for readers; derived from the evidence log, so audit fills in what a crash of the server lost. */
+export const evidenceStream: StreamSpec = {
+  account: 'AUDIT', name: 'EVIDENCE', subjects: ['evidence.v1.>'], retention: 'limits', discard: 'old', max_bytes: 8 * GiB, max_msgs_per_subject: -1,
+  duplicate_window: 10 * minute, deny_delete: true, deny_purge: true, allow_direct: true, allow_rollup_hdrs: false, persist_mode: 'async',
+};
+/** Kill orders, one message a scope; the stream sequence is the kill epoch. Full means no further order can be taken: an alarm, not a loss. */
+export const killStream: StreamSpec = {
+  account: 'CORE', name: 'KILL', subjects: ['kill.v1.*'], retention: 'limits', discard: 'old', max_bytes: -1, max_msgs_per_subject: 1,
+  duplicate_window: 2 * minute, deny_delete: true, deny_purge: true, allow_direct: true, allow_rollup_hdrs: false,
+};
+
+const bucket = (name: string): StreamSpec => ({
+  account: 'CORE', name: `KV_${name}`, subjects: [`$KV.${name}.>`], retention: 'limits', discard: 'new', max_bytes: GiB, max_msgs_per_subject: 1,
+  duplicate_window: 2 * minute, deny_delete: true, deny_purge: false, allow_direct: true, allow_rollup_hdrs: true,
+});
+export const buckets = { agents: 'AGENTS', tools: 'TOOLS', leases: 'LEASES' } as const;
+export const agentsBucket = bucket(buckets.agents);
+export const toolsBucket = bucket(buckets.tools);
+export const leasesBucket = bucket(buckets.leases);
+
+export const streams: readonly StreamSpec[] = [auditStream, evidenceStream, killStream, agentsBucket, toolsBucket, leasesBucket];
+
+/** The durable consumer by which audit takes events; made by the provisioner. */
+export const auditConsumer = { stream: 'AUDIT', name: 'audit', ackWaitMs: 30_000, maxAckPending: 1024 } as const;
+
+export const eventsSubject = (service: string): string => `events.v1.${service}`;
+export const evidenceSubject = (tenant: string, type: string): string => `evidence.v1.${tenant}.${type}`;
+const base64url = (text: string) => Buffer.from(text, 'utf8').toString('base64url');
+export const killSubject = (key: string): string => `kill.v1.${base64url(key)}`;
+/** A key of bucket TOOLS: tool names have characters that keys may not have. */
+export const toolKey = (tool: string): string => base64url(tool);
+export const agentKey = (tenant: string, agent: string): string => `${tenant}.${agent}`;
+export const leaseKey = (lease: string): string => base64url(lease);
+/** The oldest nats-server that we trust with evidence: older ones have known faults or ignore stream options without a word. */
+export const natsFloor = '2.14.4';

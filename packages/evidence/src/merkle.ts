@@ -1,0 +1,100 @@
+import { HASH_BYTES, nodeHash, sha256 } from './hash.ts';
+
+/**
+ * The RFC 6962 tree over some leaf hashes, level by level: [0] are the leaves, the last level is the root alone.
+ * A node without a right sibling moves up unchanged, which is the RFC's split at the largest power of two.
+ */
+export function treeLevels(leafHashes: readonly Uint8Array[]): Uint8Array[][] {
+  const levels: Uint8Array[][] = [[...leafHashes]];
+  for (let level = levels[0] as Uint8Array[]; level.length > 1; ) {
+    const above: Uint8Array[] = [];
+    for (let i = 0; i < level.length; i += 2) {
+      const left = level[i] as Uint8Array;
+      const right = level[i + 1];
+      above.push(right ? nodeHash(left, right) : left);
+    }
+    levels.push(above);
+    level = above;
+  }
+  return levels;
+}
+
+/** The RFC 6962 Merkle tree head. Of no leaves it is SHA-256 of nothing. */
+export function merkleRoot(leafHashes: readonly Uint8Array[]): Uint8Array {
+  return levelsRoot(treeLevels(leafHashes));
+}
+
+export function levelsRoot(levels: readonly (readonly Uint8Array[])[]): Uint8Array {
+  return levels.at(-1)?.[0] ?? sha256('');
+}
+
+/** The inclusion path of one leaf, from the leaf's sibling upwards. The nodes may be in any form, base64 for one. */
+export function pathInLevels<Node>(levels: readonly (readonly Node[])[], index: number): Node[] {
+  const path: Node[] = [];
+  let at = index;
+  for (const level of levels) {
+    const sibling = level[at ^ 1];
+    if (sibling !== undefined) path.push(sibling);
+    at >>= 1;
+  }
+  return path;
+}
+
+/** The inclusion paths of all leaves, in order. */
+export function inclusionPaths(leafHashes: readonly Uint8Array[]): Uint8Array[][] {
+  const levels = treeLevels(leafHashes);
+  return leafHashes.map((_, index) => pathInLevels(levels, index));
+}
+
+export interface Inclusion {
+  /** The leaf hash, 32 bytes. */
+  readonly leaf: Uint8Array;
+  readonly index: number;
+  readonly size: number;
+  readonly path: readonly Uint8Array[];
+}
+
+/**
+ * The root that this path leads to, or undefined where the path cannot be one of leaf `index` in a tree of `size`
+ * (RFC 9162, section 2.1.3.2). The path's length must be exact, so that one leaf has one proof.
+ */
+export function rootFromPath({ leaf, index, size, path }: Inclusion): Uint8Array | undefined {
+  if (!isPosition(index, size) || leaf.length !== HASH_BYTES) return undefined;
+  let node = index;
+  let last = size - 1;
+  let root = leaf;
+  for (const sibling of path) {
+    if (last === 0 || sibling.length !== HASH_BYTES) return undefined;
+    if (isOdd(node) || node === last) {
+      root = nodeHash(sibling, root);
+      while (!isOdd(node) && node !== 0) {
+        node = half(node);
+        last = half(last);
+      }
+    } else {
+      root = nodeHash(root, sibling);
+    }
+    node = half(node);
+    last = half(last);
+  }
+  return last === 0 ? root : undefined;
+}
+
+/** Whether the leaf stands at `index` of the tree of `size` leaves that has this root. */
+export function verifyInclusion(inclusion: Inclusion, root: Uint8Array): boolean {
+  const found = rootFromPath(inclusion);
+  return found !== undefined && Buffer.compare(found, root) === 0;
+}
+
+function isPosition(index: number, size: number): boolean {
+  return Number.isSafeInteger(index) && Number.isSafeInteger(size) && index >= 0 && index < size;
+}
+
+// Arithmetic instead of bit operators: those cut at 32 bits, and a log may grow beyond.
+function isOdd(n: number): boolean {
+  return n % 2 === 1;
+}
+
+function half(n: number): number {
+  return Math.floor(n / 2);
+}
