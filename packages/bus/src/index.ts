@@ -1,1 +1,12 @@
-export {};
+export type { Batcher } from './batch.ts';
+export type { Gather } from './broadcast.ts';
+export type { Bucket, BucketEntry } from './bucket.ts';
+export { type Bus, type BusOptions, connectBus, type StreamInfo } from './connect.ts';
+export type { ConsumedMessage, Consumption } from './consume.ts';
+export { type CurveKey, createCurveKey } from './curve.ts';
+export { type PubAck, type PublishOptions, WrongRevision } from './durable.ts';
+export type { Follower, FollowOptions, StreamMessage } from './follow.ts';
+export { type Log, silent } from './log.ts';
+export type { MicroInfo } from './micro.ts';
+export type { AskInfo } from './request.ts';
+export { streamDifference } from './stream-difference.ts';

@@ -1,0 +1,258 @@
+import { AgentGateError, type BatchContract, batchAnswer, batchAsk, parseField, toAgentGateError } from '@agentgate/contracts';
+import type { Msg } from '@nats-io/transport-node';
+import type { z } from 'zod';
+import { decode, tellFailure, unavailable } from './codec.ts';
+import { type Core, matches } from './core.ts';
+import { type Mux, nobodyListens } from './mux.ts';
+import { overloaded } from './request.ts';
+
+// Natural batching: alone, an item leaves at once; while messages are in flight, what arrives meanwhile leaves together.
+
+/** Characters of items in one message; one larger item travels alone. */
+const batchChars = 1024 * 1024;
+/** Items that may wait on either side; beyond it the asker is told at once instead of queued. */
+const maxWaiting = 16_384;
+
+interface Item<B> {
+  text: string;
+  settled: boolean;
+  timer: NodeJS.Timeout;
+  resolve(answer: B): void;
+  reject(error: AgentGateError): void;
+  onTaken: (() => void) | undefined;
+}
+
+export type Batcher<A, B> = (ask: A, opts?: { timeoutMs?: number; onTaken?: () => void }) => Promise<B>;
+
+/** A batch contract as its asker needs it; `of` is the part that a failure names. */
+export type Batched<A, B> = Pick<BatchContract<A, B>, 'subject' | 'answer' | 'items' | 'late' | 'timeoutMs'> & { of: string };
+
+export const createBatcher = <A, B>(core: Core, contract: Batched<A, B>, { inFlight = 2 }: { inFlight?: number } = {}): Batcher<A, B> => {
+  const mux = contract.late ? core.lateMux(contract.subject) : core.mux;
+  const queue: Item<B>[] = [];
+  let flying = 0;
+  let scheduled = false;
+
+  const schedule = () => {
+    if (scheduled || flying >= inFlight || queue.length === 0) return;
+    scheduled = true;
+    // After the poll phase: all that one read of the socket brought leaves together.
+    setImmediate(() => {
+      scheduled = false;
+      while (flying < inFlight && queue.length > 0) send();
+    });
+  };
+
+  const send = () => {
+    const items = takeBatch(queue, contract.items);
+    if (items.length === 0) return;
+    flying++;
+    sendBatch(core, mux, contract, items, () => {
+      flying--;
+      schedule();
+    });
+  };
+
+  return (ask, { timeoutMs = contract.timeoutMs, onTaken } = {}) =>
+    new Promise<B>((resolve, reject) => {
+      if (queue.length >= maxWaiting) return reject(overloaded());
+      if (!core.connected()) return reject(unavailable(contract.of, 'cannot be reached: not connected to NATS'));
+      const item: Item<B> = { text: JSON.stringify(ask), settled: false, timer: setTimeout(() => settle(item, () => reject(late(contract, timeoutMs))), timeoutMs), resolve, reject, onTaken };
+      queue.push(item);
+      schedule();
+    });
+};
+
+const settle = <B>(item: Item<B>, then: () => void) => {
+  if (item.settled) return;
+  item.settled = true;
+  clearTimeout(item.timer);
+  then();
+};
+
+const takeBatch = <B>(queue: Item<B>[], most: number): Item<B>[] => {
+  const items: Item<B>[] = [];
+  let chars = 0;
+  let taken = 0;
+  for (const item of queue) {
+    if (items.length >= most || (items.length > 0 && chars + item.text.length > batchChars)) break;
+    taken++;
+    if (item.settled) continue;
+    items.push(item);
+    chars += item.text.length;
+  }
+  queue.splice(0, taken);
+  return items;
+};
+
+/** Late work that was handed over may have been done, so its silence is not a plain "unavailable". */
+const late = <A, B>(contract: Batched<A, B>, timeoutMs: number) =>
+  contract.late ? new AgentGateError('OUTCOME_UNKNOWN', `${contract.of} did not answer within ${timeoutMs} ms; it may have run`) : unavailable(contract.of, `did not answer within ${timeoutMs} ms`);
+
+const sendBatch = <A, B>(core: Core, mux: Mux, contract: Batched<A, B>, items: Item<B>[], landed: () => void): void => {
+  let left = items.length;
+  let isFlying = true;
+  const land = () => {
+    if (!isFlying) return;
+    isFlying = false;
+    clearTimeout(lost);
+    landed();
+  };
+  const finish = () => {
+    open.close();
+    land();
+  };
+  const failAll = (error: AgentGateError) => {
+    finish();
+    for (const item of items) settle(item, () => item.reject(error));
+  };
+  // The items' own timers reject them; this one frees the place in flight and ends the exchange of what was never taken.
+  const lost = setTimeout(() => {
+    if (contract.late) failAll(new AgentGateError('OUTCOME_UNKNOWN', `${contract.of} did not take the call over within ${contract.timeoutMs} ms; it may have run`));
+    else finish();
+  }, contract.timeoutMs);
+  const open = mux.open((arrival) => {
+    if (arrival === 'disconnected') return failAll(contract.late ? new AgentGateError('OUTCOME_UNKNOWN', `the connection to NATS broke; ${contract.of} may have run it`) : unavailable(contract.of, 'cannot be reached: the connection to NATS broke'));
+    if (nobodyListens(arrival)) return failAll(unavailable(contract.of, 'is not running'));
+    const taken = takeAnswers(contract, items, arrival.data);
+    if (taken === 'malformed') return failAll(unavailable(contract.of, 'gave a malformed answer'));
+    left -= taken;
+    land();
+    if (left <= 0) finish();
+  });
+  try {
+    core.nc.publish(contract.subject, `{"v":1,"items":[${items.map((item, n) => `{"n":${n},"ask":${item.text}}`).join(',')}]}`, { reply: open.reply });
+  } catch (cause) {
+    failAll(unavailable(contract.of, 'cannot be reached', cause));
+  }
+};
+
+/** Settles the items that a message answers; how many, or that it is not in form. */
+const takeAnswers = <A, B>(contract: Batched<A, B>, items: Item<B>[], data: Uint8Array): number | 'malformed' => {
+  let body: z.infer<typeof batchAnswer>;
+  try {
+    body = parseField(batchAnswer, decode(data));
+  } catch {
+    return 'malformed';
+  }
+  if (body.taken !== undefined) for (const item of items) item.onTaken?.();
+  for (const { n, answer, error } of body.items) {
+    const item = items[n];
+    if (!item) return 'malformed';
+    settle(item, () => {
+      if (error) return item.reject(new AgentGateError(error.code, error.reason));
+      const parsed = contract.answer.safeParse(answer);
+      if (parsed.success) item.resolve(parsed.data);
+      else item.reject(unavailable(contract.of, 'gave a malformed answer', parsed.error));
+    });
+  }
+  return body.items.length;
+};
+
+interface Asked<A> {
+  n: number;
+  ask?: A;
+  error?: AgentGateError;
+}
+
+const openBatch = <A>(schema: z.ZodType<A>, data: Uint8Array): Asked<A>[] =>
+  parseField(batchAsk, decode(data)).items.map(({ n, ask }) => {
+    try {
+      return { n, ask: parseField(schema, ask) };
+    } catch (error) {
+      return { n, error: toAgentGateError(error) };
+    }
+  });
+
+/** Serves a batch contract: one handler call a message, one answer an item in the same order. */
+export const serveBatch = <A, B>(core: Core, contract: BatchContract<A, B>, handler: (asks: A[]) => Promise<(B | AgentGateError)[]>): void => {
+  let waiting = 0;
+  const answer = async (msg: Msg): Promise<string> => {
+    const asked = openBatch(contract.ask, msg.data);
+    if (waiting + asked.length > maxWaiting) throw overloaded();
+    waiting += asked.length;
+    try {
+      const good = asked.filter((a) => a.ask !== undefined);
+      const answers = await handler(good.map((a) => a.ask as A));
+      const byN = new Map(good.map((a, i) => [a.n, answers[i] ?? new AgentGateError('INTERNAL', 'internal error')]));
+      return JSON.stringify({ v: 1, items: asked.map((a) => wireAnswer(core, contract.subject, a.n, a.error ?? byN.get(a.n))) });
+    } finally {
+      waiting -= asked.length;
+    }
+  };
+  core.nc.subscribe(contract.subject, {
+    queue: contract.of,
+    callback: (error, msg) => {
+      if (error || !matches(contract.subject, msg.subject)) return;
+      core.stats.requests++;
+      answer(msg)
+        .catch((cause: unknown) => failWhole(core, contract.subject, msg, cause))
+        .then((text) => msg.respond(text))
+        .catch((cause: unknown) => core.log.error({ err: cause, subject: contract.subject }, 'an answer could not be sent'));
+    },
+  });
+};
+
+const wireAnswer = (core: Core, subject: string, n: number, answer: unknown) => (answer instanceof Error ? { n, error: tellFailure(answer, core.log, subject) } : { n, answer });
+
+/** Every item of a message whose handling failed as a whole gets the failure. */
+const failWhole = (core: Core, subject: string, msg: Msg, cause: unknown): string => {
+  core.stats.errors++;
+  const error = tellFailure(cause, core.log, subject);
+  const count = countItems(msg.data);
+  return JSON.stringify({ v: 1, items: Array.from({ length: count }, (_, n) => ({ n, error })) });
+};
+const countItems = (data: Uint8Array): number => {
+  try {
+    return parseField(batchAsk, decode(data)).items.length;
+  } catch {
+    return 0;
+  }
+};
+
+/** Serves late work: takes a message over at once, answers each item when it is done; what is done meanwhile leaves together. */
+export const serveLate = <A, B>(core: Core, contract: Pick<BatchContract<A, B>, 'subject' | 'ask' | 'of'>, handler: (ask: A) => Promise<B>): void => {
+  core.nc.subscribe(contract.subject, {
+    queue: contract.of,
+    callback: (error, msg) => {
+      if (error || !msg.reply || !matches(contract.subject, msg.subject)) return;
+      core.stats.requests++;
+      let asked: Asked<A>[];
+      try {
+        asked = openBatch(contract.ask, msg.data);
+      } catch (cause) {
+        msg.respond(failWhole(core, contract.subject, msg, cause));
+        return;
+      }
+      const out = createOutbox(core, msg, contract.subject);
+      msg.respond(JSON.stringify({ v: 1, taken: asked.length, items: [] }));
+      for (const { n, ask, error: refused } of asked) {
+        if (ask === undefined) out(n, refused);
+        else handler(ask).then((answer) => out(n, answer), (cause: unknown) => out(n, cause instanceof Error ? cause : new AgentGateError('INTERNAL', 'internal error', { cause })));
+      }
+    },
+  });
+};
+
+const createOutbox = (core: Core, msg: Msg, subject: string) => {
+  let ready: string[] = [];
+  let chars = 0;
+  const flush = () => {
+    if (ready.length === 0) return;
+    const text = `{"v":1,"items":[${ready.join(',')}]}`;
+    ready = [];
+    chars = 0;
+    try {
+      msg.respond(text);
+    } catch (cause) {
+      core.log.error({ err: cause, subject }, 'an answer could not be sent');
+    }
+  };
+  return (n: number, answer: unknown) => {
+    const text = JSON.stringify(wireAnswer(core, subject, n, answer));
+    if (ready.length > 0 && chars + text.length > batchChars) flush();
+    if (ready.length === 0) setImmediate(flush);
+    ready.push(text);
+    chars += text.length;
+  };
+};

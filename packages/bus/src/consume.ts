@@ -1,0 +1,72 @@
+import type { ConsumerMessages, JetStreamClient } from '@nats-io/jetstream';
+import type { Log } from './log.ts';
+
+export interface ConsumedMessage {
+  subject: string;
+  seq: number;
+  data: Uint8Array;
+  redelivered: boolean;
+  /** Resolves when the server confirmed the acknowledgement. */
+  ack(): Promise<void>;
+  nak(delayMs: number): void;
+}
+export interface Consumption {
+  close(): Promise<void>;
+}
+
+const reopenMs = 500;
+
+/**
+ * Takes messages of a durable consumer that the provisioner made. At most `maxMessages` are on their way; all that arrive while a
+ * handler runs are handed on together. A handler's throw leaves its messages unacknowledged: they come again.
+ */
+export const consume = (js: JetStreamClient, log: Log, stream: string, durable: string, opts: { maxMessages: number; onMessages: (messages: ConsumedMessage[]) => Promise<void> }): Consumption => {
+  let closed = false;
+  let messages: ConsumerMessages | undefined;
+  let waiting: ConsumedMessage[] = [];
+  let wake: () => void = () => {};
+
+  const work = async () => {
+    while (!closed) {
+      if (waiting.length === 0) {
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+        continue;
+      }
+      const batch = waiting;
+      waiting = [];
+      await opts.onMessages(batch).catch((error: unknown) => log.error({ err: error, stream }, 'consumed messages could not be taken'));
+    }
+  };
+  const read = async () => {
+    while (!closed) {
+      try {
+        const consumer = await js.consumers.get(stream, durable);
+        messages = await consumer.consume({
+          max_messages: opts.maxMessages,
+          expires: 5_000,
+          idle_heartbeat: 1_000,
+          callback: (m) => {
+            waiting.push({ subject: m.subject, seq: m.seq, data: m.data, redelivered: m.redelivered, ack: async () => void (await m.ackAck()), nak: (delayMs) => m.nak(delayMs) });
+            wake();
+          },
+        });
+        await messages.closed();
+      } catch (error) {
+        log.warn({ err: error, stream, durable }, 'a consumer does not answer; trying again');
+      }
+      if (!closed) await new Promise((resolve) => setTimeout(resolve, reopenMs));
+    }
+  };
+  const working = work();
+  const reading = read();
+  return {
+    close: async () => {
+      closed = true;
+      wake();
+      await messages?.close().catch(() => {});
+      await Promise.all([working, reading]);
+    },
+  };
+};

@@ -1,0 +1,97 @@
+import { AgentGateError } from '@agentgate/contracts';
+import { type ConsumerMessages, DeliverPolicy, type JetStreamClient, type JetStreamManager, type JsMsg } from '@nats-io/jetstream';
+import type { Log } from './log.ts';
+
+export interface StreamMessage {
+  subject: string;
+  seq: number;
+  /** RFC 3339. */
+  time: string;
+  data: Uint8Array;
+  header(name: string): string | undefined;
+}
+export interface Follower {
+  /** The last sequence that was handed on; all before it were too. */
+  lastSeq(): number;
+  close(): Promise<void>;
+}
+export interface FollowOptions {
+  /** First sequence; default the first that there is. */
+  from?: number;
+  /** Messages are handed on in order, one after the other. A throw is logged and stops nothing. */
+  onMessage(message: StreamMessage): void;
+}
+
+/** A consumer that was deleted, or a stream made anew, goes silent without an error: so the leader is asked now and then. */
+const watchdogMs = 2_000;
+const catchUpMs = 30_000;
+
+/** Follows a stream from its start and on. Resolves once everything that stood in it at the start was handed on. */
+export const follow = async (js: JetStreamClient, jsm: JetStreamManager, log: Log, stream: string, opts: FollowOptions): Promise<Follower> => {
+  let last = (opts.from ?? 1) - 1;
+  let closed = false;
+  let messages: ConsumerMessages | undefined;
+  let caughtUp: () => void = () => {};
+  const ready = new Promise<void>((resolve) => {
+    caughtUp = resolve;
+  });
+  const start = await leaderState(jsm, stream);
+  const goal = start.messages === 0 ? 0 : start.lastSeq;
+  const handOn = (m: JsMsg) => {
+    if (m.seq <= last) return;
+    last = m.seq;
+    try {
+      opts.onMessage({ subject: m.subject, seq: m.seq, time: m.time.toISOString(), data: m.data, header: (name) => m.headers?.get(name) || undefined });
+    } catch (error) {
+      log.error({ err: error, stream, seq: m.seq }, 'a followed message could not be taken');
+    }
+    if (last >= goal) caughtUp();
+  };
+  const open = async () => {
+    const consumer = await js.consumers.get(stream, { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: last + 1 });
+    messages = await consumer.consume({ callback: handOn, max_messages: 1000, idle_heartbeat: 1_000, expires: 5_000 });
+  };
+  const reopen = async () => {
+    await messages?.close().catch(() => {});
+    await open();
+  };
+  await open();
+  if (goal <= last) caughtUp();
+
+  let behindBefore = -1;
+  const watchdog = setInterval(() => {
+    leaderState(jsm, stream)
+      .then(async (state) => {
+        if (closed || state.messages === 0) return;
+        const stuck = state.lastSeq > last && behindBefore === last;
+        behindBefore = state.lastSeq > last ? last : -1;
+        if (stuck) await reopen();
+      })
+      .catch((error: unknown) => log.warn({ err: error, stream }, 'a followed stream does not answer'));
+  }, watchdogMs);
+  const late = setTimeout(() => caughtUp(), catchUpMs);
+  await ready;
+  clearTimeout(late);
+  if (last < goal) {
+    clearInterval(watchdog);
+    await messages?.close().catch(() => {});
+    throw new AgentGateError('INTERNAL', `stream ${stream} could not be read to its end within ${catchUpMs} ms`);
+  }
+  return {
+    lastSeq: () => last,
+    close: async () => {
+      closed = true;
+      clearInterval(watchdog);
+      await messages?.close().catch(() => {});
+    },
+  };
+};
+
+const leaderState = async (jsm: JetStreamManager, stream: string) => {
+  try {
+    const info = await jsm.streams.info(stream);
+    return { lastSeq: info.state.last_seq, messages: info.state.messages };
+  } catch (cause) {
+    throw new AgentGateError('INTERNAL', `stream ${stream} does not answer`, { cause });
+  }
+};

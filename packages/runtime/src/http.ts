@@ -1,0 +1,72 @@
+import { createServer, type Server } from 'node:http';
+import type { Registry } from 'prom-client';
+
+export interface HttpAnswer {
+  status: number;
+  type: string;
+  body: string;
+}
+export interface HttpSurface {
+  route(path: string, answer: () => HttpAnswer | Promise<HttpAnswer>): void;
+  listen(host: string, port: number): Promise<number>;
+  close(): Promise<void>;
+}
+
+/** A check tells `true`, or why the service is not ready. */
+export interface Health {
+  check(name: string, test: () => true | string): void;
+  problems(): string[];
+}
+
+export const createHealth = (): Health => {
+  const checks = new Map<string, () => true | string>();
+  return {
+    check: (name, test) => void checks.set(name, test),
+    problems: () =>
+      [...checks].flatMap(([name, test]) => {
+        const answer = test();
+        return answer === true ? [] : [`${name}: ${answer}`];
+      }),
+  };
+};
+
+/** `/healthz` (the process runs), `/readyz` (it can do its job, or why not), `/metrics`, and what a service adds. */
+export const createHttp = (registry: Registry, health: Health, about: () => object): HttpSurface => {
+  const json = (status: number, body: object): HttpAnswer => ({ status, type: 'application/json', body: `${JSON.stringify(body)}\n` });
+  const routes = new Map<string, () => HttpAnswer | Promise<HttpAnswer>>([
+    ['/healthz', () => json(200, { status: 'ok', ...about() })],
+    [
+      '/readyz',
+      () => {
+        const problems = health.problems();
+        return json(problems.length === 0 ? 200 : 503, { status: problems.length === 0 ? 'ready' : 'not ready', problems, ...about() });
+      },
+    ],
+    ['/metrics', async () => ({ status: 200, type: registry.contentType, body: await registry.metrics() })],
+  ]);
+  const server: Server = createServer((req, res) => {
+    const route = req.method === 'GET' || req.method === 'HEAD' ? routes.get((req.url ?? '/').split('?')[0] ?? '/') : undefined;
+    Promise.resolve(route ? route() : json(404, { error: 'not found' }))
+      .catch(() => json(500, { error: 'internal error' }))
+      .then(({ status, type, body }) => res.writeHead(status, { 'content-type': type, 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' }).end(req.method === 'HEAD' ? '' : body))
+      .catch(() => res.destroy());
+  });
+  server.headersTimeout = 5_000;
+  server.requestTimeout = 10_000;
+  return {
+    route: (path, answer) => void routes.set(path, answer),
+    listen: (host, port) =>
+      new Promise((resolve, reject) => {
+        server.once('error', reject);
+        server.listen(port, host, () => {
+          const address = server.address();
+          resolve(typeof address === 'object' && address ? address.port : port);
+        });
+      }),
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+};

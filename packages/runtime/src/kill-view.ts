@@ -1,0 +1,110 @@
+import type { Bus } from '@agentgate/bus';
+import { AgentGateError, type CallIdentity, coveringKeys, killPulse, killRecord, killStream, limits, type Scope, scopeKey } from '@agentgate/contracts';
+
+/** An enforcement point's own view of the KILL stream. It is asked right before anything starts. */
+export interface KillView {
+  /** The order that covers the call, widest scope first. Throws KILL_SWITCH_UNAVAILABLE while the view is stale. */
+  check(call: CallIdentity): { epoch: number; killed?: { scope: Scope; reason: string } };
+  /** Whether the view has reached the epoch, waiting at most so long for it. */
+  reached(epoch: number, waitMs: number): Promise<boolean>;
+  /** Takes an order from the kill-switch's own mouth before the stream brings it. */
+  apply(scope: Scope, epoch: number): void;
+  epoch(): number;
+  /** Why it is stale, or undefined. */
+  stale(): string | undefined;
+  close(): Promise<void>;
+}
+
+interface Known {
+  epoch: number;
+  scope: Scope;
+  reason: string;
+  killed: boolean;
+}
+
+export interface KillState {
+  take(seq: number, record: { state: 'killed' | 'lifted'; scope: Scope; reason: string }): void;
+  pulse(epoch: number): void;
+  check: KillView['check'];
+  apply: KillView['apply'];
+  epoch: KillView['epoch'];
+  stale: KillView['stale'];
+}
+
+/** The view without its transport. `now` is monotonic, in milliseconds. */
+export const createKillState = (now: () => number): KillState => {
+  const byKey = new Map<string, Known>();
+  let followed = 0;
+  let pulseAt = Number.NEGATIVE_INFINITY;
+  let pulseEpoch = 0;
+  const stale = () => {
+    const silentMs = now() - pulseAt;
+    if (silentMs > limits.killViewStaleMs) return `nobody vouched for the kill view for ${Number.isFinite(silentMs) ? Math.round(silentMs) : 'ever'} ms`;
+    return undefined;
+  };
+  const put = (seq: number, known: Omit<Known, 'epoch'>) => {
+    const key = scopeKey(known.scope);
+    const before = byKey.get(key);
+    // An order that was applied ahead of the stream must not be undone by an older record of the same scope.
+    if (before && before.epoch >= seq) return;
+    if (known.killed) byKey.set(key, { epoch: seq, ...known });
+    else byKey.delete(key);
+  };
+  return {
+    take: (seq, record) => {
+      put(seq, { scope: record.scope, reason: record.reason, killed: record.state === 'killed' });
+      followed = Math.max(followed, seq);
+    },
+    pulse: (epoch) => {
+      pulseEpoch = Math.max(pulseEpoch, epoch);
+      // A pulse vouches for the view only once the view has everything that the pulse knows of.
+      if (followed >= epoch) pulseAt = now();
+    },
+    apply: (scope, epoch) => put(epoch, { scope, reason: 'killed by an operator', killed: true }),
+    check: (call) => {
+      const why = stale();
+      if (why) throw new AgentGateError('KILL_SWITCH_UNAVAILABLE', why);
+      for (const key of coveringKeys(call)) {
+        const known = byKey.get(key);
+        if (known) return { epoch: followed, killed: { scope: known.scope, reason: known.reason } };
+      }
+      return { epoch: followed };
+    },
+    epoch: () => followed,
+    stale,
+  };
+};
+
+export const createKillView = async ({ bus, now = () => performance.now() }: { bus: Pick<Bus, 'follow' | 'hear'>; now?: () => number }): Promise<KillView> => {
+  const state = createKillState(now);
+  const waiting = new Set<{ epoch: number; tell(): void }>();
+  bus.hear(killPulse, (body) => state.pulse(body.epoch));
+  const follower = await bus.follow(killStream.name, {
+    onMessage: (m) => {
+      const record = killRecord.safeParse(JSON.parse(new TextDecoder().decode(m.data)));
+      // An order that cannot be read could be any order: nothing may pass until somebody looked.
+      state.take(m.seq, record.success ? record.data : { state: 'killed', scope: { kind: 'global' }, reason: `kill order ${m.seq} cannot be read` });
+      for (const w of waiting) if (state.epoch() >= w.epoch) w.tell();
+    },
+  });
+  return {
+    check: state.check,
+    apply: state.apply,
+    epoch: state.epoch,
+    stale: state.stale,
+    reached: (epoch, waitMs) => {
+      if (state.epoch() >= epoch) return Promise.resolve(true);
+      return new Promise((resolve) => {
+        const end = (reached: boolean) => {
+          clearTimeout(timer);
+          waiting.delete(w);
+          resolve(reached);
+        };
+        const w = { epoch, tell: () => end(true) };
+        const timer = setTimeout(() => end(false), waitMs);
+        waiting.add(w);
+      });
+    },
+    close: () => follower.close(),
+  };
+};

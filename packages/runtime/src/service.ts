@@ -1,0 +1,121 @@
+import { readFileSync } from 'node:fs';
+import { type Bus, connectBus } from '@agentgate/bus';
+import type { ServiceName } from '@agentgate/contracts';
+import { type SigningKey, signingKeyFromSeed } from '@agentgate/evidence';
+import { type Logger, pino } from 'pino';
+import { collectDefaultMetrics, Registry } from 'prom-client';
+import { type BaseConfig, readBaseConfig, StartError } from './base-config.ts';
+import { requireServer } from './ground-check.ts';
+import { createHealth, createHttp, type Health, type HttpSurface } from './http.ts';
+import { createProducer, type Producer } from './producer.ts';
+import { readTrust, type Trust } from './trust.ts';
+
+/** What a service's `start` is given: everything that is the same in each. */
+export interface ServiceContext {
+  service: ServiceName;
+  instance: string;
+  version: string;
+  config: BaseConfig;
+  /** The connection in account CORE. */
+  bus: Bus;
+  /** The connection in account AUDIT, where AGENTGATE_AUDIT_CREDS names credentials for one. */
+  auditBus: Bus | undefined;
+  evidence: Producer;
+  key: SigningKey;
+  trust: Trust;
+  log: Logger;
+  metrics: Registry;
+  health: Health;
+  http: Pick<HttpSurface, 'route'>;
+  /** Milliseconds since the epoch. */
+  now: () => number;
+  /** A broken invariant: going on would be worse than a restart. */
+  die(error: unknown, message: string): never;
+}
+
+export interface Running {
+  /** Takes nothing new, finishes what runs, closes what the service opened. */
+  close(): Promise<void>;
+}
+
+const version = '0.1.0';
+const heartbeatMs = 10_000;
+const drainMs = 8_000;
+
+/** The whole life of a service process: connect, check the ground, start, serve health, drain on SIGTERM. */
+export const runService = async (opts: { service: ServiceName; env: Record<string, string | undefined>; start: (ctx: ServiceContext) => Promise<Running> }): Promise<void> => {
+  const { service } = opts;
+  const log = pino({ level: opts.env.AGENTGATE_LOG_LEVEL ?? 'info', base: { service }, timestamp: pino.stdTimeFunctions.isoTime });
+  const die = (error: unknown, message: string): never => {
+    log.fatal({ err: error }, message);
+    process.exit(1);
+  };
+  process.on('uncaughtException', (error) => die(error, 'an error that nobody took'));
+  process.on('unhandledRejection', (error) => die(error, 'a rejection that nobody took'));
+  try {
+    await start(opts, log, die);
+  } catch (error) {
+    if (error instanceof StartError) die(undefined, error.message);
+    die(error, `${service} could not start`);
+  }
+};
+
+const start = async (opts: Parameters<typeof runService>[0], log: Logger, die: ServiceContext['die']) => {
+  const { service } = opts;
+  const config = readBaseConfig(opts.env);
+  const instance = config.AGENTGATE_INSTANCE;
+  const now = Date.now;
+  const key = signingKeyFromSeed(readFileSync(config.AGENTGATE_KEY, 'utf8').trim());
+  const trust = readTrust(config.AGENTGATE_TRUST);
+  const connect = (user: string, credsFile: string) => connectBus({ servers: config.AGENTGATE_NATS_URL, creds: readFileSync(credsFile, 'utf8'), user, instance, log });
+  const bus = await connect(service, config.AGENTGATE_NATS_CREDS);
+  requireServer(bus);
+  const auditBus = config.AGENTGATE_AUDIT_CREDS === undefined ? undefined : await connect('audit-log', config.AGENTGATE_AUDIT_CREDS);
+  const evidence = createProducer({ bus: auditBus ?? bus, service, instance, key, log, now });
+  const metrics = new Registry();
+  metrics.setDefaultLabels({ service });
+  collectDefaultMetrics({ register: metrics });
+  const health = createHealth();
+  const startedAt = new Date().toISOString();
+  const http = createHttp(metrics, health, () => ({ service, instance, version, started_at: startedAt, pid: process.pid }));
+  let state: 'starting' | 'running' | 'stopping' = 'starting';
+  health.check('state', () => state === 'running' || `the service is ${state}`);
+  health.check('nats', () => bus.connected() || 'not connected');
+  // Listening before the start: an operator sees why a service is not ready while it waits for another.
+  await http.listen(config.AGENTGATE_HTTP_HOST, config.AGENTGATE_HTTP_PORT);
+  const running = await opts.start({ service, instance, version, config, bus, auditBus, evidence, key, trust, log, metrics, health, http, now, die });
+  bus.answerMicro({ service, version, description: `AgentGate ${service}` });
+  const life = tellLife({ service, instance, evidence, keyid: key.keyid, log });
+  state = 'running';
+  log.info({ instance }, 'ready');
+
+  const stop = async () => {
+    if (state === 'stopping') return;
+    state = 'stopping';
+    const tooLong = setTimeout(() => die(undefined, `not drained within ${drainMs} ms`), drainMs);
+    await running.close();
+    await life.stop();
+    await evidence.close();
+    await Promise.all([bus.drain(), auditBus?.drain(), http.close()]);
+    clearTimeout(tooLong);
+    log.info({ instance }, 'stopped');
+    process.exit(0);
+  };
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void stop().catch((error: unknown) => die(error, 'the service could not stop in order')));
+};
+
+/** producer.started, heartbeats and producer.stopped: without them a producer's silence would look like peace. */
+const tellLife = ({ service, instance, evidence, keyid, log }: { service: string; instance: string; evidence: Producer; keyid: string; log: Logger }) => {
+  const about = { service, instance };
+  const tell = (recorded: Promise<string>) => recorded.then(() => undefined).catch((error: unknown) => log.warn({ err: error }, 'a sign of life is not in evidence'));
+  tell(evidence.record({ name: 'producer.started', subject: instance, data: { ...about, version, keyid } })).catch(() => {});
+  const timer = setInterval(() => {
+    tell(evidence.record({ name: 'producer.heartbeat', subject: instance, data: { ...about, events: evidence.count } })).catch(() => {});
+  }, heartbeatMs);
+  return {
+    stop: async () => {
+      clearInterval(timer);
+      await tell(evidence.record({ name: 'producer.stopped', subject: instance, data: { ...about, events: evidence.count } }));
+    },
+  };
+};
