@@ -1,4 +1,11 @@
-import { AgentGateError, type BatchContract, batchAnswer, batchAsk, parseField, toAgentGateError } from '@agentgate/contracts';
+import {
+  AgentGateError,
+  type BatchContract,
+  batchAnswer,
+  batchAsk,
+  parseField,
+  toAgentGateError,
+} from '@agentgate/contracts';
 import type { Msg } from '@nats-io/transport-node';
 import type { z } from 'zod';
 import { decode, tellFailure, unavailable } from './codec.ts';
@@ -25,9 +32,15 @@ interface Item<B> {
 export type Batcher<A, B> = (ask: A, opts?: { timeoutMs?: number; onTaken?: () => void }) => Promise<B>;
 
 /** A batch contract as its asker needs it; `of` is the part that a failure names. */
-export type Batched<A, B> = Pick<BatchContract<A, B>, 'subject' | 'answer' | 'items' | 'late' | 'timeoutMs'> & { of: string };
+export type Batched<A, B> = Pick<BatchContract<A, B>, 'subject' | 'answer' | 'items' | 'late' | 'timeoutMs'> & {
+  of: string;
+};
 
-export const createBatcher = <A, B>(core: Core, contract: Batched<A, B>, { inFlight = 2 }: { inFlight?: number } = {}): Batcher<A, B> => {
+export const createBatcher = <A, B>(
+  core: Core,
+  contract: Batched<A, B>,
+  { inFlight = 2 }: { inFlight?: number } = {},
+): Batcher<A, B> => {
   const mux = contract.late ? core.lateMux(contract.subject) : core.mux;
   const queue: Item<B>[] = [];
   let flying = 0;
@@ -57,7 +70,14 @@ export const createBatcher = <A, B>(core: Core, contract: Batched<A, B>, { inFli
     new Promise<B>((resolve, reject) => {
       if (queue.length >= maxWaiting) return reject(overloaded());
       if (!core.connected()) return reject(unavailable(contract.of, 'cannot be reached: not connected to NATS'));
-      const item: Item<B> = { text: JSON.stringify(ask), settled: false, timer: setTimeout(() => settle(item, () => reject(late(contract, timeoutMs))), timeoutMs), resolve, reject, onTaken };
+      const item: Item<B> = {
+        text: JSON.stringify(ask),
+        settled: false,
+        timer: setTimeout(() => settle(item, () => reject(late(contract, timeoutMs))), timeoutMs),
+        resolve,
+        reject,
+        onTaken,
+      };
       queue.push(item);
       schedule();
     });
@@ -87,7 +107,9 @@ const takeBatch = <B>(queue: Item<B>[], most: number): Item<B>[] => {
 
 /** Late work that was handed over may have been done, so its silence is not a plain "unavailable". */
 const late = <A, B>(contract: Batched<A, B>, timeoutMs: number) =>
-  contract.late ? new AgentGateError('OUTCOME_UNKNOWN', `${contract.of} did not answer within ${timeoutMs} ms; it may have run`) : unavailable(contract.of, `did not answer within ${timeoutMs} ms`);
+  contract.late
+    ? new AgentGateError('OUTCOME_UNKNOWN', `${contract.of} did not answer within ${timeoutMs} ms; it may have run`)
+    : unavailable(contract.of, `did not answer within ${timeoutMs} ms`);
 
 const sendBatch = <A, B>(core: Core, mux: Mux, contract: Batched<A, B>, items: Item<B>[], landed: () => void): void => {
   let left = items.length;
@@ -108,11 +130,22 @@ const sendBatch = <A, B>(core: Core, mux: Mux, contract: Batched<A, B>, items: I
   };
   // The items' own timers reject them; this one frees the place in flight and ends the exchange of what was never taken.
   const lost = setTimeout(() => {
-    if (contract.late) failAll(new AgentGateError('OUTCOME_UNKNOWN', `${contract.of} did not take the call over within ${contract.timeoutMs} ms; it may have run`));
+    if (contract.late)
+      failAll(
+        new AgentGateError(
+          'OUTCOME_UNKNOWN',
+          `${contract.of} did not take the call over within ${contract.timeoutMs} ms; it may have run`,
+        ),
+      );
     else finish();
   }, contract.timeoutMs);
   const open = mux.open((arrival) => {
-    if (arrival === 'disconnected') return failAll(contract.late ? new AgentGateError('OUTCOME_UNKNOWN', `the connection to NATS broke; ${contract.of} may have run it`) : unavailable(contract.of, 'cannot be reached: the connection to NATS broke'));
+    if (arrival === 'disconnected')
+      return failAll(
+        contract.late
+          ? new AgentGateError('OUTCOME_UNKNOWN', `the connection to NATS broke; ${contract.of} may have run it`)
+          : unavailable(contract.of, 'cannot be reached: the connection to NATS broke'),
+      );
     if (nobodyListens(arrival)) return failAll(unavailable(contract.of, 'is not running'));
     const taken = takeAnswers(contract, items, arrival.data);
     if (taken === 'malformed') return failAll(unavailable(contract.of, 'gave a malformed answer'));
@@ -121,7 +154,11 @@ const sendBatch = <A, B>(core: Core, mux: Mux, contract: Batched<A, B>, items: I
     if (left <= 0) finish();
   });
   try {
-    core.nc.publish(contract.subject, `{"v":1,"items":[${items.map((item, n) => `{"n":${n},"ask":${item.text}}`).join(',')}]}`, { reply: open.reply });
+    core.nc.publish(
+      contract.subject,
+      `{"v":1,"items":[${items.map((item, n) => `{"n":${n},"ask":${item.text}}`).join(',')}]}`,
+      { reply: open.reply },
+    );
   } catch (cause) {
     failAll(unavailable(contract.of, 'cannot be reached', cause));
   }
@@ -165,7 +202,11 @@ const openBatch = <A>(schema: z.ZodType<A>, data: Uint8Array): Asked<A>[] =>
   });
 
 /** Serves a batch contract: one handler call a message, one answer an item in the same order. */
-export const serveBatch = <A, B>(core: Core, contract: BatchContract<A, B>, handler: (asks: A[]) => Promise<(B | AgentGateError)[]>): void => {
+export const serveBatch = <A, B>(
+  core: Core,
+  contract: BatchContract<A, B>,
+  handler: (asks: A[]) => Promise<(B | AgentGateError)[]>,
+): void => {
   let waiting = 0;
   const answer = async (msg: Msg): Promise<string> => {
     const asked = openBatch(contract.ask, msg.data);
@@ -175,7 +216,10 @@ export const serveBatch = <A, B>(core: Core, contract: BatchContract<A, B>, hand
       const good = asked.filter((a) => a.ask !== undefined);
       const answers = await handler(good.map((a) => a.ask as A));
       const byN = new Map(good.map((a, i) => [a.n, answers[i] ?? new AgentGateError('INTERNAL', 'internal error')]));
-      return JSON.stringify({ v: 1, items: asked.map((a) => wireAnswer(core, contract.subject, a.n, a.error ?? byN.get(a.n))) });
+      return JSON.stringify({
+        v: 1,
+        items: asked.map((a) => wireAnswer(core, contract.subject, a.n, a.error ?? byN.get(a.n))),
+      });
     } finally {
       waiting -= asked.length;
     }
@@ -188,12 +232,15 @@ export const serveBatch = <A, B>(core: Core, contract: BatchContract<A, B>, hand
       answer(msg)
         .catch((cause: unknown) => failWhole(core, contract.subject, msg, cause))
         .then((text) => msg.respond(text))
-        .catch((cause: unknown) => core.log.error({ err: cause, subject: contract.subject }, 'an answer could not be sent'));
+        .catch((cause: unknown) =>
+          core.log.error({ err: cause, subject: contract.subject }, 'an answer could not be sent'),
+        );
     },
   });
 };
 
-const wireAnswer = (core: Core, subject: string, n: number, answer: unknown) => (answer instanceof Error ? { n, error: tellFailure(answer, core.log, subject) } : { n, answer });
+const wireAnswer = (core: Core, subject: string, n: number, answer: unknown) =>
+  answer instanceof Error ? { n, error: tellFailure(answer, core.log, subject) } : { n, answer };
 
 /** Every item of a message whose handling failed as a whole gets the failure. */
 const failWhole = (core: Core, subject: string, msg: Msg, cause: unknown): string => {
@@ -211,7 +258,11 @@ const countItems = (data: Uint8Array): number => {
 };
 
 /** Serves late work: takes a message over at once, answers each item when it is done; what is done meanwhile leaves together. */
-export const serveLate = <A, B>(core: Core, contract: Pick<BatchContract<A, B>, 'subject' | 'ask' | 'of'>, handler: (ask: A) => Promise<B>): void => {
+export const serveLate = <A, B>(
+  core: Core,
+  contract: Pick<BatchContract<A, B>, 'subject' | 'ask' | 'of'>,
+  handler: (ask: A) => Promise<B>,
+): void => {
   core.nc.subscribe(contract.subject, {
     queue: contract.of,
     callback: (error, msg) => {
@@ -228,7 +279,12 @@ export const serveLate = <A, B>(core: Core, contract: Pick<BatchContract<A, B>, 
       msg.respond(JSON.stringify({ v: 1, taken: asked.length, items: [] }));
       for (const { n, ask, error: refused } of asked) {
         if (ask === undefined) out(n, refused);
-        else handler(ask).then((answer) => out(n, answer), (cause: unknown) => out(n, cause instanceof Error ? cause : new AgentGateError('INTERNAL', 'internal error', { cause })));
+        else
+          handler(ask).then(
+            (answer) => out(n, answer),
+            (cause: unknown) =>
+              out(n, cause instanceof Error ? cause : new AgentGateError('INTERNAL', 'internal error', { cause })),
+          );
       }
     },
   });

@@ -11,7 +11,12 @@ export interface Gather<B> {
 }
 
 /** Asks all instances; whoever did not answer in time is simply not in the list, so the caller must know whom it expects. */
-export const broadcast = <A, B>(core: Core, contract: BroadcastContract<A, B>, body: A, { enough, timeoutMs = contract.timeoutMs, onAnswer }: Gather<B> = {}): Promise<B[]> =>
+export const broadcast = <A, B>(
+  core: Core,
+  contract: BroadcastContract<A, B>,
+  body: A,
+  { enough, timeoutMs = contract.timeoutMs, onAnswer }: Gather<B> = {},
+): Promise<B[]> =>
   new Promise((resolve) => {
     const answers: B[] = [];
     if (!core.connected()) return resolve(answers);
@@ -37,7 +42,11 @@ export const broadcast = <A, B>(core: Core, contract: BroadcastContract<A, B>, b
   });
 
 /** Serves a broadcast: no queue group, so every instance hears it. */
-export const serveBroadcast = <A, B>(core: Core, contract: BroadcastContract<A, B>, handler: (ask: A) => Promise<B>): void => {
+export const serveBroadcast = <A, B>(
+  core: Core,
+  contract: BroadcastContract<A, B>,
+  handler: (ask: A) => Promise<B>,
+): void => {
   const answer = async (data: Uint8Array): Promise<unknown> => {
     try {
       return await handler(openAsk(contract.ask, data));
@@ -52,7 +61,9 @@ export const serveBroadcast = <A, B>(core: Core, contract: BroadcastContract<A, 
       core.stats.requests++;
       answer(msg.data)
         .then((body) => msg.respond(JSON.stringify(body)))
-        .catch((cause: unknown) => core.log.error({ err: cause, subject: contract.subject }, 'an answer could not be sent'));
+        .catch((cause: unknown) =>
+          core.log.error({ err: cause, subject: contract.subject }, 'an answer could not be sent'),
+        );
     },
   });
 };

@@ -37,7 +37,8 @@ export const openBucket = (core: Core, js: JetStreamClient, jsm: JetStreamManage
     return opened;
   };
   const subject = (key: string) => `$KV.${name}.${key}`;
-  const write = async (key: string, value: string, opts: { expectedLastSubjectSeq?: number } = {}) => (await publishDurable(core, subject(key), value, { timeoutMs: writeMs, ...opts })).seq;
+  const write = async (key: string, value: string, opts: { expectedLastSubjectSeq?: number } = {}) =>
+    (await publishDurable(core, subject(key), value, { timeoutMs: writeMs, ...opts })).seq;
   const get = async (key: string): Promise<BucketEntry | undefined> => {
     try {
       const found = await (await kv()).get(key);
@@ -56,13 +57,21 @@ export const openBucket = (core: Core, js: JetStreamClient, jsm: JetStreamManage
     update: (key, value, revision) => write(key, value, { expectedLastSubjectSeq: revision }),
     put: (key, value) => write(key, value),
     purge: async (key) => {
-      await publishDurable(core, subject(key), '', { timeoutMs: writeMs, headers: { 'KV-Operation': 'PURGE', 'Nats-Rollup': 'sub' } });
+      await publishDurable(core, subject(key), '', {
+        timeoutMs: writeMs,
+        headers: { 'KV-Operation': 'PURGE', 'Nats-Rollup': 'sub' },
+      });
     },
     watch: (onEntry) =>
       follow(js, jsm, core.log, `KV_${name}`, {
         onMessage: (m) => {
           const operation = m.header('KV-Operation') ?? 'PUT';
-          onEntry({ key: m.subject.slice(`$KV.${name}.`.length), value: m.data, revision: m.seq, operation: operation === 'DEL' || operation === 'PURGE' ? operation : 'PUT' });
+          onEntry({
+            key: m.subject.slice(`$KV.${name}.`.length),
+            value: m.data,
+            revision: m.seq,
+            operation: operation === 'DEL' || operation === 'PURGE' ? operation : 'PUT',
+          });
         },
       }),
   };

@@ -1,4 +1,11 @@
-import { AgentGateError, type Code, failureAnswer, parseField, parseStrict, toAgentGateError } from '@agentgate/contracts';
+import {
+  AgentGateError,
+  type Code,
+  failureAnswer,
+  parseField,
+  parseStrict,
+  toAgentGateError,
+} from '@agentgate/contracts';
 import type { z } from 'zod';
 import type { Log } from './log.ts';
 

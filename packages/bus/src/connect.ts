@@ -1,4 +1,15 @@
-import { AgentGateError, type BatchContract, type BroadcastContract, inboxOf, lateInboxOf, type NoticeContract, type RequestContract, type ToolCallAnswer, type ToolCallAsk, toolCallAnswer } from '@agentgate/contracts';
+import {
+  AgentGateError,
+  type BatchContract,
+  type BroadcastContract,
+  inboxOf,
+  lateInboxOf,
+  type NoticeContract,
+  type RequestContract,
+  type ToolCallAnswer,
+  type ToolCallAsk,
+  toolCallAnswer,
+} from '@agentgate/contracts';
 import { type JetStreamManager, jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { connect, credsAuthenticator, type NatsConnection } from '@nats-io/transport-node';
 import { type Batched, type Batcher, createBatcher, serveBatch, serveLate } from './batch.ts';
@@ -46,7 +57,10 @@ export interface Bus {
   /** As `batcher`, for a tool server on NATS: `subject` is the one of its configuration. */
   toolBatcher(subject: string, opts?: { inFlight?: number; timeoutMs?: number }): Batcher<ToolCallAsk, ToolCallAnswer>;
   serveBatch<A, B>(contract: BatchContract<A, B>, handler: (asks: A[]) => Promise<(B | AgentGateError)[]>): void;
-  serveLate<A, B>(contract: Pick<BatchContract<A, B>, 'subject' | 'ask' | 'of'>, handler: (ask: A) => Promise<B>): void;
+  serveLate<A, B>(
+    contract: Pick<BatchContract<A, B>, 'subject' | 'ask' | 'of'>,
+    handler: (ask: A) => Promise<B>,
+  ): void;
   broadcast<A, B>(contract: BroadcastContract<A, B>, body: A, opts?: Gather<B>): Promise<B[]>;
   serveBroadcast<A, B>(contract: BroadcastContract<A, B>, handler: (ask: A) => Promise<B>): void;
   notify<B>(contract: NoticeContract<B>, body: B): void;
@@ -54,9 +68,16 @@ export interface Bus {
   publishDurable(subject: string, body: Uint8Array | string, opts: PublishOptions): Promise<PubAck>;
   follow(stream: string, opts: FollowOptions): Promise<Follower>;
   bucket(name: string): Bucket;
-  consume(stream: string, durable: string, opts: { maxMessages: number; onMessages: (messages: ConsumedMessage[]) => Promise<void> }): Consumption;
+  consume(
+    stream: string,
+    durable: string,
+    opts: { maxMessages: number; onMessages: (messages: ConsumedMessage[]) => Promise<void> },
+  ): Consumption;
   streamInfo(name: string): Promise<StreamInfo>;
-  lastMessage(stream: string, subject: string): Promise<{ seq: number; data: Uint8Array; header(name: string): string | undefined } | undefined>;
+  lastMessage(
+    stream: string,
+    subject: string,
+  ): Promise<{ seq: number; data: Uint8Array; header(name: string): string | undefined } | undefined>;
   answerMicro(info: MicroInfo): void;
   server(): { version: string; id: string };
   /** Milliseconds. */
@@ -84,7 +105,11 @@ const open = async (opts: BusOptions): Promise<NatsConnection> => {
       maxPingOut: 2,
     });
   } catch (cause) {
-    throw new AgentGateError('INTERNAL', `NATS at ${opts.servers} did not take user ${opts.user}: ${cause instanceof Error ? cause.message : 'unknown'}`, { cause });
+    throw new AgentGateError(
+      'INTERNAL',
+      `NATS at ${opts.servers} did not take user ${opts.user}: ${cause instanceof Error ? cause.message : 'unknown'}`,
+      { cause },
+    );
   }
 };
 
@@ -142,7 +167,14 @@ export const connectBus = async (opts: BusOptions): Promise<Bus> => {
     serveRaw: (contract, handler) => serveRaw(core, contract, handler),
     batcher: (contract, more) => createBatcher(core, contract, more),
     toolBatcher: (subject, { inFlight, timeoutMs = 2_000 } = {}) => {
-      const contract: Batched<ToolCallAsk, ToolCallAnswer> = { subject: `${subject}.call`, of: 'upstream', answer: toolCallAnswer, items: 64, late: true, timeoutMs };
+      const contract: Batched<ToolCallAsk, ToolCallAnswer> = {
+        subject: `${subject}.call`,
+        of: 'upstream',
+        answer: toolCallAnswer,
+        items: 64,
+        late: true,
+        timeoutMs,
+      };
       const toolCore: Core = { ...core, lateMux: () => newMux(lateInboxOf(opts.user, 'tool.v1')) };
       return createBatcher(toolCore, contract, { inFlight: inFlight ?? 2 });
     },
@@ -159,14 +191,22 @@ export const connectBus = async (opts: BusOptions): Promise<Bus> => {
     streamInfo: async (name) => {
       try {
         const info = await (await jsm()).streams.info(name);
-        return { config: info.config as unknown as Record<string, unknown>, lastSeq: info.state.last_seq, firstSeq: info.state.first_seq, messages: info.state.messages, created: info.created };
+        return {
+          config: info.config as unknown as Record<string, unknown>,
+          lastSeq: info.state.last_seq,
+          firstSeq: info.state.first_seq,
+          messages: info.state.messages,
+          created: info.created,
+        };
       } catch (cause) {
         throw new AgentGateError('INTERNAL', `stream ${name} does not answer`, { cause });
       }
     },
     lastMessage: async (stream, subject) => {
       const found = await (await jsm()).streams.getMessage(stream, { last_by_subj: subject });
-      return found ? { seq: found.seq, data: found.data, header: (name) => found.header?.get(name) || undefined } : undefined;
+      return found
+        ? { seq: found.seq, data: found.data, header: (name) => found.header?.get(name) || undefined }
+        : undefined;
     },
     answerMicro: (info) => answerMicro(core, info),
     server: () => ({ version: nc.info?.version ?? '', id: nc.info?.server_id ?? '' }),
@@ -180,7 +220,12 @@ export const connectBus = async (opts: BusOptions): Promise<Bus> => {
 };
 
 /** A bucket before its first use needs no answer of the server. */
-const lazyBucket = (core: Core, js: ReturnType<typeof jetstream>, jsm: () => Promise<JetStreamManager>, name: string): Bucket => {
+const lazyBucket = (
+  core: Core,
+  js: ReturnType<typeof jetstream>,
+  jsm: () => Promise<JetStreamManager>,
+  name: string,
+): Bucket => {
   let bucket: Promise<Bucket> | undefined;
   const opened = () => {
     bucket ??= jsm().then((m) => openBucket(core, js, m, name));

@@ -20,7 +20,13 @@ const reopenMs = 500;
  * Takes messages of a durable consumer that the provisioner made. At most `maxMessages` are on their way; all that arrive while a
  * handler runs are handed on together. A handler's throw leaves its messages unacknowledged: they come again.
  */
-export const consume = (js: JetStreamClient, log: Log, stream: string, durable: string, opts: { maxMessages: number; onMessages: (messages: ConsumedMessage[]) => Promise<void> }): Consumption => {
+export const consume = (
+  js: JetStreamClient,
+  log: Log,
+  stream: string,
+  durable: string,
+  opts: { maxMessages: number; onMessages: (messages: ConsumedMessage[]) => Promise<void> },
+): Consumption => {
   let closed = false;
   let messages: ConsumerMessages | undefined;
   let waiting: ConsumedMessage[] = [];
@@ -36,7 +42,9 @@ export const consume = (js: JetStreamClient, log: Log, stream: string, durable: 
       }
       const batch = waiting;
       waiting = [];
-      await opts.onMessages(batch).catch((error: unknown) => log.error({ err: error, stream }, 'consumed messages could not be taken'));
+      await opts
+        .onMessages(batch)
+        .catch((error: unknown) => log.error({ err: error, stream }, 'consumed messages could not be taken'));
     }
   };
   const read = async () => {
@@ -48,7 +56,14 @@ export const consume = (js: JetStreamClient, log: Log, stream: string, durable: 
           expires: 5_000,
           idle_heartbeat: 1_000,
           callback: (m) => {
-            waiting.push({ subject: m.subject, seq: m.seq, data: m.data, redelivered: m.redelivered, ack: async () => void (await m.ackAck()), nak: (delayMs) => m.nak(delayMs) });
+            waiting.push({
+              subject: m.subject,
+              seq: m.seq,
+              data: m.data,
+              redelivered: m.redelivered,
+              ack: async () => void (await m.ackAck()),
+              nak: (delayMs) => m.nak(delayMs),
+            });
             wake();
           },
         });

@@ -11,9 +11,13 @@ export interface CurveKey {
 
 export const createCurveKey = (): CurveKey => {
   const pair = createCurve();
-  return { publicKey: pair.getPublicKey(), seal: (data, recipient) => pair.seal(data, recipient), open: (box, sender) => {
-    const opened = pair.open(box, sender);
-    if (!opened) throw new Error('the box cannot be opened');
-    return opened;
-  } };
+  return {
+    publicKey: pair.getPublicKey(),
+    seal: (data, recipient) => pair.seal(data, recipient),
+    open: (box, sender) => {
+      const opened = pair.open(box, sender);
+      if (!opened) throw new Error('the box cannot be opened');
+      return opened;
+    },
+  };
 };

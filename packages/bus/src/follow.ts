@@ -1,5 +1,11 @@
 import { AgentGateError } from '@agentgate/contracts';
-import { type ConsumerMessages, DeliverPolicy, type JetStreamClient, type JetStreamManager, type JsMsg } from '@nats-io/jetstream';
+import {
+  type ConsumerMessages,
+  DeliverPolicy,
+  type JetStreamClient,
+  type JetStreamManager,
+  type JsMsg,
+} from '@nats-io/jetstream';
 import type { Log } from './log.ts';
 
 export interface StreamMessage {
@@ -27,7 +33,13 @@ const watchdogMs = 2_000;
 const catchUpMs = 30_000;
 
 /** Follows a stream from its start and on. Resolves once everything that stood in it at the start was handed on. */
-export const follow = async (js: JetStreamClient, jsm: JetStreamManager, log: Log, stream: string, opts: FollowOptions): Promise<Follower> => {
+export const follow = async (
+  js: JetStreamClient,
+  jsm: JetStreamManager,
+  log: Log,
+  stream: string,
+  opts: FollowOptions,
+): Promise<Follower> => {
   let last = (opts.from ?? 1) - 1;
   let closed = false;
   let messages: ConsumerMessages | undefined;
@@ -41,14 +53,23 @@ export const follow = async (js: JetStreamClient, jsm: JetStreamManager, log: Lo
     if (m.seq <= last) return;
     last = m.seq;
     try {
-      opts.onMessage({ subject: m.subject, seq: m.seq, time: m.time.toISOString(), data: m.data, header: (name) => m.headers?.get(name) || undefined });
+      opts.onMessage({
+        subject: m.subject,
+        seq: m.seq,
+        time: m.time.toISOString(),
+        data: m.data,
+        header: (name) => m.headers?.get(name) || undefined,
+      });
     } catch (error) {
       log.error({ err: error, stream, seq: m.seq }, 'a followed message could not be taken');
     }
     if (last >= goal) caughtUp();
   };
   const open = async () => {
-    const consumer = await js.consumers.get(stream, { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: last + 1 });
+    const consumer = await js.consumers.get(stream, {
+      deliver_policy: DeliverPolicy.StartSequence,
+      opt_start_seq: last + 1,
+    });
     messages = await consumer.consume({ callback: handOn, max_messages: 1000, idle_heartbeat: 1_000, expires: 5_000 });
   };
   const reopen = async () => {

@@ -17,11 +17,26 @@ export const answerMicro = (core: Core, info: MicroInfo): void => {
       type: 'io.nats.micro.v1.stats_response',
       ...base(),
       started,
-      endpoints: [{ name: info.service, subject: `svc.v1.${info.service}.>`, queue_group: info.service, num_requests: core.stats.requests, num_errors: core.stats.errors, last_error: '', processing_time: 0, average_processing_time: 0 }],
+      endpoints: [
+        {
+          name: info.service,
+          subject: `svc.v1.${info.service}.>`,
+          queue_group: info.service,
+          num_requests: core.stats.requests,
+          num_errors: core.stats.errors,
+          last_error: '',
+          processing_time: 0,
+          average_processing_time: 0,
+        },
+      ],
     }),
   };
   for (const [verb, body] of Object.entries(bodies)) {
-    for (const subject of [`$SRV.${verb}`, `$SRV.${verb}.${info.service}`, `$SRV.${verb}.${info.service}.${core.instance}`]) {
+    for (const subject of [
+      `$SRV.${verb}`,
+      `$SRV.${verb}.${info.service}`,
+      `$SRV.${verb}.${info.service}.${core.instance}`,
+    ]) {
       core.nc.subscribe(subject, {
         callback: (error, msg) => {
           if (!error && msg.reply) msg.respond(JSON.stringify(body()));

@@ -4,12 +4,21 @@ import { type Core, matches } from './core.ts';
 import { nobodyListens } from './mux.ts';
 
 /** Sends bytes and waits for one answer. Rejects with the part's failure on silence, no listener and a broken connection. */
-export const exchange = (core: Core, subject: string, body: Uint8Array | string, { of, timeoutMs }: { of: string | readonly string[]; timeoutMs: number }): Promise<Uint8Array> =>
+export const exchange = (
+  core: Core,
+  subject: string,
+  body: Uint8Array | string,
+  { of, timeoutMs }: { of: string | readonly string[]; timeoutMs: number },
+): Promise<Uint8Array> =>
   new Promise((resolve, reject) => {
     if (!core.connected()) return reject(unavailable(of, 'cannot be reached: not connected to NATS'));
-    const timer = setTimeout(() => end(() => reject(unavailable(of, `did not answer within ${timeoutMs} ms`))), timeoutMs);
+    const timer = setTimeout(
+      () => end(() => reject(unavailable(of, `did not answer within ${timeoutMs} ms`))),
+      timeoutMs,
+    );
     const open = core.mux.open((arrival) => {
-      if (arrival === 'disconnected') return end(() => reject(unavailable(of, 'cannot be reached: the connection to NATS broke')));
+      if (arrival === 'disconnected')
+        return end(() => reject(unavailable(of, 'cannot be reached: the connection to NATS broke')));
       if (nobodyListens(arrival)) return end(() => reject(unavailable(of, 'is not running')));
       end(() => resolve(arrival.data));
     });
@@ -25,8 +34,16 @@ export const exchange = (core: Core, subject: string, body: Uint8Array | string,
     }
   });
 
-export const ask = async <A, B>(core: Core, contract: RequestContract<A, B>, body: A, opts: { subject?: string; timeoutMs?: number } = {}): Promise<B> => {
-  const data = await exchange(core, opts.subject ?? contract.subject, JSON.stringify(body), { of: contract.of, timeoutMs: opts.timeoutMs ?? contract.timeoutMs });
+export const ask = async <A, B>(
+  core: Core,
+  contract: RequestContract<A, B>,
+  body: A,
+  opts: { subject?: string; timeoutMs?: number } = {},
+): Promise<B> => {
+  const data = await exchange(core, opts.subject ?? contract.subject, JSON.stringify(body), {
+    of: contract.of,
+    timeoutMs: opts.timeoutMs ?? contract.timeoutMs,
+  });
   return openAnswer(contract.of, contract.answer, data);
 };
 
@@ -36,7 +53,11 @@ export interface AskInfo {
 }
 
 /** Serves outsiders: the handler gets the bytes, parses them itself and always answers. */
-export const serveRaw = <A, B>(core: Core, contract: RequestContract<A, B>, handler: (body: Uint8Array, info: AskInfo) => Promise<unknown>): void => {
+export const serveRaw = <A, B>(
+  core: Core,
+  contract: RequestContract<A, B>,
+  handler: (body: Uint8Array, info: AskInfo) => Promise<unknown>,
+): void => {
   core.nc.subscribe(contract.subject, {
     queue: contract.of,
     callback: (error, msg) => {
@@ -48,12 +69,18 @@ export const serveRaw = <A, B>(core: Core, contract: RequestContract<A, B>, hand
           return { v: 1, status: 'unavailable', ...tellFailure(cause, core.log, contract.subject) };
         })
         .then((answer) => msg.respond(JSON.stringify(answer)))
-        .catch((cause: unknown) => core.log.error({ err: cause, subject: contract.subject }, 'an answer could not be sent'));
+        .catch((cause: unknown) =>
+          core.log.error({ err: cause, subject: contract.subject }, 'an answer could not be sent'),
+        );
     },
   });
 };
 
-export const serve = <A, B>(core: Core, contract: RequestContract<A, B>, handler: (ask: A, info: AskInfo) => Promise<B>): void =>
+export const serve = <A, B>(
+  core: Core,
+  contract: RequestContract<A, B>,
+  handler: (ask: A, info: AskInfo) => Promise<B>,
+): void =>
   serveRaw(core, contract, async (body, info) => {
     try {
       return await handler(openAsk(contract.ask, body), info);

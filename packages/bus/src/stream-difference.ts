@@ -21,11 +21,20 @@ export const streamDifference = (spec: StreamSpec, echoed: Record<string, unknow
     no_ack: false,
   };
   /** What the server leaves out of its answer. */
-  const absent: Record<string, unknown> = { persist_mode: 'default', no_ack: false, allow_direct: false, allow_rollup_hdrs: false, deny_delete: false, deny_purge: false, max_age: 0 };
+  const absent: Record<string, unknown> = {
+    persist_mode: 'default',
+    no_ack: false,
+    allow_direct: false,
+    allow_rollup_hdrs: false,
+    deny_delete: false,
+    deny_purge: false,
+    max_age: 0,
+  };
   for (const [field, want] of Object.entries(wanted)) {
     const raw = echoed[field] ?? absent[field];
     const got = Array.isArray(raw) ? [...raw].sort() : raw;
-    if (JSON.stringify(got) !== JSON.stringify(want)) return `${field} is ${JSON.stringify(got)}, not ${JSON.stringify(want)}`;
+    if (JSON.stringify(got) !== JSON.stringify(want))
+      return `${field} is ${JSON.stringify(got)}, not ${JSON.stringify(want)}`;
   }
   return undefined;
 };

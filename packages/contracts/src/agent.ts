@@ -54,7 +54,13 @@ export type Fate = z.infer<typeof fate>;
 export const cancelAnswer = z.strictObject({ v, status: z.enum(['aborted', 'completed', 'unknown', 'not_found']) });
 
 /** A refusal in place of an answer on `session`, `tools` and `cancel`. */
-export const refusal = z.strictObject({ v, status, code, reason: z.string().max(2048), retry_after_ms: z.int().min(0).optional() });
+export const refusal = z.strictObject({
+  v,
+  status,
+  code,
+  reason: z.string().max(2048),
+  retry_after_ms: z.int().min(0).optional(),
+});
 export type Refusal = z.infer<typeof refusal>;
 
 const verb = <A, B>(word: string, ask: z.ZodType<A>, answer: z.ZodType<B>, timeoutMs: number) =>

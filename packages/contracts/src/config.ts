@@ -1,14 +1,20 @@
 import { dirname, isAbsolute, resolve } from 'node:path';
 import { LineCounter, type Node, parseDocument } from 'yaml';
 import { z } from 'zod';
-import { firstProblem } from './parse.ts';
 import { name } from './names.ts';
+import { firstProblem } from './parse.ts';
 
 // agentgate.yaml (PROTOCOL.md, "Configuration"). Reading the file is the caller's; this parses, checks and makes paths absolute.
 
 const text = (max: number) => z.string().min(1).max(max);
-const pointer = z.string().max(512).regex(/^(\/([^~/]|~[01])*)*$/, 'must be a JSON pointer (RFC 6901)');
-const toolPattern = z.string().max(192).regex(/^[a-z0-9*][a-z0-9_*-]{0,62}\/[!-~]{1,128}$/, 'must be <server>/<tool>, where * stands for any text');
+const pointer = z
+  .string()
+  .max(512)
+  .regex(/^(\/([^~/]|~[01])*)*$/, 'must be a JSON pointer (RFC 6901)');
+const toolPattern = z
+  .string()
+  .max(192)
+  .regex(/^[a-z0-9*][a-z0-9_*-]{0,62}\/[!-~]{1,128}$/, 'must be <server>/<tool>, where * stands for any text');
 
 const scalar = z.union([z.string().max(4096), z.number(), z.boolean(), z.null()]);
 const conditionShape = {
@@ -33,7 +39,11 @@ export type Condition = z.infer<typeof condition>;
 export const grant = z.strictObject({
   id: name,
   to: z
-    .strictObject({ agents: z.array(name).min(1).max(1024).optional(), labels: z.array(name).min(1).max(64).optional(), tenants: z.array(name).min(1).max(256).optional() })
+    .strictObject({
+      agents: z.array(name).min(1).max(1024).optional(),
+      labels: z.array(name).min(1).max(64).optional(),
+      tenants: z.array(name).min(1).max(256).optional(),
+    })
     .refine((to) => Object.keys(to).length > 0, 'names nobody'),
   tools: z.array(toolPattern).min(1).max(256),
   where: z.record(pointer, condition).optional(),
@@ -43,50 +53,110 @@ export type Grant = z.infer<typeof grant>;
 
 const environment = z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/), z.string().max(8192));
 const inject = z.union([
-  z.strictObject({ header: z.string().regex(/^[A-Za-z0-9-]{1,64}$/), format: z.string().max(256).includes('{secret}').default('{secret}') }),
-  z.strictObject({ env: z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/), format: z.string().max(256).includes('{secret}').default('{secret}') }),
+  z.strictObject({
+    header: z.string().regex(/^[A-Za-z0-9-]{1,64}$/),
+    format: z.string().max(256).includes('{secret}').default('{secret}'),
+  }),
+  z.strictObject({
+    env: z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/),
+    format: z.string().max(256).includes('{secret}').default('{secret}'),
+  }),
   z.strictObject({ field: name, format: z.string().max(256).includes('{secret}').default('{secret}') }),
 ]);
 export type Injection = z.infer<typeof inject>;
 
 const server = z
   .strictObject({
-    stdio: z.strictObject({ command: text(4096), args: z.array(z.string().max(4096)).max(256).default([]), env: environment.default({}), cwd: text(4096).optional() }).optional(),
-    http: z.strictObject({ url: z.url({ protocol: /^https?$/ }).max(2048).refine((u) => { const { username, password } = new URL(u); return username === '' && password === ''; }, 'must not hold a user or a password') }).optional(),
-    nats: z.strictObject({ subject: z.string().max(128).regex(/^tool\.v1\.[a-z0-9][a-z0-9_-]{0,62}$/, 'must be tool.v1.<name>') }).optional(),
+    stdio: z
+      .strictObject({
+        command: text(4096),
+        args: z.array(z.string().max(4096)).max(256).default([]),
+        env: environment.default({}),
+        cwd: text(4096).optional(),
+      })
+      .optional(),
+    http: z
+      .strictObject({
+        url: z
+          .url({ protocol: /^https?$/ })
+          .max(2048)
+          .refine((u) => {
+            const { username, password } = new URL(u);
+            return username === '' && password === '';
+          }, 'must not hold a user or a password'),
+      })
+      .optional(),
+    nats: z
+      .strictObject({
+        subject: z
+          .string()
+          .max(128)
+          .regex(/^tool\.v1\.[a-z0-9][a-z0-9_-]{0,62}$/, 'must be tool.v1.<name>'),
+      })
+      .optional(),
     credential: name.optional(),
     inject: inject.optional(),
   })
   .refine((s) => [s.stdio, s.http, s.nats].filter(Boolean).length === 1, 'needs exactly one of stdio, http and nats')
   .refine((s) => (s.credential === undefined) === (s.inject === undefined), 'credential and inject go together')
-  .refine((s) => s.inject === undefined || (s.http && 'header' in s.inject) || (s.stdio && 'env' in s.inject) || (s.nats && 'field' in s.inject), 'inject: header goes with http, env with stdio, field with nats');
+  .refine(
+    (s) =>
+      s.inject === undefined ||
+      (s.http && 'header' in s.inject) ||
+      (s.stdio && 'env' in s.inject) ||
+      (s.nats && 'field' in s.inject),
+    'inject: header goes with http, env with stdio, field with nats',
+  );
 export type Server = z.infer<typeof server>;
 
-const secretSource = z.union([z.strictObject({ file: text(4096) }), z.strictObject({ env: z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/) })]);
+const secretSource = z.union([
+  z.strictObject({ file: text(4096) }),
+  z.strictObject({ env: z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/) }),
+]);
 const credential = z.discriminatedUnion('provider', [
   z.strictObject({ provider: z.literal('static'), from: secretSource }),
-  z.strictObject({ provider: z.literal('jwt'), audience: text(512), scope: z.string().max(1024).optional(), ttl_s: z.int().min(5).max(3600).default(60) }),
+  z.strictObject({
+    provider: z.literal('jwt'),
+    audience: text(512),
+    scope: z.string().max(1024).optional(),
+    ttl_s: z.int().min(5).max(3600).default(60),
+  }),
 ]);
 export type Credential = z.infer<typeof credential>;
 
 export const config = z
   .strictObject({
     v: z.literal(1),
-    tenants: z.record(name, z.strictObject({ agents: z.record(name, z.strictObject({ labels: z.array(name).max(32).default([]) })).default({}) })),
+    tenants: z.record(
+      name,
+      z.strictObject({
+        agents: z.record(name, z.strictObject({ labels: z.array(name).max(32).default([]) })).default({}),
+      }),
+    ),
     servers: z.record(name, server).default({}),
     credentials: z.record(name, credential).default({}),
     grants: z.array(grant).max(20_000).default([]),
     limits: z
-      .strictObject({ calls_in_flight: z.int().min(1).max(65_536).default(4096), call_timeout_ms: z.int().min(1).max(600_000).default(30_000), result_bytes: z.int().min(1024).max(1_048_576).default(1_048_576) })
+      .strictObject({
+        calls_in_flight: z.int().min(1).max(65_536).default(4096),
+        call_timeout_ms: z.int().min(1).max(600_000).default(30_000),
+        result_bytes: z.int().min(1024).max(1_048_576).default(1_048_576),
+      })
       .default({ calls_in_flight: 4096, call_timeout_ms: 30_000, result_bytes: 1_048_576 }),
   })
   .superRefine((c, ctx) => {
     for (const [at, s] of Object.entries(c.servers)) {
-      if (s.credential !== undefined && !(s.credential in c.credentials)) ctx.addIssue({ code: 'custom', path: ['servers', at, 'credential'], message: `no credential is named ${s.credential}` });
+      if (s.credential !== undefined && !(s.credential in c.credentials))
+        ctx.addIssue({
+          code: 'custom',
+          path: ['servers', at, 'credential'],
+          message: `no credential is named ${s.credential}`,
+        });
     }
     const seen = new Set<string>();
     for (const [i, g] of c.grants.entries()) {
-      if (seen.has(g.id)) ctx.addIssue({ code: 'custom', path: ['grants', i, 'id'], message: `a second grant is named ${g.id}` });
+      if (seen.has(g.id))
+        ctx.addIssue({ code: 'custom', path: ['grants', i, 'id'], message: `a second grant is named ${g.id}` });
       seen.add(g.id);
     }
   });
@@ -109,7 +179,9 @@ export const parseConfig = (source: string, file: string): Config => {
   const issue = parsed.error.issues[0];
   const keys = issue?.code === 'unrecognized_keys' ? issue.keys.slice(0, 1) : [];
   const path = [...(issue?.path ?? []), ...keys].map(String);
-  throw new ConfigError(`${file}:${lineOf(offsetOf(document.contents, path))}: ${firstProblem(parsed.error).replace(/^\//, '')}`);
+  throw new ConfigError(
+    `${file}:${lineOf(offsetOf(document.contents, path))}: ${firstProblem(parsed.error).replace(/^\//, '')}`,
+  );
 };
 
 /** Where the deepest node of `path` that exists begins. */
@@ -117,7 +189,9 @@ const offsetOf = (root: unknown, path: string[]): number | undefined => {
   let node = root as (Node & { items?: unknown[] }) | null;
   let offset = node?.range?.[0];
   for (const step of path) {
-    const found = (node?.items ?? []).find((item, i) => (isPair(item) ? String(item.key.value) === step : String(i) === step));
+    const found = (node?.items ?? []).find((item, i) =>
+      isPair(item) ? String(item.key.value) === step : String(i) === step,
+    );
     if (found === undefined) break;
     const next = isPair(found) ? found.value : (found as Node);
     offset = (isPair(found) ? found.key.range?.[0] : next?.range?.[0]) ?? offset;
@@ -132,12 +206,35 @@ const absolutePaths = (c: Config, base: string): Config => {
   const from = (path: string) => (isAbsolute(path) ? path : resolve(base, path));
   /** Of a command's words only those that say so (`./x`, `../x`) are paths. */
   const word = (w: string) => (/^\.\.?(\/|$)/.test(w) ? resolve(base, w) : w);
-  const under = <T extends { under?: string | undefined }>(cond: T): T => (cond.under === undefined ? cond : { ...cond, under: from(cond.under) });
+  const under = <T extends { under?: string | undefined }>(cond: T): T =>
+    cond.under === undefined ? cond : { ...cond, under: from(cond.under) };
   return {
     ...c,
-    servers: mapValues(c.servers, (s) => (s.stdio ? { ...s, stdio: { ...s.stdio, command: word(s.stdio.command), args: s.stdio.args.map(word), cwd: from(s.stdio.cwd ?? '.') } } : s)),
-    credentials: mapValues(c.credentials, (k) => (k.provider === 'static' && 'file' in k.from ? { ...k, from: { file: from(k.from.file) } } : k)),
-    grants: c.grants.map((g) => (g.where ? { ...g, where: mapValues(g.where, (cond) => ({ ...under(cond), ...(cond.each ? { each: under(cond.each) } : {}) })) } : g)),
+    servers: mapValues(c.servers, (s) =>
+      s.stdio
+        ? {
+            ...s,
+            stdio: {
+              ...s.stdio,
+              command: word(s.stdio.command),
+              args: s.stdio.args.map(word),
+              cwd: from(s.stdio.cwd ?? '.'),
+            },
+          }
+        : s,
+    ),
+    credentials: mapValues(c.credentials, (k) =>
+      k.provider === 'static' && 'file' in k.from ? { ...k, from: { file: from(k.from.file) } } : k,
+    ),
+    grants: c.grants.map((g) =>
+      g.where
+        ? {
+            ...g,
+            where: mapValues(g.where, (cond) => ({ ...under(cond), ...(cond.each ? { each: under(cond.each) } : {}) })),
+          }
+        : g,
+    ),
   };
 };
-const mapValues = <T, U>(record: Record<string, T>, f: (value: T) => U): Record<string, U> => Object.fromEntries(Object.entries(record).map(([k, value]) => [k, f(value)]));
+const mapValues = <T, U>(record: Record<string, T>, f: (value: T) => U): Record<string, U> =>
+  Object.fromEntries(Object.entries(record).map(([k, value]) => [k, f(value)]));

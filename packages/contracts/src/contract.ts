@@ -62,7 +62,20 @@ export type Contract =
 
 type Spec<C> = Omit<C, 'kind' | 'subject'>;
 
-export const request = <Ask, Answer>(subject: string, spec: Spec<RequestContract<Ask, Answer>>): RequestContract<Ask, Answer> => ({ kind: 'request', subject, ...spec });
-export const batch = <Ask, Answer>(subject: string, spec: Spec<BatchContract<Ask, Answer>>): BatchContract<Ask, Answer> => ({ kind: 'batch', subject, ...spec });
-export const broadcast = <Ask, Answer>(subject: string, spec: Spec<BroadcastContract<Ask, Answer>>): BroadcastContract<Ask, Answer> => ({ kind: 'broadcast', subject, ...spec });
-export const notice = <Body>(subject: string, spec: Spec<NoticeContract<Body>>): NoticeContract<Body> => ({ kind: 'notice', subject, ...spec });
+export const request = <Ask, Answer>(
+  subject: string,
+  spec: Spec<RequestContract<Ask, Answer>>,
+): RequestContract<Ask, Answer> => ({ kind: 'request', subject, ...spec });
+export const batch = <Ask, Answer>(
+  subject: string,
+  spec: Spec<BatchContract<Ask, Answer>>,
+): BatchContract<Ask, Answer> => ({ kind: 'batch', subject, ...spec });
+export const broadcast = <Ask, Answer>(
+  subject: string,
+  spec: Spec<BroadcastContract<Ask, Answer>>,
+): BroadcastContract<Ask, Answer> => ({ kind: 'broadcast', subject, ...spec });
+export const notice = <Body>(subject: string, spec: Spec<NoticeContract<Body>>): NoticeContract<Body> => ({
+  kind: 'notice',
+  subject,
+  ...spec,
+});

@@ -4,7 +4,8 @@ import { decision, policyRevision } from './internal.ts';
 import { approvalId, callId, digest, instance, json, name, sessionId, timestamp, toolName } from './names.ts';
 import { killReceipt, scope } from './operator.ts';
 
-const saltedDigest = z.strictObject({ sha256: digest, bytes: z.int().min(0) });
+/** SHA-256 over the salt and the canonical form (evidence's `saltedDigest`); `bytes` is the canonical form's length. */
+const saltedDigest = z.strictObject({ sha256: digest, salt: z.string(), bytes: z.int().min(0) });
 
 /** `data` of each event type that is produced today (PROTOCOL.md, "Types"). */
 export const eventData = {
@@ -30,18 +31,40 @@ export const eventData = {
     lease: z.string().optional(),
     redacted: z.array(z.string()),
   }),
-  'kill.ordered': z.strictObject({ epoch: z.int(), scope, reason: z.string(), by: z.string(), expires_at: timestamp.optional() }),
+  'kill.ordered': z.strictObject({
+    epoch: z.int(),
+    scope,
+    reason: z.string(),
+    by: z.string(),
+    expires_at: timestamp.optional(),
+  }),
   'kill.lifted': z.strictObject({ epoch: z.int(), scope, reason: z.string(), by: z.string() }),
   'kill.contained': killReceipt,
-  'lease.issued': z.strictObject({ lease: z.string(), credential: name, provider: z.string(), call: callId, scope: z.string().optional(), expires_at: timestamp }),
-  'lease.revoked': z.strictObject({ lease: z.string(), credential: name, call: callId, why: z.enum(['released', 'expired', 'killed', 'swept']) }),
+  'lease.issued': z.strictObject({
+    lease: z.string(),
+    credential: name,
+    provider: z.string(),
+    call: callId,
+    scope: z.string().optional(),
+    expires_at: timestamp,
+  }),
+  'lease.revoked': z.strictObject({
+    lease: z.string(),
+    credential: name,
+    call: callId,
+    why: z.enum(['released', 'expired', 'killed', 'swept']),
+  }),
   'policy.activated': z.strictObject({ revision: z.string(), digest }),
   'tool.registered': z.strictObject({ tool: toolName, schema_digest: digest }),
   'tool.changed': z.strictObject({ tool: toolName, was: digest, schema_digest: digest }),
   'producer.started': z.strictObject({ service: name, instance, version: z.string(), keyid: z.string() }),
   'producer.stopped': z.strictObject({ service: name, instance, events: z.int() }),
   'producer.heartbeat': z.strictObject({ service: name, instance, events: z.int() }),
-  'evidence.anomaly': z.strictObject({ kind: z.string().max(64), about: z.string().max(512), detail: z.string().max(2048) }),
+  'evidence.anomaly': z.strictObject({
+    kind: z.string().max(64),
+    about: z.string().max(512),
+    detail: z.string().max(2048),
+  }),
 } as const;
 
 export type EventName = keyof typeof eventData;

@@ -2,7 +2,22 @@ import { z } from 'zod';
 import { toolListing } from './agent.ts';
 import { code } from './codes.ts';
 import { batch, broadcast, notice, request } from './contract.ts';
-import { approvalId, callId, digest, epochMs, eventId, instance, json, limits, name, permitId, serviceName, sessionId, timestamp, toolName } from './names.ts';
+import {
+  approvalId,
+  callId,
+  digest,
+  epochMs,
+  eventId,
+  instance,
+  json,
+  limits,
+  name,
+  permitId,
+  serviceName,
+  sessionId,
+  timestamp,
+  toolName,
+} from './names.ts';
 import { scope } from './operator.ts';
 
 // Messages between services: ours to change. Identities in them were read by ingress from the subject that NATS enforced.
@@ -25,9 +40,19 @@ export type Seal = z.infer<typeof seal>;
 // --- policy -------------------------------------------------------------------------------------------------------
 
 export const obligations = z.strictObject({
-  credential: z.strictObject({ name, scope: z.string().max(1024).optional(), ttl_s: z.int().min(1).max(3600).optional() }).optional(),
-  rate_limits: z.array(z.strictObject({ key: z.string().max(256), limit: z.int().min(0), window_s: z.int().min(1).max(86_400) })).max(16).optional(),
-  redact: z.strictObject({ arguments: z.array(z.string().max(512)).max(64).optional(), result: z.array(z.string().max(512)).max(64).optional() }).optional(),
+  credential: z
+    .strictObject({ name, scope: z.string().max(1024).optional(), ttl_s: z.int().min(1).max(3600).optional() })
+    .optional(),
+  rate_limits: z
+    .array(z.strictObject({ key: z.string().max(256), limit: z.int().min(0), window_s: z.int().min(1).max(86_400) }))
+    .max(16)
+    .optional(),
+  redact: z
+    .strictObject({
+      arguments: z.array(z.string().max(512)).max(64).optional(),
+      result: z.array(z.string().max(512)).max(64).optional(),
+    })
+    .optional(),
   taint: z.array(name).max(16).optional(),
   evidence: z.enum(['full', 'redacted', 'digest']).optional(),
   witnessed: z.boolean().optional(),
@@ -95,23 +120,37 @@ export const decideAnswer = z.strictObject({
 });
 export type DecideAnswer = z.infer<typeof decideAnswer>;
 
-export const policyDecide = batch('svc.v1.policy.decide', { ask: decideAsk, answer: decideAnswer, by: ['ingress'], of: 'policy', items: 64, late: false, timeoutMs: 1_500 });
+export const policyDecide = batch('svc.v1.policy.decide', {
+  ask: decideAsk,
+  answer: decideAnswer,
+  by: ['ingress'],
+  of: 'policy',
+  items: 64,
+  late: false,
+  timeoutMs: 1_500,
+});
 export const policyOpenSession = request('svc.v1.policy.open-session', {
   ask: z.strictObject({ v, ...who, purpose: z.string().max(limits.purposeLength).optional() }),
   answer: z.strictObject({ v, session: sessionId, expires_at: timestamp }),
-  by: ['ingress'], of: 'policy', timeoutMs: 3_000,
+  by: ['ingress'],
+  of: 'policy',
+  timeoutMs: 3_000,
 });
 /** The tools that policy may let this agent call with some arguments. */
 export const policyVisible = request('svc.v1.policy.visible', {
   ask: z.strictObject({ v, ...who, session: sessionId.optional() }),
   answer: z.strictObject({ v, tools: z.array(toolListing) }),
-  by: ['ingress'], of: 'policy', timeoutMs: 3_000,
+  by: ['ingress'],
+  of: 'policy',
+  timeoutMs: 3_000,
 });
 /** Holds a session whose outcome is not in evidence yet: every call in it is denied until it is released. */
 export const policyHold = request('svc.v1.policy.hold', {
   ask: z.strictObject({ v, ...who, session: sessionId, call: callId, held: z.boolean() }),
   answer: z.strictObject({ v }),
-  by: ['ingress'], of: 'policy', timeoutMs: 1_000,
+  by: ['ingress'],
+  of: 'policy',
+  timeoutMs: 1_000,
 });
 
 // --- kill-switch --------------------------------------------------------------------------------------------------
@@ -120,7 +159,11 @@ export const killCheck = batch('svc.v1.kill.check', {
   ask: z.strictObject({ ...who, session: sessionId, tool: toolName }),
   /** `killed` is the widest scope that covers the call. */
   answer: z.strictObject({ epoch: z.int().min(0), killed: z.strictObject({ scope, reason }).optional() }),
-  by: ['ingress'], of: 'kill-switch', items: 256, late: false, timeoutMs: 1_000,
+  by: ['ingress'],
+  of: 'kill-switch',
+  items: 256,
+  late: false,
+  timeoutMs: 1_000,
 });
 
 /** What a message of the KILL stream says of its scope; the message's stream sequence is the epoch. */
@@ -138,19 +181,29 @@ export type KillRecord = z.infer<typeof killRecord>;
 /** Each second: the KILL stream's last sequence as its leader told it. A view without one for 3 s is stale, and stale is killed. */
 export const killPulse = notice('svc.v1.kill.pulse', {
   body: z.strictObject({ v, instance, epoch: z.int().min(0), at: epochMs }),
-  by: ['kill-switch'], of: ['ingress', 'tool-runner', 'credential-broker', 'kill-switch'],
+  by: ['kill-switch'],
+  of: ['ingress', 'tool-runner', 'credential-broker', 'kill-switch'],
 });
 /** Each second from every enforcement point, and once when it leaves. */
 export const pointAlive = notice('svc.v1.points.alive', {
   body: z.strictObject({ v, service: serviceName, instance, epoch: z.int().min(0), state: z.enum(['up', 'leaving']) }),
-  by: ['ingress', 'tool-runner'], of: ['kill-switch'],
+  by: ['ingress', 'tool-runner'],
+  of: ['kill-switch'],
 });
 /** `not_started`: ended here and never handed to a tool. `dispatched`: handed to a runner, which knows more. */
 export const pointFate = z.enum(['not_started', 'dispatched', 'aborted', 'completed', 'unknown']);
 export const pointContain = broadcast('svc.v1.points.contain', {
   ask: z.strictObject({ v, epoch: z.int().min(1), scope }),
-  answer: z.strictObject({ v, service: serviceName, instance, epoch: z.int().min(1), calls: z.array(z.strictObject({ call: callId, fate: pointFate })).max(65_536) }),
-  by: ['kill-switch'], of: ['ingress', 'tool-runner'], timeoutMs: 2_000,
+  answer: z.strictObject({
+    v,
+    service: serviceName,
+    instance,
+    epoch: z.int().min(1),
+    calls: z.array(z.strictObject({ call: callId, fate: pointFate })).max(65_536),
+  }),
+  by: ['kill-switch'],
+  of: ['ingress', 'tool-runner'],
+  timeoutMs: 2_000,
 });
 
 // --- tool-runner --------------------------------------------------------------------------------------------------
@@ -171,19 +224,31 @@ export const executeAnswer = z.strictObject({
   redacted: z.array(z.string().max(512)).max(64),
 });
 export type ExecuteAnswer = z.infer<typeof executeAnswer>;
-export const runnerExecute = batch('svc.v1.runner.execute', { ask: executeAsk, answer: executeAnswer, by: ['ingress'], of: 'tool-runner', items: 64, late: true, timeoutMs: 2_000 });
+export const runnerExecute = batch('svc.v1.runner.execute', {
+  ask: executeAsk,
+  answer: executeAnswer,
+  by: ['ingress'],
+  of: 'tool-runner',
+  items: 64,
+  late: true,
+  timeoutMs: 2_000,
+});
 
 /** Ends one call wherever it runs. `fate` stands only where the call was known. */
 export const runnerCancel = broadcast('svc.v1.runner.cancel', {
   ask: z.strictObject({ v, call: callId, why: z.enum(['cancelled', 'timeout']) }),
   answer: z.strictObject({ v, instance, fate: z.enum(['aborted', 'completed', 'unknown']).optional() }),
-  by: ['ingress'], of: ['tool-runner'], timeoutMs: 1_000,
+  by: ['ingress'],
+  of: ['tool-runner'],
+  timeoutMs: 1_000,
 });
 /** Asks the other replicas of ingress for a call that is not here. */
 export const ingressCancel = broadcast('svc.v1.ingress.cancel', {
   ask: z.strictObject({ v, ...who, call: callId.optional(), key: z.string().max(limits.keyLength).optional() }),
   answer: z.strictObject({ v, instance, status: z.enum(['aborted', 'completed', 'unknown', 'not_found']) }),
-  by: ['ingress'], of: ['ingress'], timeoutMs: 1_500,
+  by: ['ingress'],
+  of: ['ingress'],
+  timeoutMs: 1_500,
 });
 
 /** One tool of the catalog, as the runner saw it at its server: the value of a key of KV bucket TOOLS. */
@@ -215,14 +280,31 @@ export const leaseAsk = z.strictObject({
   epoch: z.int().min(0),
 });
 export type LeaseAsk = z.infer<typeof leaseAsk>;
-export const leaseAnswer = z.strictObject({ lease: z.string().max(512), sealed: z.string().max(16_384), broker_key: z.string().max(64), expires_at: timestamp });
+export const leaseAnswer = z.strictObject({
+  lease: z.string().max(512),
+  sealed: z.string().max(16_384),
+  broker_key: z.string().max(64),
+  expires_at: timestamp,
+});
 export type LeaseAnswer = z.infer<typeof leaseAnswer>;
-export const brokerLease = batch('svc.v1.broker.lease', { ask: leaseAsk, answer: leaseAnswer, by: ['tool-runner'], of: 'credential-broker', items: 32, late: false, timeoutMs: 2_000 });
+export const brokerLease = batch('svc.v1.broker.lease', {
+  ask: leaseAsk,
+  answer: leaseAnswer,
+  by: ['tool-runner'],
+  of: 'credential-broker',
+  items: 32,
+  late: false,
+  timeoutMs: 2_000,
+});
 /** The call is over: its lease ends now. */
 export const brokerRelease = batch('svc.v1.broker.release', {
   ask: z.strictObject({ lease: z.string().max(512), permit: permitId }),
   answer: z.strictObject({ state: z.enum(['revoked', 'expired', 'unknown']) }),
-  by: ['tool-runner'], of: 'credential-broker', items: 64, late: false, timeoutMs: 2_000,
+  by: ['tool-runner'],
+  of: 'credential-broker',
+  items: 64,
+  late: false,
+  timeoutMs: 2_000,
 });
 
 /** The value of a key of KV bucket LEASES. It never holds the secret. */
@@ -234,6 +316,7 @@ export const leaseRecord = z.strictObject({
   scope: z.string().max(1024).optional(),
   ...who,
   session: sessionId,
+  tool: toolName,
   call: callId,
   permit: permitId,
   permit_digest: digest,
@@ -247,8 +330,17 @@ export const leaseRecord = z.strictObject({
 export type LeaseRecord = z.infer<typeof leaseRecord>;
 
 export const internalContracts = {
-  policyDecide, policyOpenSession, policyVisible, policyHold,
-  killCheck, killPulse, pointAlive, pointContain,
-  runnerExecute, runnerCancel, ingressCancel,
-  brokerLease, brokerRelease,
+  policyDecide,
+  policyOpenSession,
+  policyVisible,
+  policyHold,
+  killCheck,
+  killPulse,
+  pointAlive,
+  pointContain,
+  runnerExecute,
+  runnerCancel,
+  ingressCancel,
+  brokerLease,
+  brokerRelease,
 };

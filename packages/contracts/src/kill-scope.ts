@@ -39,6 +39,13 @@ export const coveringKeys = (call: CallIdentity): string[] => [
 
 export const covers = (scope: Scope, call: CallIdentity): boolean => coveringKeys(call).includes(scopeKey(scope));
 
-const killedCodes = { session: 'KILLED_SESSION', agent: 'KILLED_AGENT', tool: 'KILLED_TOOL', tenant: 'KILLED_TENANT', global: 'KILLED_GLOBAL' } as const satisfies Record<Scope['kind'], Code>;
+const killedCodes = {
+  session: 'KILLED_SESSION',
+  agent: 'KILLED_AGENT',
+  tool: 'KILLED_TOOL',
+  tenant: 'KILLED_TENANT',
+  global: 'KILLED_GLOBAL',
+} as const satisfies Record<Scope['kind'], Code>;
 export const killedCode = (scope: Scope): Code => killedCodes[scope.kind];
-export const describeScope = (scope: Scope): string => (scope.kind === 'global' ? 'everything' : `${scope.kind} ${scope.id}`);
+export const describeScope = (scope: Scope): string =>
+  scope.kind === 'global' ? 'everything' : `${scope.kind} ${scope.id}`;

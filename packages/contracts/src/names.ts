@@ -2,9 +2,14 @@ import { z } from 'zod';
 
 /** A name that becomes part of a NATS subject or a credential: tenants, agents, people, servers. `*`, dots and spaces are impossible. */
 export const namePattern = /^[a-z0-9][a-z0-9_-]{0,62}$/;
-export const name = z.string().regex(namePattern, 'must be 1 to 63 of a-z, 0-9, _ and -, and begin with a letter or digit');
+export const name = z
+  .string()
+  .regex(namePattern, 'must be 1 to 63 of a-z, 0-9, _ and -, and begin with a letter or digit');
 
-const idOf = (prefix: string) => z.string().regex(new RegExp(`^${prefix}_[A-Za-z0-9_-]{10,64}$`), `must be ${prefix}_ and 10 to 64 of A-Z, a-z, 0-9, _ and -`);
+const idOf = (prefix: string) =>
+  z
+    .string()
+    .regex(new RegExp(`^${prefix}_[A-Za-z0-9_-]{10,64}$`), `must be ${prefix}_ and 10 to 64 of A-Z, a-z, 0-9, _ and -`);
 export const sessionId = idOf('ses');
 export const callId = idOf('call');
 export const approvalId = idOf('apr');

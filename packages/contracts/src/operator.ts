@@ -19,8 +19,17 @@ export type Scope = z.infer<typeof scope>;
 
 const reason = z.string().min(1).max(512);
 
-export const killAsk = z.strictObject({ v, scope, reason, expires_in_ms: z.int().min(1).max(31_536_000_000).optional() });
-export const containmentPoint = z.strictObject({ service: serviceName, instance, confirmed_in_ms: z.number().min(0).nullable() });
+export const killAsk = z.strictObject({
+  v,
+  scope,
+  reason,
+  expires_in_ms: z.int().min(1).max(31_536_000_000).optional(),
+});
+export const containmentPoint = z.strictObject({
+  service: serviceName,
+  instance,
+  confirmed_in_ms: z.number().min(0).nullable(),
+});
 export type ContainmentPoint = z.infer<typeof containmentPoint>;
 /** The receipt's signature is Ed25519 over `agentgate-receipt-v1\n` and the canonical form (RFC 8785) of the receipt without `signature`; base64. */
 export const killReceipt = z.strictObject({
@@ -39,10 +48,21 @@ export const killReceipt = z.strictObject({
 export type KillReceipt = z.infer<typeof killReceipt>;
 
 export const liftAsk = z.strictObject({ v, scope, reason });
-export const liftAnswer = z.strictObject({ v, status: z.enum(['lifted', 'not_killed', 'pending_second']), epoch: z.int().min(0) });
+export const liftAnswer = z.strictObject({
+  v,
+  status: z.enum(['lifted', 'not_killed', 'pending_second']),
+  epoch: z.int().min(0),
+});
 
 export const killsAsk = z.strictObject({ v });
-export const activeKill = z.strictObject({ scope, reason, by: z.string(), at: timestamp, epoch: z.int().min(1), expires_at: timestamp.optional() });
+export const activeKill = z.strictObject({
+  scope,
+  reason,
+  by: z.string(),
+  at: timestamp,
+  epoch: z.int().min(1),
+  expires_at: timestamp.optional(),
+});
 export type ActiveKill = z.infer<typeof activeKill>;
 export const killsAnswer = z.strictObject({ v, epoch: z.int().min(0), kills: z.array(activeKill) });
 

@@ -3,7 +3,16 @@ import type { Contract } from './contract.ts';
 import { internalContracts } from './internal.ts';
 import { type ServiceName, services } from './names.ts';
 import { operatorVerbs } from './operator.ts';
-import { type AccountName, agentsBucket, auditConsumer, eventsSubject, killStream, leasesBucket, type StreamSpec, toolsBucket } from './streams.ts';
+import {
+  type AccountName,
+  agentsBucket,
+  auditConsumer,
+  eventsSubject,
+  killStream,
+  leasesBucket,
+  type StreamSpec,
+  toolsBucket,
+} from './streams.ts';
 
 // Who may publish and subscribe to what, as data. Everything follows from the contracts' `by` and `of`, and from who reads or
 // writes which stream; nothing else is allowed. NATS enforces it, so a compromised service can say no more than its own lines.
@@ -23,7 +32,11 @@ export const inboxOf = (user: string): string => `_INBOX_${user}`;
 /** Late answers of a batch contract come here, apart from the asker's other inboxes: who may answer this contract can forge nothing else. */
 export const lateInboxOf = (user: string, subject: string): string => `_LATE_${user}.${subject.replaceAll('.', '-')}`;
 
-const contracts: Contract[] = [...Object.values(internalContracts), ...Object.values(agentVerbs), ...Object.values(operatorVerbs)] as never;
+const contracts: Contract[] = [
+  ...Object.values(internalContracts),
+  ...Object.values(agentVerbs),
+  ...Object.values(operatorVerbs),
+] as never;
 
 /** Reading a stream with ordered (ephemeral) consumers and direct gets. Nothing here can change a stream. */
 export const readerOf = (stream: string): string[] => [
@@ -45,12 +58,18 @@ const streamAccess: Record<ServiceName, string[]> = {
   ingress: [...whole, ...readerOf(killStream.name)],
   policy: [...whole, ...readerOf(agentsBucket.name), ...readerOf(toolsBucket.name)],
   'kill-switch': [...whole, ...readerOf(killStream.name), ...writerOf(killStream)],
-  'credential-broker': [...whole, ...readerOf(killStream.name), ...readerOf(leasesBucket.name), ...writerOf(leasesBucket)],
+  'credential-broker': [
+    ...whole,
+    ...readerOf(killStream.name),
+    ...readerOf(leasesBucket.name),
+    ...writerOf(leasesBucket),
+  ],
   'tool-runner': [...whole, ...readerOf(killStream.name), ...readerOf(toolsBucket.name), ...writerOf(toolsBucket)],
   audit: [],
 };
 
-const queues = (service: ServiceName) => ['$SRV.PING', '$SRV.INFO', '$SRV.STATS'].flatMap((s) => [s, `${s}.${service}`, `${s}.${service}.*`]);
+const queues = (service: ServiceName) =>
+  ['$SRV.PING', '$SRV.INFO', '$SRV.STATS'].flatMap((s) => [s, `${s}.${service}`, `${s}.${service}.*`]);
 
 /** A service's user in CORE. */
 export const permissionsOf = (service: ServiceName): Permissions => {
@@ -98,7 +117,10 @@ export const serviceUsers = (): UserSpec[] => [
 ];
 
 /** An agent's user in its tenant's account. */
-export const agentPermissions = (agent: string): Permissions => ({ pub: [`agent.${agent}.>`], sub: [`${inboxOf(agent)}.>`] });
+export const agentPermissions = (agent: string): Permissions => ({
+  pub: [`agent.${agent}.>`],
+  sub: [`${inboxOf(agent)}.>`],
+});
 
 /** A tool server's user in TOOLS. A batch of late answers has one message for `taken` and at most one an item. */
 export const toolPermissions = (server: string): Permissions => ({
@@ -117,7 +139,17 @@ export const personPermissions = (person: string, role: PersonRole): Permissions
   const sub = [`${inboxOf(person)}.>`];
   switch (role) {
     case 'operator':
-      return { pub: [`ops.${person}.kill`, `ops.${person}.lift`, `ops.${person}.kills`, `ops.${person}.approvals`, ...seesServices, ...evidenceReader], sub };
+      return {
+        pub: [
+          `ops.${person}.kill`,
+          `ops.${person}.lift`,
+          `ops.${person}.kills`,
+          `ops.${person}.approvals`,
+          ...seesServices,
+          ...evidenceReader,
+        ],
+        sub,
+      };
     case 'approver':
       return { pub: [`ops.${person}.approvals`, `ops.${person}.approve`, `ops.${person}.reject`], sub };
     case 'auditor':
@@ -139,12 +171,35 @@ export interface Share {
 }
 
 export const shares: readonly Share[] = [
-  ...Object.keys(agentVerbs).map((verb) => ({ from: 'CORE' as const, subject: `gate.v1.*.*.${verb}`, to: 'tenants' as const, local: `agent.$1.${verb}`, accountToken: 3 })),
-  ...Object.keys(operatorVerbs).map((verb) => ({ from: 'CORE' as const, subject: `ops.v1.*.${verb}`, to: 'OPS' as const, local: `ops.$1.${verb}` })),
+  ...Object.keys(agentVerbs).map((verb) => ({
+    from: 'CORE' as const,
+    subject: `gate.v1.*.*.${verb}`,
+    to: 'tenants' as const,
+    local: `agent.$1.${verb}`,
+    accountToken: 3,
+  })),
+  ...Object.keys(operatorVerbs).map((verb) => ({
+    from: 'CORE' as const,
+    subject: `ops.v1.*.${verb}`,
+    to: 'OPS' as const,
+    local: `ops.$1.${verb}`,
+  })),
   { from: 'AUDIT', subject: 'events.v1.*', to: 'CORE', local: 'events.v1.$1' },
   { from: 'TOOLS', subject: 'tool.v1.*.call', to: 'CORE', local: 'tool.v1.$1.call', stream: true },
   { from: 'TOOLS', subject: 'tool.v1.*.list', to: 'CORE', local: 'tool.v1.$1.list' },
   { from: 'TOOLS', subject: 'tool.v1.*.cancel', to: 'CORE', local: 'tool.v1.$1.cancel' },
-  ...evidenceReader.map((subject) => ({ from: 'AUDIT' as const, subject, to: 'OPS' as const, local: subject, stream: true })),
-  ...seesServices.map((subject) => ({ from: 'CORE' as const, subject, to: 'OPS' as const, local: subject, stream: true })),
+  ...evidenceReader.map((subject) => ({
+    from: 'AUDIT' as const,
+    subject,
+    to: 'OPS' as const,
+    local: subject,
+    stream: true,
+  })),
+  ...seesServices.map((subject) => ({
+    from: 'CORE' as const,
+    subject,
+    to: 'OPS' as const,
+    local: subject,
+    stream: true,
+  })),
 ];

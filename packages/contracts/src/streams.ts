@@ -25,30 +25,78 @@ const minute = 60_000_000_000;
 
 /** Producers' write-ahead log: a batch stays until audit has it in the evidence log. */
 export const auditStream: StreamSpec = {
-  account: 'AUDIT', name: 'AUDIT', subjects: ['events.v1.*'], retention: 'workqueue', discard: 'new', max_bytes: 8 * GiB, max_msgs_per_subject: -1,
-  duplicate_window: 10 * minute, deny_delete: true, deny_purge: true, allow_direct: false, allow_rollup_hdrs: false,
+  account: 'AUDIT',
+  name: 'AUDIT',
+  subjects: ['events.v1.*'],
+  retention: 'workqueue',
+  discard: 'new',
+  max_bytes: 8 * GiB,
+  max_msgs_per_subject: -1,
+  duplicate_window: 10 * minute,
+  deny_delete: true,
+  deny_purge: true,
+  allow_direct: false,
+  allow_rollup_hdrs: false,
 };
 /** Sealed events for readers; derived from the evidence log, so audit fills in what a crash of the server lost. */
 export const evidenceStream: StreamSpec = {
-  account: 'AUDIT', name: 'EVIDENCE', subjects: ['evidence.v1.>'], retention: 'limits', discard: 'old', max_bytes: 8 * GiB, max_msgs_per_subject: -1,
-  duplicate_window: 10 * minute, deny_delete: true, deny_purge: true, allow_direct: true, allow_rollup_hdrs: false, persist_mode: 'async',
+  account: 'AUDIT',
+  name: 'EVIDENCE',
+  subjects: ['evidence.v1.>'],
+  retention: 'limits',
+  discard: 'old',
+  max_bytes: 8 * GiB,
+  max_msgs_per_subject: -1,
+  duplicate_window: 10 * minute,
+  deny_delete: true,
+  deny_purge: true,
+  allow_direct: true,
+  allow_rollup_hdrs: false,
+  persist_mode: 'async',
 };
 /** Kill orders, one message a scope; the stream sequence is the kill epoch. Full means no further order can be taken: an alarm, not a loss. */
 export const killStream: StreamSpec = {
-  account: 'CORE', name: 'KILL', subjects: ['kill.v1.*'], retention: 'limits', discard: 'old', max_bytes: -1, max_msgs_per_subject: 1,
-  duplicate_window: 2 * minute, deny_delete: true, deny_purge: true, allow_direct: true, allow_rollup_hdrs: false,
+  account: 'CORE',
+  name: 'KILL',
+  subjects: ['kill.v1.*'],
+  retention: 'limits',
+  discard: 'old',
+  max_bytes: -1,
+  max_msgs_per_subject: 1,
+  duplicate_window: 2 * minute,
+  deny_delete: true,
+  deny_purge: true,
+  allow_direct: true,
+  allow_rollup_hdrs: false,
 };
 
 const bucket = (name: string): StreamSpec => ({
-  account: 'CORE', name: `KV_${name}`, subjects: [`$KV.${name}.>`], retention: 'limits', discard: 'new', max_bytes: GiB, max_msgs_per_subject: 1,
-  duplicate_window: 2 * minute, deny_delete: true, deny_purge: false, allow_direct: true, allow_rollup_hdrs: true,
+  account: 'CORE',
+  name: `KV_${name}`,
+  subjects: [`$KV.${name}.>`],
+  retention: 'limits',
+  discard: 'new',
+  max_bytes: GiB,
+  max_msgs_per_subject: 1,
+  duplicate_window: 2 * minute,
+  deny_delete: true,
+  deny_purge: false,
+  allow_direct: true,
+  allow_rollup_hdrs: true,
 });
 export const buckets = { agents: 'AGENTS', tools: 'TOOLS', leases: 'LEASES' } as const;
 export const agentsBucket = bucket(buckets.agents);
 export const toolsBucket = bucket(buckets.tools);
 export const leasesBucket = bucket(buckets.leases);
 
-export const streams: readonly StreamSpec[] = [auditStream, evidenceStream, killStream, agentsBucket, toolsBucket, leasesBucket];
+export const streams: readonly StreamSpec[] = [
+  auditStream,
+  evidenceStream,
+  killStream,
+  agentsBucket,
+  toolsBucket,
+  leasesBucket,
+];
 
 /** The durable consumer by which audit takes events; made by the provisioner. */
 export const auditConsumer = { stream: 'AUDIT', name: 'audit', ackWaitMs: 30_000, maxAckPending: 1024 } as const;
@@ -60,6 +108,7 @@ export const killSubject = (key: string): string => `kill.v1.${base64url(key)}`;
 /** A key of bucket TOOLS: tool names have characters that keys may not have. */
 export const toolKey = (tool: string): string => base64url(tool);
 export const agentKey = (tenant: string, agent: string): string => `${tenant}.${agent}`;
-export const leaseKey = (lease: string): string => base64url(lease);
+/** A lease's key of bucket LEASES is its permit: that a key is created once is what makes a permit good for one lease. */
+export const leaseKey = (permit: string): string => permit;
 /** The oldest nats-server that we trust with evidence: older ones have known faults or ignore stream options without a word. */
 export const natsFloor = '2.14.4';

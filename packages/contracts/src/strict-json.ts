@@ -9,7 +9,8 @@ export interface JsonBounds {
 }
 
 const malformed = (message: string) => new AgentGateError('MALFORMED', message);
-const invalid = (pointer: string, message: string) => new AgentGateError('FIELD_INVALID', `${pointer || '/'}: ${message}`);
+const invalid = (pointer: string, message: string) =>
+  new AgentGateError('FIELD_INVALID', `${pointer || '/'}: ${message}`);
 const escapePointer = (key: string) => key.replaceAll('~', '~0').replaceAll('/', '~1');
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
@@ -35,7 +36,16 @@ export const parseStrict = (body: Uint8Array, bounds: JsonBounds = {}): Record<s
     throw new AgentGateError('MALFORMED', 'body: not JSON', { cause });
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw malformed('body: not a JSON object');
+  if (mayOverflow.test(text)) requireFinite(value, '');
   return value as Record<string, unknown>;
+};
+
+/** JSON has no infinity, but 1e999 parses to it. */
+const mayOverflow = /[eE]\+?\d{3}|\d{300}/;
+const requireFinite = (value: unknown, pointer: string): void => {
+  if (typeof value === 'number' && !Number.isFinite(value)) throw invalid(pointer, 'this number is too large');
+  if (typeof value !== 'object' || value === null) return;
+  for (const [key, member] of Object.entries(value)) requireFinite(member, `${pointer}/${escapePointer(key)}`);
 };
 
 interface Frame {

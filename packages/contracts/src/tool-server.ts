@@ -15,12 +15,24 @@ export const toolCallAsk = z.strictObject({
 });
 export type ToolCallAsk = z.infer<typeof toolCallAsk>;
 /** `cancelled` confirms that the call stopped and will not act any more. */
-export const toolCallAnswer = z.strictObject({ status: z.enum(['ok', 'tool_error', 'cancelled']), result: z.unknown() });
+export const toolCallAnswer = z.strictObject({
+  status: z.enum(['ok', 'tool_error', 'cancelled']),
+  result: z.unknown(),
+});
 export type ToolCallAnswer = z.infer<typeof toolCallAnswer>;
 export const toolListAsk = z.strictObject({ v });
 export const toolListAnswer = z.strictObject({
   v,
-  tools: z.array(z.strictObject({ name: z.string().max(128), description: z.string().max(16_384), input_schema: json, annotations: json.optional() })).max(4096),
+  tools: z
+    .array(
+      z.strictObject({
+        name: z.string().max(128),
+        description: z.string().max(16_384),
+        input_schema: json,
+        annotations: json.optional(),
+      }),
+    )
+    .max(4096),
 });
 export const toolCancelAsk = z.strictObject({ v, call: callId });
 export const toolCancelAnswer = z.strictObject({ v, known: z.boolean() });

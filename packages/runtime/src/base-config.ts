@@ -17,7 +17,10 @@ export const baseConfig = z.object({
   /** Health, metrics; 0 takes a free port. */
   AGENTGATE_HTTP_PORT: z.coerce.number().int().min(0).max(65_535).default(0),
   /** Unique per start: it names this producer and this enforcement point. */
-  AGENTGATE_INSTANCE: z.string().regex(/^[a-z0-9][a-z0-9_-]{0,62}$/).default(() => randomBytes(6).toString('hex')),
+  AGENTGATE_INSTANCE: z
+    .string()
+    .regex(/^[a-z0-9][a-z0-9_-]{0,62}$/)
+    .default(() => randomBytes(6).toString('hex')),
   AGENTGATE_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
   /** agentgate.yaml, for the services that read it. */
   AGENTGATE_CONFIG: path.optional(),

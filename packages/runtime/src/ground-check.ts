@@ -13,7 +13,8 @@ export const isOlder = (version: string, floor: string): boolean => {
 /** Refuses a server that is too old: older ones silently ignore options that our promises rest on. */
 export const requireServer = (bus: Pick<Bus, 'server'>): void => {
   const { version } = bus.server();
-  if (version === '' || isOlder(version, natsFloor)) throw new StartError(`nats-server ${version || 'of unknown version'} is older than ${natsFloor}`);
+  if (version === '' || isOlder(version, natsFloor))
+    throw new StartError(`nats-server ${version || 'of unknown version'} is older than ${natsFloor}`);
 };
 
 /** Refuses a stream that is not what we rely on, naming the difference. */

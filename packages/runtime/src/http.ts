@@ -32,23 +32,36 @@ export const createHealth = (): Health => {
 
 /** `/healthz` (the process runs), `/readyz` (it can do its job, or why not), `/metrics`, and what a service adds. */
 export const createHttp = (registry: Registry, health: Health, about: () => object): HttpSurface => {
-  const json = (status: number, body: object): HttpAnswer => ({ status, type: 'application/json', body: `${JSON.stringify(body)}\n` });
+  const json = (status: number, body: object): HttpAnswer => ({
+    status,
+    type: 'application/json',
+    body: `${JSON.stringify(body)}\n`,
+  });
   const routes = new Map<string, () => HttpAnswer | Promise<HttpAnswer>>([
     ['/healthz', () => json(200, { status: 'ok', ...about() })],
     [
       '/readyz',
       () => {
         const problems = health.problems();
-        return json(problems.length === 0 ? 200 : 503, { status: problems.length === 0 ? 'ready' : 'not ready', problems, ...about() });
+        return json(problems.length === 0 ? 200 : 503, {
+          status: problems.length === 0 ? 'ready' : 'not ready',
+          problems,
+          ...about(),
+        });
       },
     ],
     ['/metrics', async () => ({ status: 200, type: registry.contentType, body: await registry.metrics() })],
   ]);
   const server: Server = createServer((req, res) => {
-    const route = req.method === 'GET' || req.method === 'HEAD' ? routes.get((req.url ?? '/').split('?')[0] ?? '/') : undefined;
+    const route =
+      req.method === 'GET' || req.method === 'HEAD' ? routes.get((req.url ?? '/').split('?')[0] ?? '/') : undefined;
     Promise.resolve(route ? route() : json(404, { error: 'not found' }))
       .catch(() => json(500, { error: 'internal error' }))
-      .then(({ status, type, body }) => res.writeHead(status, { 'content-type': type, 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' }).end(req.method === 'HEAD' ? '' : body))
+      .then(({ status, type, body }) =>
+        res
+          .writeHead(status, { 'content-type': type, 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' })
+          .end(req.method === 'HEAD' ? '' : body),
+      )
       .catch(() => res.destroy());
   });
   server.headersTimeout = 5_000;

@@ -1,5 +1,15 @@
 import type { Bus } from '@agentgate/bus';
-import { AgentGateError, type CallIdentity, coveringKeys, killPulse, killRecord, killStream, limits, type Scope, scopeKey } from '@agentgate/contracts';
+import {
+  AgentGateError,
+  type CallIdentity,
+  coveringKeys,
+  killPulse,
+  killRecord,
+  killStream,
+  limits,
+  type Scope,
+  scopeKey,
+} from '@agentgate/contracts';
 
 /** An enforcement point's own view of the KILL stream. It is asked right before anything starts. */
 export interface KillView {
@@ -39,7 +49,8 @@ export const createKillState = (now: () => number): KillState => {
   let pulseEpoch = 0;
   const stale = () => {
     const silentMs = now() - pulseAt;
-    if (silentMs > limits.killViewStaleMs) return `nobody vouched for the kill view for ${Number.isFinite(silentMs) ? Math.round(silentMs) : 'ever'} ms`;
+    if (silentMs > limits.killViewStaleMs)
+      return `nobody vouched for the kill view for ${Number.isFinite(silentMs) ? Math.round(silentMs) : 'ever'} ms`;
     return undefined;
   };
   const put = (seq: number, known: Omit<Known, 'epoch'>) => {
@@ -75,7 +86,13 @@ export const createKillState = (now: () => number): KillState => {
   };
 };
 
-export const createKillView = async ({ bus, now = () => performance.now() }: { bus: Pick<Bus, 'follow' | 'hear'>; now?: () => number }): Promise<KillView> => {
+export const createKillView = async ({
+  bus,
+  now = () => performance.now(),
+}: {
+  bus: Pick<Bus, 'follow' | 'hear'>;
+  now?: () => number;
+}): Promise<KillView> => {
   const state = createKillState(now);
   const waiting = new Set<{ epoch: number; tell(): void }>();
   bus.hear(killPulse, (body) => state.pulse(body.epoch));
@@ -83,7 +100,12 @@ export const createKillView = async ({ bus, now = () => performance.now() }: { b
     onMessage: (m) => {
       const record = killRecord.safeParse(JSON.parse(new TextDecoder().decode(m.data)));
       // An order that cannot be read could be any order: nothing may pass until somebody looked.
-      state.take(m.seq, record.success ? record.data : { state: 'killed', scope: { kind: 'global' }, reason: `kill order ${m.seq} cannot be read` });
+      state.take(
+        m.seq,
+        record.success
+          ? record.data
+          : { state: 'killed', scope: { kind: 'global' }, reason: `kill order ${m.seq} cannot be read` },
+      );
       for (const w of waiting) if (state.epoch() >= w.epoch) w.tell();
     },
   });

@@ -1,5 +1,12 @@
 import type { Bus } from '@agentgate/bus';
-import { AgentGateError, type EventDraft, type EventName, eventSource, eventsSubject, eventType } from '@agentgate/contracts';
+import {
+  AgentGateError,
+  type EventDraft,
+  type EventName,
+  eventSource,
+  eventsSubject,
+  eventType,
+} from '@agentgate/contracts';
 import { batchFit, type ChainItem, createChain, encodeBatch, type SigningKey } from '@agentgate/evidence';
 import type { Logger } from 'pino';
 import { newId } from './ids.ts';
@@ -14,7 +21,10 @@ export interface Producer {
    * 2,000); the event is still queued then, and is written when that is possible again: the chain may have no hole.
    * `onDurable` also hears of one that was written late.
    */
-  record<N extends EventName>(draft: EventDraft<N>, opts?: { timeoutMs?: number; onDurable?: (id: string) => void }): Promise<string>;
+  record<N extends EventName>(
+    draft: EventDraft<N>,
+    opts?: { timeoutMs?: number; onDurable?: (id: string) => void },
+  ): Promise<string>;
   readonly pending: number;
   /** Events taken since the start. */
   readonly count: number;
@@ -45,7 +55,8 @@ export interface ProducerOptions {
   now: () => number;
 }
 
-const late = (ms: number) => new AgentGateError('EVIDENCE_UNAVAILABLE', `evidence was not acknowledged within ${ms} ms`);
+const late = (ms: number) =>
+  new AgentGateError('EVIDENCE_UNAVAILABLE', `evidence was not acknowledged within ${ms} ms`);
 
 export const createProducer = ({ bus, service, instance, key, log, now }: ProducerOptions): Producer => {
   const source = eventSource(service, instance);
@@ -59,15 +70,22 @@ export const createProducer = ({ bus, service, instance, key, log, now }: Produc
   const send = async () => {
     while (queue.length > 0) {
       const batch = queue.splice(0, batchFit(queue.map((w) => w.item)));
-      const body = encodeBatch(batch.map((w) => w.item), key);
+      const body = encodeBatch(
+        batch.map((w) => w.item),
+        key,
+      );
       const first = batch[0]?.item.event.id ?? '';
       for (let failures = 0; ; failures++) {
         try {
           // The id makes a retry after a lost acknowledgement harmless.
-          await bus.publishDurable(eventsSubject(service), body, { id: `${source}:${epoch}:${first}`, timeoutMs: publishMs });
+          await bus.publishDurable(eventsSubject(service), body, {
+            id: `${source}:${epoch}:${first}`,
+            timeoutMs: publishMs,
+          });
           break;
         } catch (error) {
-          if (failures % 50 === 0) log.warn({ err: error, waiting: queue.length + batch.length }, 'evidence is not acknowledged');
+          if (failures % 50 === 0)
+            log.warn({ err: error, waiting: queue.length + batch.length }, 'evidence is not acknowledged');
           if (closed) throw error;
           await new Promise((resolve) => setTimeout(resolve, retryMs));
         }
@@ -83,7 +101,9 @@ export const createProducer = ({ bus, service, instance, key, log, now }: Produc
     // After the poll phase: the events of all calls that one read brought share a seal and an fsync.
     sending = new Promise<void>((resolve) => setImmediate(resolve))
       .then(send)
-      .catch((error: unknown) => log.error({ err: error, lost: queue.length }, 'evidence could not be written before the end'))
+      .catch((error: unknown) =>
+        log.error({ err: error, lost: queue.length }, 'evidence could not be written before the end'),
+      )
       .finally(() => {
         sending = undefined;
         if (queue.length > 0 && !closed) start();
@@ -99,7 +119,13 @@ export const createProducer = ({ bus, service, instance, key, log, now }: Produc
     },
     record: (draft, { timeoutMs = publishMs, onDurable } = {}) =>
       new Promise((resolve, reject) => {
-        if (closed || queue.length >= maxPending) return reject(new AgentGateError('EVIDENCE_UNAVAILABLE', closed ? 'the producer has stopped' : 'too much evidence waits to be written'));
+        if (closed || queue.length >= maxPending)
+          return reject(
+            new AgentGateError(
+              'EVIDENCE_UNAVAILABLE',
+              closed ? 'the producer has stopped' : 'too much evidence waits to be written',
+            ),
+          );
         const item = chain.next(toChained(draft, newId('evt', now()), new Date(now()).toISOString()));
         const waiting: Waiting = { item, settled: false, timer: undefined, resolve, reject, onDurable };
         waiting.timer = setTimeout(() => settle(waiting, () => reject(late(timeoutMs))), timeoutMs);
@@ -123,4 +149,10 @@ const settle = (w: Waiting, then: () => void) => {
   then();
 };
 
-const toChained = <N extends EventName>({ name, ...draft }: EventDraft<N>, id: string, time: string) => ({ ...draft, id, type: eventType(name), time, data: draft.data as Record<string, unknown> });
+const toChained = <N extends EventName>({ name, ...draft }: EventDraft<N>, id: string, time: string) => ({
+  ...draft,
+  id,
+  type: eventType(name),
+  time,
+  data: draft.data as Record<string, unknown>,
+});

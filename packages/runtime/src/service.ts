@@ -43,9 +43,17 @@ const heartbeatMs = 10_000;
 const drainMs = 8_000;
 
 /** The whole life of a service process: connect, check the ground, start, serve health, drain on SIGTERM. */
-export const runService = async (opts: { service: ServiceName; env: Record<string, string | undefined>; start: (ctx: ServiceContext) => Promise<Running> }): Promise<void> => {
+export const runService = async (opts: {
+  service: ServiceName;
+  env: Record<string, string | undefined>;
+  start: (ctx: ServiceContext) => Promise<Running>;
+}): Promise<void> => {
   const { service } = opts;
-  const log = pino({ level: opts.env.AGENTGATE_LOG_LEVEL ?? 'info', base: { service }, timestamp: pino.stdTimeFunctions.isoTime });
+  const log = pino({
+    level: opts.env.AGENTGATE_LOG_LEVEL ?? 'info',
+    base: { service },
+    timestamp: pino.stdTimeFunctions.isoTime,
+  });
   const die = (error: unknown, message: string): never => {
     log.fatal({ err: error }, message);
     process.exit(1);
@@ -67,23 +75,47 @@ const start = async (opts: Parameters<typeof runService>[0], log: Logger, die: S
   const now = Date.now;
   const key = signingKeyFromSeed(readFileSync(config.AGENTGATE_KEY, 'utf8').trim());
   const trust = readTrust(config.AGENTGATE_TRUST);
-  const connect = (user: string, credsFile: string) => connectBus({ servers: config.AGENTGATE_NATS_URL, creds: readFileSync(credsFile, 'utf8'), user, instance, log });
+  const connect = (user: string, credsFile: string) =>
+    connectBus({ servers: config.AGENTGATE_NATS_URL, creds: readFileSync(credsFile, 'utf8'), user, instance, log });
   const bus = await connect(service, config.AGENTGATE_NATS_CREDS);
   requireServer(bus);
-  const auditBus = config.AGENTGATE_AUDIT_CREDS === undefined ? undefined : await connect('audit-log', config.AGENTGATE_AUDIT_CREDS);
+  const auditBus =
+    config.AGENTGATE_AUDIT_CREDS === undefined ? undefined : await connect('audit-log', config.AGENTGATE_AUDIT_CREDS);
   const evidence = createProducer({ bus: auditBus ?? bus, service, instance, key, log, now });
   const metrics = new Registry();
   metrics.setDefaultLabels({ service });
   collectDefaultMetrics({ register: metrics });
   const health = createHealth();
   const startedAt = new Date().toISOString();
-  const http = createHttp(metrics, health, () => ({ service, instance, version, started_at: startedAt, pid: process.pid }));
+  const http = createHttp(metrics, health, () => ({
+    service,
+    instance,
+    version,
+    started_at: startedAt,
+    pid: process.pid,
+  }));
   let state: 'starting' | 'running' | 'stopping' = 'starting';
   health.check('state', () => state === 'running' || `the service is ${state}`);
   health.check('nats', () => bus.connected() || 'not connected');
   // Listening before the start: an operator sees why a service is not ready while it waits for another.
   await http.listen(config.AGENTGATE_HTTP_HOST, config.AGENTGATE_HTTP_PORT);
-  const running = await opts.start({ service, instance, version, config, bus, auditBus, evidence, key, trust, log, metrics, health, http, now, die });
+  const running = await opts.start({
+    service,
+    instance,
+    version,
+    config,
+    bus,
+    auditBus,
+    evidence,
+    key,
+    trust,
+    log,
+    metrics,
+    health,
+    http,
+    now,
+    die,
+  });
   bus.answerMicro({ service, version, description: `AgentGate ${service}` });
   const life = tellLife({ service, instance, evidence, keyid: key.keyid, log });
   state = 'running';
@@ -101,21 +133,43 @@ const start = async (opts: Parameters<typeof runService>[0], log: Logger, die: S
     log.info({ instance }, 'stopped');
     process.exit(0);
   };
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void stop().catch((error: unknown) => die(error, 'the service could not stop in order')));
+  for (const signal of ['SIGTERM', 'SIGINT'] as const)
+    process.on(signal, () => void stop().catch((error: unknown) => die(error, 'the service could not stop in order')));
 };
 
 /** producer.started, heartbeats and producer.stopped: without them a producer's silence would look like peace. */
-const tellLife = ({ service, instance, evidence, keyid, log }: { service: string; instance: string; evidence: Producer; keyid: string; log: Logger }) => {
+const tellLife = ({
+  service,
+  instance,
+  evidence,
+  keyid,
+  log,
+}: {
+  service: string;
+  instance: string;
+  evidence: Producer;
+  keyid: string;
+  log: Logger;
+}) => {
   const about = { service, instance };
-  const tell = (recorded: Promise<string>) => recorded.then(() => undefined).catch((error: unknown) => log.warn({ err: error }, 'a sign of life is not in evidence'));
-  tell(evidence.record({ name: 'producer.started', subject: instance, data: { ...about, version, keyid } })).catch(() => {});
+  const tell = (recorded: Promise<string>) =>
+    recorded
+      .then(() => undefined)
+      .catch((error: unknown) => log.warn({ err: error }, 'a sign of life is not in evidence'));
+  tell(evidence.record({ name: 'producer.started', subject: instance, data: { ...about, version, keyid } })).catch(
+    () => {},
+  );
   const timer = setInterval(() => {
-    tell(evidence.record({ name: 'producer.heartbeat', subject: instance, data: { ...about, events: evidence.count } })).catch(() => {});
+    tell(
+      evidence.record({ name: 'producer.heartbeat', subject: instance, data: { ...about, events: evidence.count } }),
+    ).catch(() => {});
   }, heartbeatMs);
   return {
     stop: async () => {
       clearInterval(timer);
-      await tell(evidence.record({ name: 'producer.stopped', subject: instance, data: { ...about, events: evidence.count } }));
+      await tell(
+        evidence.record({ name: 'producer.stopped', subject: instance, data: { ...about, events: evidence.count } }),
+      );
     },
   };
 };

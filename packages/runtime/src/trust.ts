@@ -5,7 +5,9 @@ import { z } from 'zod';
 
 const trustFile = z.strictObject({
   v: z.literal(1),
-  keys: z.array(z.strictObject({ keyid: z.string(), service: z.union([serviceName, name]), public_key: z.string() })).max(1024),
+  keys: z
+    .array(z.strictObject({ keyid: z.string(), service: z.union([serviceName, name]), public_key: z.string() }))
+    .max(1024),
 });
 
 /** The public keys of the deployment and which service each speaks for. */
@@ -17,7 +19,9 @@ export interface Trust extends KeyRing {
 const speaksFor = (service: string, signer: string) => signer === service || signer.startsWith(`agentgate/${service}/`);
 
 export const parseTrust = (text: string): Trust => {
-  const entries = trustFile.parse(JSON.parse(text)).keys.map((k) => ({ service: k.service, key: verifyingKey(k.public_key) }));
+  const entries = trustFile
+    .parse(JSON.parse(text))
+    .keys.map((k) => ({ service: k.service, key: verifyingKey(k.public_key) }));
   const byId = new Map(entries.map((e) => [e.key.keyid, e]));
   return {
     find: (keyid, signer) => {

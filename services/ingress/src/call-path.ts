@@ -1,0 +1,301 @@
+import {
+  AgentGateError,
+  type CallReply,
+  type Code,
+  type DecideAnswer,
+  type DecideAsk,
+  type Decision,
+  describeScope,
+  type EventData,
+  type EventDraft,
+  type ExecuteAnswer,
+  type ExecuteAsk,
+  killedCode,
+  limits,
+  type Permit,
+  type PolicyRevision,
+  type Scope,
+  statusOfRefusal,
+  type TheCall,
+  toAgentGateError,
+} from '@agentgate/contracts';
+import { canonical, saltedDigest, sha256Hex } from '@agentgate/evidence';
+import type { Ending, LiveCall } from './live-calls.ts';
+
+/** What the path of a call needs of the world. Each port has its own deadline and rejects with an AgentGateError. */
+export interface CallPorts {
+  decide(ask: DecideAsk): Promise<DecideAnswer>;
+  checkKill(call: {
+    tenant: string;
+    agent: string;
+    session: string;
+    tool: string;
+  }): Promise<{ epoch: number; killed?: { scope: Scope; reason: string } | undefined }>;
+  /** This ingress' own view of the KILL stream; throws while it is stale. */
+  ownKillView(call: LiveCall): { killed?: { scope: Scope; reason: string } };
+  execute(ask: ExecuteAsk): Promise<ExecuteAnswer>;
+  /** Resolves with the event's id once it is durable. `onDurable` also hears of one that is written late. */
+  record<N extends 'call.decided' | 'call.completed'>(draft: EventDraft<N>, onDurable?: () => void): Promise<string>;
+  /** The outcome of a call of this session is not in evidence (or, `held: false`, at last is). */
+  hold(call: LiveCall, held: boolean): void;
+  now(): number;
+}
+
+export type Reply = Omit<CallReply, 'v'>;
+
+interface Verdict {
+  decision: Decision;
+  policy?: PolicyRevision | undefined;
+  epoch?: number | undefined;
+  permit?: Permit | undefined;
+  retryAfterMs?: number | undefined;
+}
+
+/** After an early end a runner has so long to say what became of the call. */
+const endGraceMs = 1_000;
+
+/** One call (ARCHITECTURE.md): decide and check at once, evidence, dispatch, evidence, reply. */
+export const runCall = async (
+  ports: CallPorts,
+  live: LiveCall,
+  call: TheCall,
+  approval: string | undefined,
+): Promise<Reply> => {
+  const verdict = await judge(ports, call, approval);
+  const decided = await recordDecision(ports, live, call, verdict, approval);
+  if (typeof decided !== 'string') return decided;
+  if (verdict.decision.action !== 'allow' || !verdict.permit) return refuse(live, verdict, decided);
+  const outcome = await dispatch(ports, live, call, { permit: verdict.permit, epoch: verdict.epoch ?? 0 });
+  const completed = await recordOutcome(ports, live, outcome);
+  if (completed === undefined)
+    return {
+      call: live.call,
+      status: 'outcome_unknown',
+      code: 'OUTCOME_UNKNOWN',
+      reason: 'the outcome could not be written to evidence; the session is held until it is',
+      evidence: { decided },
+    };
+  return { ...replyTo(live, outcome), evidence: { decided, completed } };
+};
+
+const deny = (code: Code, reason: string): Decision => ({ action: 'deny', code, reason, obligations: {} });
+
+/** Both questions at once. A kill outranks policy; a part that did not answer denies, and says which. */
+const judge = async (ports: CallPorts, call: TheCall, approval: string | undefined): Promise<Verdict> => {
+  const { tenant, agent, session, tool } = call;
+  const [policy, kill] = await Promise.allSettled([
+    ports.decide({ ...call, ...(approval === undefined ? {} : { approval }) }),
+    ports.checkKill({ tenant, agent, session, tool }),
+  ]);
+  const revision = policy.status === 'fulfilled' ? policy.value.policy : undefined;
+  if (kill.status === 'rejected') return { decision: failed(kill.reason, 'KILL_SWITCH_UNAVAILABLE'), policy: revision };
+  const { epoch, killed } = kill.value;
+  if (killed) return { decision: killedDecision(killed.scope, killed.reason), policy: revision, epoch };
+  if (policy.status === 'rejected') return { decision: failed(policy.reason, 'POLICY_UNAVAILABLE'), epoch };
+  const { decision, permit, retry_after_ms } = policy.value;
+  if (decision.action === 'allow' && !permit)
+    return {
+      decision: deny('POLICY_UNAVAILABLE', 'policy allowed the call without a permit'),
+      policy: revision,
+      epoch,
+    };
+  return { decision, policy: revision, epoch, permit, retryAfterMs: retry_after_ms };
+};
+
+/** An unforeseen error is the failure of the part that was asked. */
+const failed = (error: unknown, part: Code): Decision => {
+  const known = toAgentGateError(error);
+  return deny(known.code === 'INTERNAL' ? part : known.code, known.message);
+};
+const killedDecision = (scope: Scope, reason: string) =>
+  deny(killedCode(scope), `${describeScope(scope)} is killed: ${reason}`.slice(0, 2048));
+
+const recordDecision = async (
+  ports: CallPorts,
+  live: LiveCall,
+  call: TheCall,
+  verdict: Verdict,
+  approval: string | undefined,
+): Promise<string | Reply> => {
+  const { decision, policy, epoch } = verdict;
+  const data: EventData<'call.decided'> = {
+    call: live.call,
+    tool: live.tool,
+    ...argumentsInEvidence(call.arguments, decision.obligations.evidence),
+    decision,
+    ...(policy ? { policy } : {}),
+    ...(epoch === undefined ? {} : { kill_epoch: epoch }),
+    ...(approval === undefined ? {} : { approval }),
+    ...(decision.action === 'allow' ? { deadline: call.deadline } : {}),
+  };
+  try {
+    return await ports.record({
+      name: 'call.decided',
+      subject: live.call,
+      tenant: live.tenant,
+      agent: live.agent,
+      session: live.session,
+      data,
+    });
+  } catch (error) {
+    const { code, message } = toAgentGateError(error);
+    return {
+      call: live.call,
+      status: 'unavailable',
+      code: code === 'INTERNAL' ? 'EVIDENCE_UNAVAILABLE' : code,
+      reason: `nothing ran: ${message}`,
+    };
+  }
+};
+
+const argumentsInEvidence = (args: Record<string, unknown>, mode: Decision['obligations']['evidence']) => {
+  const text = canonical(args);
+  const bytes = Buffer.byteLength(text);
+  if (bytes <= limits.evidenceInlineBytes && (mode ?? 'full') === 'full') return { arguments: args };
+  const { digest, salt } = saltedDigest(args);
+  return { arguments_digest: { sha256: digest, salt, bytes } };
+};
+
+const refuse = (live: LiveCall, { decision, retryAfterMs }: Verdict, decided: string): Reply => ({
+  call: live.call,
+  status: statusOfRefusal(decision.code),
+  code: decision.code,
+  reason: decision.reason,
+  ...(decision.rule === undefined ? {} : { rule: decision.rule }),
+  ...(retryAfterMs === undefined ? {} : { retry_after_ms: retryAfterMs }),
+  evidence: { decided },
+});
+
+type Outcome = Pick<ExecuteAnswer, 'outcome' | 'code' | 'reason' | 'result' | 'duration_ms' | 'lease' | 'redacted'>;
+const notRun = (code: Code, reason: string): Outcome => ({
+  outcome: 'refused',
+  code,
+  reason,
+  duration_ms: 0,
+  redacted: [],
+});
+const unknown = (reason: string, duration_ms: number): Outcome => ({
+  outcome: 'unknown',
+  code: 'OUTCOME_UNKNOWN',
+  reason,
+  duration_ms,
+  redacted: [],
+});
+
+/** Hands the call to a runner, unless it was ended meanwhile. There is no await between the last look and the handing over. */
+const dispatch = async (
+  ports: CallPorts,
+  live: LiveCall,
+  call: TheCall,
+  { permit, epoch }: { permit: Permit; epoch: number },
+): Promise<Outcome> => {
+  try {
+    const { killed } = ports.ownKillView(live);
+    if (killed) return notRun(killedCode(killed.scope), `${describeScope(killed.scope)} is killed: ${killed.reason}`);
+  } catch (error) {
+    const { code, message } = toAgentGateError(error);
+    return notRun(code, message);
+  }
+  if (live.ending) return notRun(endingCode(live.ending), 'ended before it was dispatched');
+  if (ports.now() >= live.deadline) return notRun('TIMEOUT', 'the deadline passed before it was dispatched');
+  live.stage = 'dispatched';
+  const started = performance.now();
+  const elapsed = () => Math.round((performance.now() - started) * 1000) / 1000;
+  let timer: NodeJS.Timeout | undefined;
+  const abandoned = live.ended.then(
+    () =>
+      new Promise<Outcome>((resolve) => {
+        timer = setTimeout(
+          () => resolve(unknown('it was ended, and the runner did not say what became of it', elapsed())),
+          endGraceMs,
+        );
+      }),
+  );
+  try {
+    return await Promise.race([ports.execute({ ...call, permit, epoch }), abandoned]);
+  } catch (error) {
+    const { code, message } = toAgentGateError(error);
+    return code === 'OUTCOME_UNKNOWN' || code === 'INTERNAL' ? unknown(message, elapsed()) : notRun(code, message);
+  } finally {
+    clearTimeout(timer);
+  }
+};
+
+const endingCode = (ending: Ending): Code => (ending.why === 'cancelled' ? 'CANCELLED' : killedCode(ending.scope));
+
+const recordOutcome = async (ports: CallPorts, live: LiveCall, outcome: Outcome): Promise<string | undefined> => {
+  const { code, duration_ms, result, lease, redacted } = outcome;
+  const data: EventData<'call.completed'> = {
+    call: live.call,
+    outcome: outcome.outcome === 'refused' ? 'aborted' : outcome.outcome,
+    code,
+    duration_ms,
+    ...(result === undefined ? {} : { result_digest: sha256Hex(canonical(result)) }),
+    ...(lease === undefined ? {} : { lease }),
+    redacted,
+  };
+  let isLate = false;
+  try {
+    return await ports.record(
+      {
+        name: 'call.completed',
+        subject: live.call,
+        tenant: live.tenant,
+        agent: live.agent,
+        session: live.session,
+        data,
+      },
+      () => {
+        if (isLate) ports.hold(live, false);
+      },
+    );
+  } catch {
+    isLate = true;
+    ports.hold(live, true);
+    return undefined;
+  }
+};
+
+const replyTo = (live: LiveCall, outcome: Outcome): Reply => {
+  const { reason, result } = outcome;
+  const withResult = result === undefined ? {} : { result };
+  switch (outcome.outcome) {
+    case 'ok':
+      return { call: live.call, status: 'ok', code: 'OK', reason, ...withResult };
+    case 'tool_error':
+      return { call: live.call, status: 'tool_error', code: 'TOOL_ERROR', reason, ...withResult };
+    case 'timeout':
+      return { call: live.call, status: 'timeout', code: 'TIMEOUT', reason };
+    case 'refused':
+      return { call: live.call, status: statusOfRefusal(outcome.code), code: outcome.code, reason };
+    case 'aborted':
+    case 'unknown':
+      if (live.ending)
+        return {
+          call: live.call,
+          status: live.ending.why,
+          code: endingCode(live.ending),
+          reason:
+            outcome.outcome === 'aborted'
+              ? 'the call was stopped'
+              : 'the call was told to stop; whether it acted before is not known',
+        };
+      if (outcome.outcome === 'aborted')
+        return { call: live.call, status: statusOfRefusal(outcome.code), code: outcome.code, reason };
+      return { call: live.call, status: 'outcome_unknown', code: 'OUTCOME_UNKNOWN', reason };
+    default:
+      return outcome.outcome satisfies never;
+  }
+};
+
+/** The reply to something that never became a call. */
+export const refusalReply = (error: unknown, call?: string): Reply => {
+  const known = error instanceof AgentGateError ? error : toAgentGateError(error);
+  return {
+    ...(call === undefined ? {} : { call }),
+    status: statusOfRefusal(known.code),
+    code: known.code,
+    reason: known.message.slice(0, 2048),
+    ...(known.code === 'OVERLOADED' ? { retry_after_ms: 250 } : {}),
+  };
+};

@@ -1,0 +1,112 @@
+import type { Bus } from '@agentgate/bus';
+import {
+  AgentGateError,
+  agentVerbs,
+  type CallReply,
+  callAsk,
+  cancelAsk,
+  describeScope,
+  identityOf,
+  ingressCancel,
+  killedCode,
+  parseField,
+  parseStrict,
+  pointContain,
+  policyOpenSession,
+  policyVisible,
+  sessionAsk,
+  statusOfRefusal,
+  toAgentGateError,
+  toolsAsk,
+} from '@agentgate/contracts';
+import type { KillView } from '@agentgate/runtime';
+import type { Logger } from 'pino';
+import type { z } from 'zod';
+import type { Identity, Ingress } from './service.ts';
+
+export interface HandlerParts {
+  bus: Bus;
+  ingress: Ingress;
+  killView: KillView;
+  tenantOf: ReadonlyMap<string, string>;
+  log: Pick<Logger, 'error'>;
+  observe(reply: { status: string; code: string }, seconds: number): void;
+}
+
+/** Message ↔ domain; an error becomes a refusal here, once. */
+export const serveHandlers = ({ bus, ingress, killView, tenantOf, log, observe }: HandlerParts): void => {
+  const identify = (subject: string): Identity => {
+    const { account, agent } = identityOf(subject);
+    const tenant = tenantOf.get(account);
+    if (tenant === undefined) throw new AgentGateError('POLICY_DENIED', 'this account is no tenant of the deployment');
+    return { tenant, agent };
+  };
+  const refusal = (error: unknown) => {
+    const known = toAgentGateError(error);
+    if (known.code === 'INTERNAL') log.error({ err: error }, 'a request could not be handled');
+    return {
+      v: 1 as const,
+      status: statusOfRefusal(known.code),
+      code: known.code,
+      reason: known.message.slice(0, 2048),
+    };
+  };
+  /** Opening a session or listing tools runs nothing, but a killed agent gets no further all the same. */
+  const refuseKilled = (who: Identity) => {
+    const { killed } = killView.check({ ...who, session: '', tool: '' });
+    if (killed)
+      throw new AgentGateError(killedCode(killed.scope), `${describeScope(killed.scope)} is killed: ${killed.reason}`);
+  };
+  const take = <T>(schema: z.ZodType<T>, body: Uint8Array, subject: string): { who: Identity; ask: T } => ({
+    who: identify(subject),
+    ask: parseField(schema, parseStrict(body)),
+  });
+
+  bus.serveRaw(agentVerbs.session, async (body, { subject }) => {
+    try {
+      const { who, ask } = take(sessionAsk, body, subject);
+      refuseKilled(who);
+      return await bus.ask(policyOpenSession, { ...ask, ...who });
+    } catch (error) {
+      return refusal(error);
+    }
+  });
+  bus.serveRaw(agentVerbs.tools, async (body, { subject }) => {
+    try {
+      const { who, ask } = take(toolsAsk, body, subject);
+      refuseKilled(who);
+      return await bus.ask(policyVisible, { ...ask, ...who });
+    } catch (error) {
+      return refusal(error);
+    }
+  });
+  bus.serveRaw(agentVerbs.call, async (body, { subject }) => {
+    const started = performance.now();
+    let reply: CallReply;
+    try {
+      const { who, ask } = take(callAsk, body, subject);
+      reply = await ingress.call(who, ask);
+    } catch (error) {
+      reply = refusal(error);
+    }
+    observe(reply, (performance.now() - started) / 1000);
+    return reply;
+  });
+  bus.serveRaw(agentVerbs.cancel, async (body, { subject }) => {
+    try {
+      const { who, ask } = take(cancelAsk, body, subject);
+      return { v: 1, status: await ingress.cancel(who, ask) };
+    } catch (error) {
+      return refusal(error);
+    }
+  });
+  bus.serveBroadcast(ingressCancel, async ({ tenant, agent, call, key }) => ({
+    v: 1 as const,
+    instance: bus.instance,
+    status: await ingress.cancelHere({ tenant, agent }, { call, key }),
+  }));
+  bus.serveBroadcast(pointContain, async ({ epoch, scope }) => {
+    killView.apply(scope, epoch);
+    return { v: 1 as const, service: 'ingress' as const, instance: bus.instance, epoch, calls: ingress.contain(scope) };
+  });
+};

@@ -1,0 +1,101 @@
+import {
+  AgentGateError,
+  type CallAsk,
+  type CallReply,
+  type CancelAsk,
+  type Config,
+  type Fate,
+  type Scope,
+  type TheCall,
+} from '@agentgate/contracts';
+import { canonical, sha256Hex } from '@agentgate/evidence';
+import { type CallPorts, type Reply, refusalReply, runCall } from './call-path.ts';
+import { type KeyStore, runOnce } from './idempotency.ts';
+import type { LiveCall, LiveCalls } from './live-calls.ts';
+
+export interface Identity {
+  tenant: string;
+  agent: string;
+}
+export type CancelStatus = Fate | 'not_found';
+
+export interface IngressPorts extends CallPorts {
+  keys: KeyStore;
+  /** Tells every runner to end the call; the fate, where one of them knew it. */
+  cancelAtRunner(call: string): Promise<Fate | undefined>;
+  /** Asks the other replicas of ingress. */
+  cancelElsewhere(who: Identity, by: CancelAsk): Promise<CancelStatus>;
+  newCallId(): string;
+}
+
+export interface Ingress {
+  call(who: Identity, ask: CallAsk): Promise<CallReply>;
+  cancel(who: Identity, by: CancelAsk): Promise<CancelStatus>;
+  cancelHere(who: Identity, by: { call?: string | undefined; key?: string | undefined }): Promise<CancelStatus>;
+  /** Ends every call in the scope and tells how far each had come. */
+  contain(scope: Scope): { call: string; fate: 'not_started' | 'dispatched' }[];
+}
+
+/** How long after its deadline somebody may still be at work on a call: an answer of the runner, the outcome's evidence. */
+const afterDeadlineMs = 10_000;
+
+export const createIngress = (ports: IngressPorts, live: LiveCalls, limits: Config['limits']): Ingress => {
+  const run = async (who: Identity, ask: CallAsk, call: string, deadline: number): Promise<Reply> => {
+    const { session, tool } = ask;
+    const running = live.open({ ...who, session, tool, call, key: ask.key, deadline });
+    try {
+      const theCall: TheCall = { call, ...who, session, tool, arguments: ask.arguments, deadline };
+      return await runCall(ports, running, theCall, ask.approval);
+    } catch (error) {
+      return refusalReply(error, call);
+    } finally {
+      live.close(running);
+    }
+  };
+  const accept = (who: Identity, ask: CallAsk): Promise<Reply> => {
+    if (live.size >= limits.calls_in_flight)
+      throw new AgentGateError('OVERLOADED', `${limits.calls_in_flight} calls are in flight`);
+    const call = ports.newCallId();
+    const deadline = ports.now() + Math.min(ask.timeout_ms ?? limits.call_timeout_ms, limits.call_timeout_ms);
+    if (ask.key === undefined) return run(who, ask, call, deadline);
+    const content = sha256Hex(canonical({ session: ask.session, tool: ask.tool, arguments: ask.arguments }));
+    const at = `idem:${who.tenant}:${who.agent}:${sha256Hex(ask.key)}`;
+    return runOnce(
+      ports.keys,
+      { at, claim: { call, content, until: deadline + afterDeadlineMs }, deadline },
+      ports.now,
+      () => run(who, ask, call, deadline),
+    );
+  };
+  const cancelHere: Ingress['cancelHere'] = async (who, by) => {
+    const found = live.find(who, by);
+    return found ? endByAgent(ports, found) : 'not_found';
+  };
+  return {
+    call: async (who, ask) => {
+      try {
+        return { v: 1, ...(await accept(who, ask)) };
+      } catch (error) {
+        return { v: 1, ...refusalReply(error) };
+      }
+    },
+    cancelHere,
+    cancel: async (who, by) => {
+      const here = await cancelHere(who, by as { call?: string; key?: string });
+      return here === 'not_found' ? ports.cancelElsewhere(who, by) : here;
+    },
+    contain: (scope) =>
+      live.covered(scope).map((covered) => {
+        const fate = covered.stage === 'deciding' ? ('not_started' as const) : ('dispatched' as const);
+        covered.end({ why: 'killed', scope });
+        return { call: covered.call, fate };
+      }),
+  };
+};
+
+const endByAgent = async (ports: IngressPorts, call: LiveCall): Promise<CancelStatus> => {
+  const wasDispatched = call.stage === 'dispatched';
+  call.end({ why: 'cancelled' });
+  if (!wasDispatched) return 'aborted';
+  return (await ports.cancelAtRunner(call.call)) ?? 'unknown';
+};
