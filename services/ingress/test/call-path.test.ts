@@ -1,0 +1,144 @@
+import { AgentGateError, type EventDraft, type ExecuteAnswer, type Permit, type Scope } from '@agentgate/contracts';
+import { describe, expect, test } from 'vitest';
+import { type CallPorts, runCall } from '../src/call-path.ts';
+import { createLiveCalls } from '../src/live-calls.ts';
+
+const who = { tenant: 'default', agent: 'demo', session: 'ses_0123456789', tool: 'fs/read' };
+const call = { ...who, call: 'call_0123456789', arguments: { path: '/a' }, deadline: 30_000 };
+const policy = { revision: 'r1', digest: 'a'.repeat(64) };
+const permit = { claims: {}, seal: {} } as unknown as Permit;
+const allow = { decision: { action: 'allow' as const, code: 'OK' as const, reason: 'granted', obligations: {} }, policy, permit };
+const ran: ExecuteAnswer = { outcome: 'ok', code: 'OK', reason: 'done', result: { content: [] }, duration_ms: 1, redacted: [] };
+const session: Scope = { kind: 'session', id: who.session };
+
+/** Ports of a gate where everything works, and what was recorded and dispatched in which order. */
+const gate = (over: Partial<CallPorts> = {}) => {
+  const trail: string[] = [];
+  const events: EventDraft[] = [];
+  const live = createLiveCalls().open({ ...who, call: call.call, key: undefined, deadline: call.deadline });
+  const ports: CallPorts = {
+    now: () => 0,
+    decide: async () => allow,
+    checkKill: async () => ({ epoch: 7 }),
+    ownKillView: () => ({}),
+    execute: async () => {
+      trail.push('execute');
+      return ran;
+    },
+    record: async (draft) => {
+      trail.push(draft.name);
+      events.push(draft);
+      return `evt_${draft.name.replace('.', '_')}0`;
+    },
+    hold: (_, held) => void trail.push(held ? 'hold' : 'release'),
+    ...over,
+  };
+  return { trail, events, live, run: () => runCall(ports, live, call, undefined) };
+};
+const never = (what: string) => async () => expect.fail(`${what} was reached`);
+const down = (code: 'POLICY_UNAVAILABLE' | 'KILL_SWITCH_UNAVAILABLE' | 'EVIDENCE_UNAVAILABLE' | 'RUNNER_UNAVAILABLE' | 'OUTCOME_UNKNOWN') => async () => {
+  throw new AgentGateError(code, 'down');
+};
+
+describe('an allowed call', () => {
+  test('is decided in evidence, run, completed in evidence, and answered, in this order', async () => {
+    const g = gate();
+    expect(await g.run()).toEqual({ call: call.call, status: 'ok', code: 'OK', reason: 'done', result: { content: [] }, evidence: { decided: 'evt_call_decided0', completed: 'evt_call_completed0' } });
+    expect(g.trail).toEqual(['call.decided', 'execute', 'call.completed']);
+    expect(g.events[0]?.data).toMatchObject({ kill_epoch: 7, policy, deadline: call.deadline, arguments: { path: '/a' } });
+  });
+
+  test('runs nothing when the decision cannot be written to evidence', async () => {
+    const g = gate({ record: down('EVIDENCE_UNAVAILABLE'), execute: never('execute') });
+    expect(await g.run()).toMatchObject({ status: 'unavailable', code: 'EVIDENCE_UNAVAILABLE' });
+  });
+
+  test('gives outcome_unknown and holds the session when the outcome cannot be written, and releases it once it is', async () => {
+    let late: (() => void) | undefined;
+    const g = gate();
+    const held = gate({
+      record: async (draft, onDurable) => {
+        if (draft.name === 'call.decided') return 'evt_decided000';
+        late = onDurable;
+        throw new AgentGateError('EVIDENCE_UNAVAILABLE', 'down');
+      },
+      hold: (_, isHeld) => void g.trail.push(isHeld ? 'hold' : 'release'),
+    });
+    expect(await held.run()).toMatchObject({ status: 'outcome_unknown', code: 'OUTCOME_UNKNOWN' });
+    expect(g.trail).toEqual(['hold']);
+    late?.();
+    expect(g.trail).toEqual(['hold', 'release']);
+  });
+
+  test('is outcome_unknown when the runner fell silent after it may have begun', async () => {
+    const g = gate({ execute: down('OUTCOME_UNKNOWN') });
+    expect(await g.run()).toMatchObject({ status: 'outcome_unknown', code: 'OUTCOME_UNKNOWN' });
+    expect(g.events.at(-1)).toMatchObject({ name: 'call.completed', data: { outcome: 'unknown' } });
+  });
+
+  test('is unavailable, and its evidence says aborted, when no runner took it', async () => {
+    const g = gate({ execute: down('RUNNER_UNAVAILABLE') });
+    expect(await g.run()).toMatchObject({ status: 'unavailable', code: 'RUNNER_UNAVAILABLE' });
+    expect(g.events.at(-1)).toMatchObject({ data: { outcome: 'aborted', code: 'RUNNER_UNAVAILABLE' } });
+  });
+});
+
+describe('a refused call', () => {
+  test.each([
+    ['POLICY_UNAVAILABLE', { decide: down('POLICY_UNAVAILABLE') }],
+    ['KILL_SWITCH_UNAVAILABLE', { checkKill: down('KILL_SWITCH_UNAVAILABLE') }],
+    ['POLICY_UNAVAILABLE', { decide: async () => ({ decision: allow.decision, policy }) }],
+  ] as const)('denies with %s and dispatches nothing', async (code, over) => {
+    const g = gate({ execute: never('execute'), ...over });
+    expect(await g.run()).toMatchObject({ status: 'unavailable', code });
+    expect(g.events[0]).toMatchObject({ data: { decision: { action: 'deny', code } } });
+  });
+
+  test('says killed when a kill covers it, whatever policy says', async () => {
+    const g = gate({ execute: never('execute'), checkKill: async () => ({ epoch: 8, killed: { scope: session, reason: 'stop' } }), decide: down('POLICY_UNAVAILABLE') });
+    expect(await g.run()).toMatchObject({ status: 'killed', code: 'KILLED_SESSION', reason: 'session ses_0123456789 is killed: stop' });
+  });
+
+  test('is not dispatched when the kill arrived between the check and the dispatch', async () => {
+    const g = gate({ execute: never('execute'), ownKillView: () => ({ killed: { scope: session, reason: 'stop' } }) });
+    expect(await g.run()).toMatchObject({ status: 'killed', code: 'KILLED_SESSION' });
+    expect(g.events.map((e) => e.name)).toEqual(['call.decided', 'call.completed']);
+  });
+
+  test('is not dispatched when its own kill view is stale', async () => {
+    const g = gate({
+      execute: never('execute'),
+      ownKillView: () => {
+        throw new AgentGateError('KILL_SWITCH_UNAVAILABLE', 'stale');
+      },
+    });
+    expect(await g.run()).toMatchObject({ status: 'unavailable', code: 'KILL_SWITCH_UNAVAILABLE' });
+  });
+
+  test('is cancelled without being dispatched when the agent cancels while it is decided', async () => {
+    const g = gate({ execute: never('execute') });
+    g.live.end({ why: 'cancelled' });
+    expect(await g.run()).toMatchObject({ status: 'cancelled', code: 'CANCELLED' });
+  });
+
+  test('is a timeout when its deadline passed before the dispatch', async () => {
+    const g = gate({ execute: never('execute'), now: () => 30_000 });
+    expect(await g.run()).toMatchObject({ status: 'timeout', code: 'TIMEOUT' });
+  });
+});
+
+test('a kill outranks a cancel that came first', async () => {
+  const g = gate();
+  g.live.end({ why: 'cancelled' });
+  g.live.end({ why: 'killed', scope: session });
+  expect(await g.run()).toMatchObject({ status: 'killed', code: 'KILLED_SESSION' });
+});
+
+test('answers killed within the grace period when the runner says nothing', async () => {
+  const g = gate({ execute: () => new Promise<ExecuteAnswer>(() => {}) });
+  const reply = g.run();
+  await new Promise((resolve) => setImmediate(resolve));
+  g.live.end({ why: 'killed', scope: session });
+  expect(await reply).toMatchObject({ status: 'killed', code: 'KILLED_SESSION' });
+  expect(g.events.at(-1)).toMatchObject({ data: { outcome: 'unknown' } });
+});
