@@ -1,1 +1,12 @@
-export {};
+export * from './batch.ts';
+export * from './canonical.ts';
+export * from './chain.ts';
+export * from './entry.ts';
+export * from './error.ts';
+export * from './event.ts';
+export * from './hash.ts';
+export * from './keys.ts';
+export * from './merkle.ts';
+export * from './salted.ts';
+export * from './seal.ts';
+export * from './seal-cache.ts';

@@ -63,7 +63,10 @@ export function verifyingKey(publicKey: string): VerifyingKey {
   };
 }
 
-/** A fixed ring. Throws BAD_KEY where two different keys of one signer would share a keyid. */
+/**
+ * A fixed ring. A signer that ends in "/" stands for every signer below it: "agentgate/ingress/" for each instance of
+ * ingress. Throws BAD_KEY where two different keys of one signer would share a keyid.
+ */
 export function createKeyRing(trusted: Iterable<{ signer: string; publicKey: string }>): KeyRing {
   const signers = new Map<string, Map<string, VerifyingKey>>();
   for (const { signer, publicKey } of trusted) {
@@ -73,7 +76,8 @@ export function createKeyRing(trusted: Iterable<{ signer: string; publicKey: str
     if (other && other.publicKey !== publicKey) throw new EvidenceError('BAD_KEY', `two keys have keyid ${key.keyid}`);
     signers.set(signer, keys.set(key.keyid, key));
   }
-  return { find: (keyid, signer) => signers.get(signer)?.get(keyid) };
+  const find = (keyid: string, signer: string) => signers.get(signer)?.get(keyid);
+  return { find: (keyid, signer) => find(keyid, signer) ?? find(keyid, signer.slice(0, signer.lastIndexOf('/') + 1)) };
 }
 
 /**

@@ -1,0 +1,55 @@
+import { join } from 'node:path';
+import { agentPermissions, type Config, name, type Permissions, people, personPermissions, serviceUsers, toolPermissions } from '@agentgate/contracts';
+import { isCreds, mintUser, userOfSame } from './jwt.ts';
+import { readIfThere, writePrivate } from './private-file.ts';
+import type { Seeds } from './seeds.ts';
+
+// Credentials files of everybody. A file whose user already has the wanted permissions stays as it is; one whose permissions
+// changed is minted again for the same key, so that what knows the user's key still holds.
+
+interface Wanted {
+  name: string;
+  accountSeed: string;
+  permissions: Permissions;
+}
+
+/** Returns the user's public key. */
+const layUser = async (file: string, wanted: Wanted): Promise<string> => {
+  const there = readIfThere(file);
+  const user = there === undefined ? undefined : await userOfSame(there, wanted);
+  if (user !== undefined) return user;
+  const keep = there !== undefined && (await isCreds(there)) ? { creds: there } : {};
+  const minted = await mintUser({ ...wanted, ...keep });
+  writePrivate(file, minted.creds);
+  return minted.user;
+};
+
+export const serviceCredsFile = (home: string, user: string): string => join(home, 'keys', 'services', `${user}.creds`);
+export const credsFolder = (home: string): string => join(home, 'creds');
+export const agentUser = (tenant: string, agent: string): string => (tenant === 'default' ? `agent-${agent}` : `${tenant}.agent-${agent}`);
+export const credsFile = (home: string, user: string): string => join(credsFolder(home), `${user}.creds`);
+
+export const layServiceUsers = async (home: string, seeds: Seeds): Promise<void> => {
+  for (const { user, account, ...permissions } of serviceUsers()) {
+    await layUser(serviceCredsFile(home, user), { name: user, accountSeed: seeds.core[account], permissions });
+  }
+};
+
+export const layPeople = async (home: string, seeds: Seeds): Promise<void> => {
+  for (const person of people) {
+    await layUser(credsFile(home, person), { name: person, accountSeed: seeds.core.OPS, permissions: personPermissions(person, person) });
+  }
+};
+
+/** The tool servers on NATS, by the last word of their subject. */
+export const layToolServers = async (home: string, seeds: Seeds, servers: Config['servers']): Promise<void> => {
+  for (const server of Object.values(servers)) {
+    if (!server.nats) continue;
+    const tool = name.parse(server.nats.subject.split('.').at(-1));
+    await layUser(credsFile(home, `tool-${tool}`), { name: `tool-${tool}`, accountSeed: seeds.core.TOOLS, permissions: toolPermissions(tool) });
+  }
+};
+
+/** A name like `*` would make its owner everybody, hence the check before anything is minted. */
+export const layAgent = async (home: string, seeds: Seeds, tenant: string, agent: string): Promise<string> =>
+  layUser(credsFile(home, agentUser(name.parse(tenant), name.parse(agent))), { name: agent, accountSeed: seeds.tenant(tenant), permissions: agentPermissions(agent) });

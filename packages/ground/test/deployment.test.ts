@@ -1,0 +1,111 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Config, parseConfig } from '@agentgate/contracts';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { addAgent, createDeployment, GroundError, openHome, readRoster, removeAgent } from '../src/index.ts';
+import { mintUser, userOfSame } from '../src/jwt.ts';
+import { layAgent } from '../src/users.ts';
+
+let home: string;
+beforeEach(() => {
+  home = join(mkdtempSync(join(tmpdir(), 'agentgate-ground-')), 'home');
+});
+afterEach(() => rmSync(join(home, '..'), { recursive: true, force: true }));
+
+const ports = { nats: 4222, websocket: 9222, redis: 6380 };
+const configWith = (agents: string[], tenant = 'default'): Config => parseConfig(JSON.stringify({ v: 1, tenants: { [tenant]: { agents: Object.fromEntries(agents.map((a) => [a, { labels: ['dev'] }])) } } }), '/srv/agentgate.yaml');
+const lay = (config = configWith(['demo'])) => createDeployment({ home, config, ports });
+const files = (folder = home): string[] => readdirSync(folder, { recursive: true, withFileTypes: true }).map((e) => join(e.parentPath, e.name));
+
+test('finds the same keys, credentials and passwords, when it is laid a second time', async () => {
+  await lay();
+  const lasting = files().filter((f) => /\.(creds|nk|seed|url|acl)$/.test(f));
+  const before = lasting.map((f) => readFileSync(f, 'utf8'));
+  await lay();
+  expect(lasting.map((f) => readFileSync(f, 'utf8'))).toEqual(before);
+  expect(lasting.length).toBeGreaterThan(25);
+});
+
+test('lets nobody but the owner in, whatever the umask', async () => {
+  const before = process.umask(0);
+  try {
+    await lay();
+  } finally {
+    process.umask(before);
+  }
+  const modes = [home, ...files()].map((f) => [f, statSync(f).isDirectory() ? 0o700 : 0o600, statSync(f).mode & 0o777] as const);
+  expect(modes.filter(([, want, got]) => want !== got)).toEqual([]);
+});
+
+test('mints a user again for the same key, when its permissions changed', async () => {
+  const accountSeed = (await lay()).seeds.core.CORE;
+  const first = await mintUser({ name: 'x', accountSeed, permissions: { pub: ['a'], sub: [] } });
+  const second = await mintUser({ name: 'x', accountSeed, permissions: { pub: ['b'], sub: [] }, creds: first.creds });
+  expect(second.user).toBe(first.user);
+  expect(await userOfSame(second.creds, { name: 'x', accountSeed, permissions: { pub: ['b'], sub: [] } })).toBe(first.user);
+  expect(await userOfSame(second.creds, { name: 'x', accountSeed, permissions: { pub: ['a'], sub: [] } })).toBeUndefined();
+  expect(await userOfSame(second.creds, { name: 'y', accountSeed, permissions: { pub: ['b'], sub: [] } })).toBeUndefined();
+});
+
+test('refuses to mint an agent whose name could stand for others', async () => {
+  const { seeds } = await lay();
+  for (const name of ['*', 'a.b', '>', '', 'Demo', 'a b', '../x']) {
+    await expect(layAgent(home, seeds, 'default', name)).rejects.toThrow('must be 1 to 63');
+    await expect(addAgent(home, seeds, ['default'], { tenant: 'default', name, labels: [] })).rejects.toThrow(GroundError);
+  }
+  expect(readdirSync(join(home, 'creds')).sort()).toEqual(['agent-demo.creds', 'approver.creds', 'auditor.creds', 'operator.creds']);
+});
+
+test('gives agents of other tenants credentials under the name of their tenant', async () => {
+  const { credsFile } = await lay(configWith(['bot'], 'acme'));
+  expect(readFileSync(credsFile('acme.agent-bot'), 'utf8')).toContain('BEGIN NATS USER JWT');
+});
+
+test('takes away and revokes the credentials of an agent that the configuration no longer names', async () => {
+  await lay(configWith(['demo', 'old']));
+  const user = readRoster(home).agents.find((a) => a.name === 'old')?.user;
+  await lay(configWith(['demo']));
+  expect(readdirSync(join(home, 'creds'))).not.toContain('agent-old.creds');
+  expect(readRoster(home).revoked.map((r) => r.user)).toEqual([user]);
+});
+
+test('keeps an agent removed that the configuration still names, and its user revoked, over later starts', async () => {
+  const { seeds } = await lay();
+  const gone = removeAgent(home, { tenant: 'default', name: 'demo' }, Date.now);
+  await lay();
+  expect(readRoster(home).agents).toEqual([]);
+  expect(readRoster(home).revoked).toMatchObject([{ user: gone.user }]);
+  const again = await addAgent(home, seeds, ['default'], { tenant: 'default', name: 'demo', labels: [] });
+  expect(again.user).not.toBe(gone.user);
+});
+
+test('keeps an agent that was added by command over later starts', async () => {
+  const { seeds } = await lay();
+  await addAgent(home, seeds, ['default'], { tenant: 'default', name: 'extra', labels: ['x'] });
+  await lay();
+  expect(readRoster(home).agents.map((a) => [a.name, a.from])).toEqual([
+    ['demo', 'config'],
+    ['extra', 'command'],
+  ]);
+});
+
+test('refuses a second agent of the same name, and a tenant that nobody configured', async () => {
+  const { seeds } = await lay();
+  await expect(addAgent(home, seeds, ['default'], { tenant: 'default', name: 'demo', labels: [] })).rejects.toThrow('exists already');
+  await expect(addAgent(home, seeds, ['default'], { tenant: 'acme', name: 'demo', labels: [] })).rejects.toThrow('no tenant is named acme');
+});
+
+test('refuses to go on with a roster that it cannot read, since that would let revoked users in', async () => {
+  await lay();
+  writeFileSync(join(home, 'agents.json'), '{"v":1');
+  await expect(lay()).rejects.toThrow(/agents\.json cannot be read/);
+});
+
+test('opens no home where nothing was laid', () => {
+  expect(() => openHome(join(home, 'nothing'))).toThrow('holds no AgentGate');
+});
+
+test('refuses a configuration that takes the name of the tenant of its own', async () => {
+  await expect(lay(configWith([], 'agentgate'))).rejects.toThrow('reserved for the gate itself');
+});
