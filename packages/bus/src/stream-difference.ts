@@ -17,6 +17,7 @@ export const streamDifference = (spec: StreamSpec, echoed: Record<string, unknow
     deny_purge: spec.deny_purge,
     allow_direct: spec.allow_direct,
     allow_rollup_hdrs: spec.allow_rollup_hdrs,
+    allow_msg_ttl: spec.allow_msg_ttl ?? false,
     persist_mode: spec.persist_mode ?? 'default',
     no_ack: false,
   };
@@ -28,6 +29,7 @@ export const streamDifference = (spec: StreamSpec, echoed: Record<string, unknow
     allow_rollup_hdrs: false,
     deny_delete: false,
     deny_purge: false,
+    allow_msg_ttl: false,
     max_age: 0,
   };
   for (const [field, want] of Object.entries(wanted)) {

@@ -192,7 +192,7 @@ test('a service’s user may not answer in another’s place or listen to it', a
     stolen += asks.length;
     return [];
   });
-  runner.serve(policyVisible, async () => ({ v: 1, tools: [] }));
+  runner.serve(policyVisible, async () => ({ v: 1 as const, tools: [] }));
   await new Promise((resolve) => setTimeout(resolve, 100));
   const ingress = await ground.connect('ingress');
   await expect(ingress.ask(policyVisible, { v: 1, tenant: 'default', agent: 'demo' })).rejects.toMatchObject({ code: 'POLICY_UNAVAILABLE' });

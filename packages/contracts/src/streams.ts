@@ -16,6 +16,8 @@ export interface StreamSpec {
   deny_purge: boolean;
   allow_direct: boolean;
   allow_rollup_hdrs: boolean;
+  /** A message may say how long it is kept. */
+  allow_msg_ttl?: true;
   /** `async` only where the stream is derived and its owner writes again what a crash lost. */
   persist_mode?: 'async';
 }
@@ -87,7 +89,8 @@ const bucket = (name: string): StreamSpec => ({
 export const buckets = { agents: 'AGENTS', tools: 'TOOLS', leases: 'LEASES' } as const;
 export const agentsBucket = bucket(buckets.agents);
 export const toolsBucket = bucket(buckets.tools);
-export const leasesBucket = bucket(buckets.leases);
+/** The record of a lease that ended goes by itself, or the bucket would fill up and no more leases could be given. */
+export const leasesBucket: StreamSpec = { ...bucket(buckets.leases), allow_msg_ttl: true };
 
 export const streams: readonly StreamSpec[] = [
   auditStream,
@@ -98,11 +101,16 @@ export const streams: readonly StreamSpec[] = [
   leasesBucket,
 ];
 
-/** The durable consumer by which audit takes events; made by the provisioner. */
-export const auditConsumer = { stream: 'AUDIT', name: 'audit', ackWaitMs: 30_000, maxAckPending: 1024 } as const;
+/**
+ * The durable consumer by which audit takes events; made by the provisioner. After a crash of audit, what it had not acknowledged comes again
+ * after `ackWaitMs` and the log lags by so much; `maxAckPending` batches are all that audit may have to hold in memory.
+ */
+export const auditConsumer = { stream: 'AUDIT', name: 'audit', ackWaitMs: 5_000, maxAckPending: 256 } as const;
 
 export const eventsSubject = (service: string): string => `events.v1.${service}`;
 export const evidenceSubject = (tenant: string, type: string): string => `evidence.v1.${tenant}.${type}`;
+/** Every entry in EVIDENCE, and no checkpoint. */
+export const everyEntry = 'evidence.v1.*.>';
 const base64url = (text: string) => Buffer.from(text, 'utf8').toString('base64url');
 export const killSubject = (key: string): string => `kill.v1.${base64url(key)}`;
 /** A key of bucket TOOLS: tool names have characters that keys may not have. */
@@ -110,5 +118,7 @@ export const toolKey = (tool: string): string => base64url(tool);
 export const agentKey = (tenant: string, agent: string): string => `${tenant}.${agent}`;
 /** A lease's key of bucket LEASES is its permit: that a key is created once is what makes a permit good for one lease. */
 export const leaseKey = (permit: string): string => permit;
+/** Where the bucket takes that key's values, for a write that says how long it is kept. */
+export const leaseSubject = (permit: string): string => `$KV.${buckets.leases}.${leaseKey(permit)}`;
 /** The oldest nats-server that we trust with evidence: older ones have known faults or ignore stream options without a word. */
 export const natsFloor = '2.14.4';

@@ -1,0 +1,61 @@
+import type { Broker } from './service.ts';
+
+interface RoundsOptions {
+  broker: Pick<Broker, 'sweep' | 'revokeKilled'>;
+  /** The epoch of the kill view; a change means new orders. */
+  epoch: () => number;
+  log: { warn(fields: object, message: string): void };
+  sweepMs?: number;
+  killMs?: number;
+}
+
+const everySweepMs = 60_000;
+const everyKillMs = 250;
+
+/** What the broker does unasked: it sweeps at the start and each minute, and ends killed leases soon after a kill order. */
+export const startRounds = ({
+  broker,
+  epoch,
+  log,
+  sweepMs = everySweepMs,
+  killMs = everyKillMs,
+}: RoundsOptions): { stop(): Promise<void> } => {
+  let seen = -1;
+  const sweep = round(
+    () => broker.sweep(),
+    (error) => log.warn({ err: error }, 'leases could not be swept'),
+  );
+  const kills = round(
+    async () => {
+      const at = epoch();
+      if (at === seen) return;
+      await broker.revokeKilled();
+      seen = at;
+    },
+    // A stale view tells nothing; it denies new leases meanwhile, and the next round asks it again.
+    () => {},
+  );
+  // Not awaited: leases of an earlier run must not hold up new ones, nor an evidence stream that is slow to come up.
+  void sweep.run();
+  const timers = [setInterval(() => void sweep.run(), sweepMs), setInterval(() => void kills.run(), killMs)];
+  return {
+    stop: async () => {
+      for (const timer of timers) clearInterval(timer);
+      await Promise.all([sweep.idle(), kills.idle()]);
+    },
+  };
+};
+
+/** One run at a time: a slow round is not joined by the next. */
+const round = (work: () => Promise<void>, failed: (error: unknown) => void) => {
+  let running: Promise<void> | undefined;
+  const run = (): Promise<void> => {
+    running ??= work()
+      .catch(failed)
+      .finally(() => {
+        running = undefined;
+      });
+    return running;
+  };
+  return { run, idle: async () => running };
+};

@@ -1,0 +1,27 @@
+import { AgentGateError, type LeaseAsk } from '@agentgate/contracts';
+import type { VerifyingKey } from '@agentgate/evidence';
+
+/**
+ * Whether a tool-runner named the key that the secret will be sealed to, for this one permit. Without it, whoever can
+ * place a message on the broker's subject with a stolen permit could name a key of its own and read the secret.
+ */
+export type RunnerKeyCheck = (ask: LeaseAsk) => void;
+
+/** Ed25519 in base64 without a second spelling. */
+const signaturePattern = /^[A-Za-z0-9+/]{85}[AQgw]==$/;
+
+export const runnerKeyText = ({ runner, seal_to, permit }: Pick<LeaseAsk, 'runner' | 'seal_to' | 'permit'>): string =>
+  `agentgate-runner-key-v1\n${runner}\n${seal_to}\n${permit.claims.id}\n`;
+
+/** The form of a public curve nkey; its checksum is looked at when the secret is sealed. */
+const curveKeyPattern = /^X[A-Z2-7]{55}$/;
+
+export const createRunnerKeyCheck =
+  (keys: () => VerifyingKey[]): RunnerKeyCheck =>
+  (ask) => {
+    if (!curveKeyPattern.test(ask.seal_to)) throw new AgentGateError('FIELD_INVALID', '/seal_to: not a curve key');
+    const text = Buffer.from(runnerKeyText(ask));
+    const signature = Buffer.from(ask.sig, 'base64');
+    const signed = signaturePattern.test(ask.sig) && keys().some((key) => key.verify(text, signature));
+    if (!signed) throw new AgentGateError('RUNNER_UNAVAILABLE', 'the key to seal to is not signed by a tool-runner');
+  };

@@ -1,0 +1,81 @@
+import { execFileSync } from 'node:child_process';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createStaticProvider, type SecretSource } from '../../src/adapters/static-provider.ts';
+import type { MintOrder } from '../../src/provider.ts';
+
+let dir: string;
+beforeAll(() => {
+  dir = mkdtempSync(join(tmpdir(), 'broker-static-'));
+});
+afterAll(() => rmSync(dir, { recursive: true, force: true }));
+
+const order: MintOrder = {
+  lease: 'l',
+  credential: 'crm-key',
+  scope: undefined,
+  tenant: 'default',
+  agent: 'demo',
+  issuedAt: 0,
+  expiresAt: 1,
+};
+const bench = (source: SecretSource, environment: Record<string, string> = {}) => {
+  const logged: unknown[] = [];
+  const note = (fields: object, message: string) => void logged.push({ ...fields, message });
+  const provider = createStaticProvider({
+    sources: new Map([['crm-key', source]]),
+    environment: (name) => environment[name],
+    log: { info: note, warn: note },
+  });
+  return { mint: async () => Buffer.from((await provider.mint(order)).secret).toString('utf8'), provider, logged };
+};
+const file = (name: string, content: string, mode = 0o600) => {
+  const path = join(dir, name);
+  writeFileSync(path, content);
+  chmodSync(path, mode);
+  return { file: path };
+};
+const unavailable = (message: RegExp) =>
+  expect.objectContaining({ code: 'CREDENTIAL_UNAVAILABLE', message: expect.stringMatching(message) });
+
+describe('static', () => {
+  test('gives the file without its line end, read anew at each mint', async () => {
+    const { mint, logged } = bench(file('key', 's3cret value\r\n\n'));
+    expect(await mint()).toBe('s3cret value');
+    file('key', 'rotated\n');
+    expect(await mint()).toBe('rotated');
+    expect(logged).toEqual([]);
+  });
+
+  test('gives the environment variable', async () => {
+    expect(await bench({ env: 'CRM_KEY' }, { CRM_KEY: 'from-env' }).mint()).toBe('from-env');
+  });
+
+  test('warns once, naming the credential, when others may read the file', async () => {
+    const { mint, logged } = bench(file('open', 's3cret', 0o644));
+    await mint();
+    await mint();
+    expect(logged).toEqual([
+      { credential: 'crm-key', mode: '644', message: expect.stringContaining('mode should be 600') },
+    ]);
+  });
+
+  test('refuses what is missing, empty, too large or no file, naming the credential and nothing that was read', async () => {
+    mkdirSync(join(dir, 'folder'));
+    execFileSync('mkfifo', [join(dir, 'pipe')]);
+    const cases: [SecretSource, RegExp][] = [
+      [{ file: join(dir, 'absent') }, /^credential crm-key has a file that cannot be read$/],
+      [{ file: join(dir, 'folder') }, /^credential crm-key names something that is not a file$/],
+      [{ file: join(dir, 'pipe') }, /^credential crm-key names something that is not a file$/],
+      [file('empty', '\n'), /^credential crm-key is empty or not set$/],
+      [file('large', 'x'.repeat(8193)), /^credential crm-key has a file of more than 8192 bytes$/],
+      [{ env: 'ABSENT' }, /^credential crm-key is empty or not set$/],
+    ];
+    for (const [source, message] of cases) await expect(bench(source).mint()).rejects.toEqual(unavailable(message));
+    await expect(bench({ env: 'LARGE' }, { LARGE: 'x'.repeat(8193) }).mint()).rejects.toEqual(
+      unavailable(/larger than 8192 bytes/),
+    );
+  });
+});

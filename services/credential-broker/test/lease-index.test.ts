@@ -1,0 +1,42 @@
+import { expect, test } from 'vitest';
+import { intendedLease } from '../src/lease.ts';
+import { createLeaseIndex } from '../src/lease-index.ts';
+import { askOf, claimsOf, start } from './fixture.ts';
+
+const recordOf = (agent = 'demo') => {
+  const ask = askOf({ claims: claimsOf({ agent }) });
+  return intendedLease(
+    ask,
+    ask.permit.claims,
+    { credential: 'crm-key', provider: 'static', scope: undefined, expiresAt: start + 1_000 },
+    start,
+  );
+};
+
+test('keeps the newest revision, whatever order they come in', () => {
+  const index = createLeaseIndex();
+  const record = recordOf();
+  index.put({ record: { ...record, state: 'active' }, revision: 5 });
+  index.put({ record, revision: 4 });
+  expect(index.get(record.permit)?.record.state).toBe('active');
+});
+
+test('forgets a lease that ended, but not by an older revision than it knows', () => {
+  const index = createLeaseIndex();
+  const record = recordOf();
+  index.put({ record, revision: 4 });
+  index.put({ record: { ...record, state: 'revoked' }, revision: 3 });
+  index.drop(record.permit, 3);
+  expect(index.all()).toHaveLength(1);
+  index.put({ record: { ...record, state: 'revoked' }, revision: 5 });
+  expect(index.all()).toEqual([]);
+  expect(index.countOf('default', 'demo', start)).toBe(0);
+});
+
+test('counts the leases of one agent that have not run out', () => {
+  const index = createLeaseIndex();
+  for (const agent of ['demo', 'demo', 'other']) index.put({ record: recordOf(agent), revision: 1 });
+  expect(index.countOf('default', 'demo', start + 999)).toBe(2);
+  expect(index.countOf('default', 'demo', start + 1_000)).toBe(0);
+  expect(index.countOf('other', 'demo', start)).toBe(0);
+});
