@@ -53,6 +53,8 @@ export const readerOf = (stream: string): string[] => [
 ];
 const writerOf = (spec: StreamSpec): string[] => [...spec.subjects];
 const whole = ['$JS.API.INFO'];
+/** Asks the server how it keeps streams: services refuse one that does not fsync before it acknowledges. */
+export const serverStorage = '$SYS.REQ.SERVER.PING.JSZ';
 
 const streamAccess: Record<ServiceName, string[]> = {
   ingress: [...whole, ...readerOf(killStream.name)],
@@ -73,7 +75,7 @@ const queues = (service: ServiceName) =>
 
 /** A service's user in CORE. */
 export const permissionsOf = (service: ServiceName): Permissions => {
-  const pub: string[] = [];
+  const pub: string[] = [serverStorage];
   const sub: string[] = [`${inboxOf(service)}.>`, ...queues(service)];
   for (const contract of contracts) {
     const asks = (contract.by as readonly string[]).includes(service);
@@ -184,6 +186,7 @@ export const shares: readonly Share[] = [
     to: 'OPS' as const,
     local: `ops.$1.${verb}`,
   })),
+  { from: 'SYS', subject: serverStorage, to: 'CORE', local: serverStorage, stream: true },
   { from: 'AUDIT', subject: 'events.v1.*', to: 'CORE', local: 'events.v1.$1' },
   { from: 'TOOLS', subject: 'tool.v1.*.call', to: 'CORE', local: 'tool.v1.$1.call', stream: true },
   { from: 'TOOLS', subject: 'tool.v1.*.list', to: 'CORE', local: 'tool.v1.$1.list' },

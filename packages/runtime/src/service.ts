@@ -78,7 +78,7 @@ const start = async (opts: Parameters<typeof runService>[0], log: Logger, die: S
   const connect = (user: string, credsFile: string) =>
     connectBus({ servers: config.AGENTGATE_NATS_URL, creds: readFileSync(credsFile, 'utf8'), user, instance, log });
   const bus = await connect(service, config.AGENTGATE_NATS_CREDS);
-  requireServer(bus);
+  await requireServer(bus);
   const auditBus =
     config.AGENTGATE_AUDIT_CREDS === undefined ? undefined : await connect('audit-log', config.AGENTGATE_AUDIT_CREDS);
   const evidence = createProducer({ bus: auditBus ?? bus, service, instance, key, log, now });
