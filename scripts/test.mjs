@@ -8,12 +8,7 @@ import { closingLine, sum } from './test/totals.mjs';
 
 const NEEDS_OPA = ['rego', 'bundle'];
 
-const chosen = (names) => {
-  const unknown = names.filter((name) => !steps.some((step) => step.name === name));
-  if (unknown.length > 0)
-    throw new Error(`no such step: ${unknown.join(', ')}; there are ${steps.map((s) => s.name).join(', ')}`);
-  return names.length === 0 ? steps : steps.filter((step) => names.includes(step.name));
-};
+const unknownStep = (names) => names.find((name) => !steps.some((step) => step.name === name));
 
 const seconds = (sinceMs) => ((Date.now() - sinceMs) / 1000).toFixed(1);
 
@@ -36,14 +31,24 @@ const printTable = (results) => {
 };
 
 process.exitCode = await runMain(async (context) => {
-  const todo = chosen(process.argv.slice(2));
-  const reports = await mkdtemp(join(tmpdir(), 'agentgate-test-'));
+  const names = process.argv.slice(2);
+  if (unknownStep(names) !== undefined) {
+    console.error(
+      `There is no step ${unknownStep(names)}. The steps are: ${steps.map(({ name }) => name).join(', ')}.`,
+    );
+    return 2;
+  }
+  const todo = steps.filter(({ name }) => names.length === 0 || names.includes(name));
+  const reports = await mkdtemp(join(tmpdir(), 'agentgate-reports-'));
   try {
     const begun = Date.now();
     await setUp(context, { withOpa: todo.some((step) => NEEDS_OPA.includes(step.name)) });
     console.log(`set-up done in ${seconds(begun)} s`);
     const results = [];
-    for (const step of todo) results.push(await runStep(context, { step, reports }));
+    for (const step of todo) {
+      results.push(await runStep(context, { step, reports }));
+      if (context.isStopped()) return 1;
+    }
     printTable(results);
     const total = sum(results);
     console.log(`\n${closingLine(total)}`);

@@ -1,6 +1,7 @@
 // Debian's packages. Apt checks their signatures; versions are checked after unpacking, as for every source.
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { Absent } from './sources.mjs';
 
 const UPDATE_MS = 120_000;
 const INSTALL_MS = 300_000;
@@ -17,8 +18,8 @@ const apt = async (context, args, { cwd, deadlineMs }) => {
 
 /** Installs a package of this machine's own release. Only root may, and only where apt is. */
 export const aptInstall = async (context, name) => {
-  if (context.onPath('apt-get').length === 0) throw new Error('there is no apt-get');
-  if (!context.isRoot) throw new Error('apt-get needs root');
+  if (context.onPath('apt-get').length === 0) throw new Absent('there is no apt-get');
+  if (!context.isRoot) throw new Absent('apt-get needs root');
   context.say(`installing Debian's ${name} with apt-get`);
   const install = ['-o', 'DPkg::Lock::Timeout=120', 'install', '-y', '--no-install-recommends', name];
   try {
@@ -48,7 +49,7 @@ const mirror = async (folder = '/etc/apt') => {
     const found = lines.map((line) => /\bhttps?:\/\/\S+\/debian(?=\/?(?:\s|$))/.exec(line)?.[0]).find(Boolean);
     if (found !== undefined) return found;
   }
-  throw new Error('no Debian mirror is set up');
+  throw new Absent('no Debian mirror is set up');
 };
 
 /** Settings under which apt sees one suite, keeps all it fetches in `folder`, and leaves the machine alone. */
@@ -71,7 +72,7 @@ const privateApt = async (folder, suite) => {
 export const debianPoolSource = (context, { package: name, suite, member }) => ({
   what: `Debian's package ${name} from ${suite}`,
   get: async (folder) => {
-    if (context.onPath('apt-get').length === 0) throw new Error('there is no apt-get');
+    if (context.onPath('apt-get').length === 0) throw new Absent('there is no apt-get');
     const settings = await privateApt(folder, suite);
     await apt(context, [...settings, 'update'], { cwd: folder, deadlineMs: UPDATE_MS });
     await apt(context, [...settings, 'download', name], { cwd: folder, deadlineMs: UPDATE_MS });

@@ -3,6 +3,7 @@
 import { mkdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { unpackZip } from './archive.mjs';
+import { Absent } from './sources.mjs';
 import { fetchWheel } from './wheel.mjs';
 
 const LOOK_UP_MS = 30_000;
@@ -48,7 +49,7 @@ export const goSource = (context, pin) => ({
   what: `go install ${pin.path}@${pin.version}`,
   get: async (folder) => {
     const go = context.onPath('go')[0];
-    if (go === undefined) throw new Error('there is no go');
+    if (go === undefined) throw new Absent('there is no go');
     const home = context.env.HOME === undefined ? { GOPATH: join(folder, 'path'), GOCACHE: join(folder, 'cache') } : {};
     return build(context, { go, pin, folder, extraEnv: home });
   },

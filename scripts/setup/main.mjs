@@ -11,6 +11,7 @@ import { createRunner, onPath } from './run.mjs';
 import { SetupError, take } from './sources.mjs';
 
 const NODE_FLOOR = 20;
+const UNWIND_MS = 8_000;
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'];
 const architectures = { x64: 'amd64', arm64: 'arm64' };
 
@@ -65,23 +66,31 @@ export const setUp = async (context, { withOpa = false } = {}) => {
 };
 
 /**
- * Runs `work` with a context, ending what it started when we are told to stop. Returns the exit code.
- * `work` may call `release` to take over the signals.
+ * Runs `work` with a context and returns the exit code. A signal ends what `work` started, and then `work` itself:
+ * nothing more is started for it. `work` may call `release` to take over the signals.
  */
 export const runMain = async (work) => {
   const context = createContext();
+  let signalled;
   const onSignal = (signal) => {
-    context.stop().then(() => process.exit(128 + constants.signals[signal]));
+    if (signalled !== undefined) return;
+    signalled = 128 + constants.signals[signal];
+    context.stop();
+    // Work that waits for something else than a program, such as a download, is left where it is.
+    setTimeout(() => process.exit(signalled), UNWIND_MS).unref();
   };
   for (const signal of SIGNALS) process.on(signal, onSignal);
   const release = () => {
     for (const signal of SIGNALS) process.off(signal, onSignal);
   };
   try {
-    return await work(context, { release });
+    const code = await work(context, { release });
+    return signalled ?? code;
   } catch (error) {
-    console.error(error instanceof SetupError ? `\nset-up stopped. ${error.message}` : error);
-    return 1;
+    if (signalled === undefined) {
+      console.error(error instanceof SetupError ? `\nset-up stopped. ${error.message}` : error);
+    }
+    return signalled ?? 1;
   } finally {
     await context.stop();
   }

@@ -34,8 +34,10 @@ const collect = (child) => {
  */
 export const createRunner = ({ env }) => {
   const alive = new Map();
+  let stopped = false;
   const run = (command, args, { cwd, extraEnv = {}, deadlineMs, show = false }) =>
     new Promise((resolve) => {
+      if (stopped) return resolve({ code: 128 + constants.signals.SIGTERM, out: 'stopped', stdout: '' });
       const stdio = ['ignore', show ? 'inherit' : 'pipe', show ? 'inherit' : 'pipe'];
       const child = spawn(command, args, { cwd, env: { ...env, ...extraEnv }, stdio, detached: true });
       const output = collect(child);
@@ -62,14 +64,15 @@ export const createRunner = ({ env }) => {
       child.on('error', (error) => settle(127, error.message));
       child.on('close', (code, signal) => settle(code ?? 128 + constants.signals[signal]));
     });
-  /** Ends everything that still runs and waits until it has ended. */
+  /** Ends everything that still runs, waits until it has ended, and starts nothing more. */
   const stop = async () => {
+    stopped = true;
     for (const end of alive.values()) end();
     for (let waited = 0; alive.size > 0 && waited < KILL_AFTER_MS + 1_000; waited += 50) {
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
   };
-  return { run, stop };
+  return { run, stop, isStopped: () => stopped };
 };
 
 const isProgram = (file) => {

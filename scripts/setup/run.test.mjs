@@ -32,10 +32,11 @@ test('returns 124 when the deadline passed, and ends what the program had starte
   }
 });
 
-test('stop ends what still runs', async () => {
+test('stop ends what still runs, and nothing is started after it', async () => {
   const { run, stop } = runner();
   const running = run('sleep', ['60'], { deadlineMs: 60_000 });
   await new Promise((resolve) => setTimeout(resolve, 100));
   await stop();
   assert.equal((await running).code, 128 + 15);
+  assert.equal((await run('true', [], { deadlineMs: 5_000 })).code, 128 + 15);
 });

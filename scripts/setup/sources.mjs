@@ -11,6 +11,9 @@ const LOCK_WAIT_MS = 20 * 60_000;
 /** The set-up cannot go on; the message names what to install. Anything else that is thrown is a fault in the set-up. */
 export class SetupError extends Error {}
 
+/** What a source needs is simply not on this machine: nothing that anybody must be told, unless no other source works. */
+export class Absent extends Error {}
+
 /** The version that a program reports about itself; undefined if it does not run here. */
 export const versionOf = async (context, file, versionArgs) => {
   const { code, out } = await context.run(file, versionArgs, { deadlineMs: PROBE_MS });
@@ -54,22 +57,25 @@ const tryOne = async (context, { tool, source, folder }) => {
   return note;
 };
 
+const reason = ({ source, error }) => `${source.what}: ${error.message}`;
+
 const firstThatWorks = async (context, tool) => {
   const passed = [];
   for (const source of tool.sources) {
     const folder = await mkdtemp(join(context.binDir, '.tmp-'));
     try {
       const note = await tryOne(context, { tool, source, folder });
-      const why = passed.length === 0 ? '' : ` (not from ${passed.join('; not from ')})`;
+      const told = passed.filter(({ error }) => !(error instanceof Absent)).map(reason);
+      const why = told.length === 0 ? '' : ` (passed over: ${told.join('; ')})`;
       context.say(`${tool.name} ${note.version}: ${note.source}${why}`);
       return note;
     } catch (error) {
-      passed.push(`${source.what}: ${error.message}`);
+      passed.push({ source, error });
     } finally {
       await rm(folder, { recursive: true, force: true });
     }
   }
-  throw new SetupError(`${tool.advice}\nWhat was tried for ${tool.name}:\n  - ${passed.join('\n  - ')}`);
+  throw new SetupError(`${tool.advice}\nWhat was tried for ${tool.name}:\n  - ${passed.map(reason).join('\n  - ')}`);
 };
 
 /** Folders that a set-up left behind when it was killed. Only the holder of the lock may delete them. */
@@ -98,7 +104,7 @@ export const pathSource = (context, { names, pin, versionArgs }) => ({
   what: 'PATH',
   get: async () => {
     const found = names.flatMap((name) => context.onPath(name));
-    if (found.length === 0) throw new Error(`there is no ${names.join(' or ')}`);
+    if (found.length === 0) throw new Absent(`there is no ${names.join(' or ')}`);
     const seen = [];
     for (const file of found) {
       const version = await versionOf(context, file, versionArgs);

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { createRunner, onPath } from './run.mjs';
-import { pathSource, SetupError, take } from './sources.mjs';
+import { Absent, pathSource, SetupError, take } from './sources.mjs';
 
 const inFolder = async (work) => {
   const folder = await mkdtemp(join(tmpdir(), 'agentgate-setup-'));
@@ -51,9 +51,21 @@ test('takes the first source that works, and says in one line what it passed ove
     const note = await take(context, tool);
     assert.equal(note.version, '2.1.0');
     assert.deepEqual(said, [
-      'tool 2.1.0: wheel (not from archive: cannot connect; not from pool: it has 1.9.9, needed is 2.0.0 or newer)',
+      'tool 2.1.0: wheel (passed over: archive: cannot connect; pool: it has 1.9.9, needed is 2.0.0 or newer)',
     ]);
     assert.deepEqual((await readdir(context.binDir)).sort(), ['tool', 'tool.json']);
+  }));
+
+test('keeps quiet about sources that this machine does not have', () =>
+  inFolder(async ({ context, said }) => {
+    const absent = {
+      what: 'go install',
+      get: async () => {
+        throw new Absent('there is no go');
+      },
+    };
+    await take(context, toolFrom(absent, offering('wheel', '2.1.0')));
+    assert.deepEqual(said, ['tool 2.1.0: wheel']);
   }));
 
 test('does and says nothing when the program is there already', () =>

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { aptInstall } from './apt.mjs';
 import { memberOfZip } from './archive.mjs';
 import { checkDigest } from './download.mjs';
+import { Absent } from './sources.mjs';
 
 const PROBE_MS = 20_000;
 const DOWNLOAD_MS = 300_000;
@@ -16,10 +17,10 @@ const hasPip = async (context) =>
 export const fetchWheel = async (context, { pin, folder, mayInstallPip = false }) => {
   const pinned = pin.sha256[context.platform];
   if (pinned === undefined) throw new Error(`no pinned wheel for ${context.platform}`);
-  if (!(await hasPip(context))) {
-    if (!mayInstallPip) throw new Error('there is no python3 with pip');
-    await aptInstall(context, 'python3-pip');
-  }
+  const pip = await hasPip(context);
+  if (pip && mayInstallPip) throw new Absent('pip was here and has been tried');
+  if (!pip && !mayInstallPip) throw new Absent('there is no python3 with pip');
+  if (!pip) await aptInstall(context, 'python3-pip');
   const requirements = join(folder, 'requirements.txt');
   await writeFile(requirements, `${pin.package}==${pin.version} --hash=sha256:${pinned}\n`);
   const quiet = ['--quiet', '--disable-pip-version-check', '--no-input', '--no-cache-dir'];

@@ -1,1 +1,2 @@
-export {};
+export { type CliContext, CliError } from './context.ts';
+export { connectAs, readStatus } from './stack.ts';

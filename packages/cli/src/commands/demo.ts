@@ -1,6 +1,13 @@
 import { join } from 'node:path';
 import type { Bus } from '@agentgate/bus';
-import { agentSubject, agentVerbs, type CallReply, evidenceStream, operatorSubject, operatorVerbs } from '@agentgate/contracts';
+import {
+  agentSubject,
+  agentVerbs,
+  type CallReply,
+  evidenceStream,
+  operatorSubject,
+  operatorVerbs,
+} from '@agentgate/contracts';
 import { createSealCache, type EvidenceEvent, verifyEntry } from '@agentgate/evidence';
 import type { Command } from 'commander';
 import { type CliContext, CliError } from '../context.ts';
@@ -38,7 +45,11 @@ export const registerDemo = (program: Command, run: Run): void => {
 
 const demo = async (ctx: CliContext): Promise<number> => {
   const stage = createStage(ctx);
-  const [caller, operator, auditor] = await Promise.all([connectAs(ctx.home, `agent-${agent}`), connectAs(ctx.home, 'operator'), connectAs(ctx.home, 'auditor')]);
+  const [caller, operator, auditor] = await Promise.all([
+    connectAs(ctx.home, `agent-${agent}`),
+    connectAs(ctx.home, 'operator'),
+    connectAs(ctx.home, 'auditor'),
+  ]);
   try {
     const { session } = await openSession(caller, agent, purpose);
     if (!ctx.json) ctx.out(`\n${ctx.paint.bold('Agent demo')} opens ${session}: “${purpose}”\n`);
@@ -49,7 +60,12 @@ const demo = async (ctx: CliContext): Promise<number> => {
   }
   const held = stage.steps.every((s) => s.held);
   if (ctx.json) ctx.out(JSON.stringify({ ok: held, steps: stage.steps }));
-  else ctx.out(held ? `\n${ctx.paint.green('All as it should be.')} Next: ${ctx.paint.bold('npx agentgate evidence tail')}\n` : `\n${ctx.paint.red('Something was not as it should be.')} Look at: ${ctx.paint.bold('npx agentgate status')}\n`);
+  else
+    ctx.out(
+      held
+        ? `\n${ctx.paint.green('All as it should be.')} Next: ${ctx.paint.bold('npx agentgate evidence tail')}\n`
+        : `\n${ctx.paint.red('Something was not as it should be.')} Look at: ${ctx.paint.bold('npx agentgate status')}\n`,
+    );
   return held ? 0 : 1;
 };
 
@@ -73,22 +89,50 @@ const createStage = (ctx: CliContext): Stage => {
 /** The first server of the configuration's example; its tools are named by it. */
 const server = 'filesystem';
 
-const tellCalls = async (stage: Stage, { caller, operator, session }: { caller: Bus; operator: Bus; session: string }): Promise<void> => {
+const tellCalls = async (
+  stage: Stage,
+  { caller, operator, session }: { caller: Bus; operator: Bus; session: string },
+): Promise<void> => {
   const { ctx, tell } = stage;
   const call = (tool: string, args: Record<string, unknown>): Promise<CallReply> =>
-    caller.ask(agentVerbs.call, { v: 1, session, tool: `${server}/${tool}`, arguments: args }, { subject: agentSubject(agent, 'call') });
+    caller.ask(
+      agentVerbs.call,
+      { v: 1, session, tool: `${server}/${tool}`, arguments: args },
+      { subject: agentSubject(agent, 'call') },
+    );
   const sandbox = join(ctx.root, 'sandbox');
 
   const read = await call('read_text_file', { path: join(sandbox, 'welcome.txt') });
-  tell({ say: 'reads sandbox/welcome.txt: a grant allows it, the real MCP server answers', expected: 'ok OK', got: said(read), detail: firstLine(read) });
+  tell({
+    say: 'reads sandbox/welcome.txt: a grant allows it, the real MCP server answers',
+    expected: 'ok OK',
+    got: said(read),
+    detail: firstLine(read),
+  });
 
   const write = await call('write_file', { path: '/etc/agentgate-demo', content: 'owned' });
-  tell({ say: 'writes /etc/agentgate-demo: outside of its folder', expected: 'denied ARGUMENT_NOT_ALLOWED', got: said(write), detail: `${write.reason} (rule ${write.rule ?? 'none'})` });
+  tell({
+    say: 'writes /etc/agentgate-demo: outside of its folder',
+    expected: 'denied ARGUMENT_NOT_ALLOWED',
+    got: said(write),
+    detail: `${write.reason} (rule ${write.rule ?? 'none'})`,
+  });
 
-  const killed = await operator.ask(operatorVerbs.kill, { v: 1, scope: { kind: 'session', id: session }, reason: 'demo: the agent was hijacked' }, { subject: operatorSubject('operator', 'kill') });
+  const killed = await operator.ask(
+    operatorVerbs.kill,
+    { v: 1, scope: { kind: 'session', id: session }, reason: 'demo: the agent was hijacked' },
+    { subject: operatorSubject('operator', 'kill') },
+  );
   if (!('epoch' in killed)) throw new CliError(`the kill was refused: ${killed.code}: ${killed.reason}`);
-  const points = killed.points.map((p) => `${p.service} ${p.confirmed_in_ms === null ? 'silent' : `${p.confirmed_in_ms.toFixed(1)} ms`}`).join(', ');
-  tell({ say: 'the operator kills the session', expected: 'contained', got: killed.contained ? 'contained' : 'not contained', detail: `epoch ${killed.epoch}: ${points}` });
+  const points = killed.points
+    .map((p) => `${p.service} ${p.confirmed_in_ms === null ? 'silent' : `${p.confirmed_in_ms.toFixed(1)} ms`}`)
+    .join(', ');
+  tell({
+    say: 'the operator kills the session',
+    expected: 'contained',
+    got: killed.contained ? 'contained' : 'not contained',
+    detail: `epoch ${killed.epoch}: ${points}`,
+  });
 
   const after = await call('read_text_file', { path: join(sandbox, 'welcome.txt') });
   tell({ say: 'the same read again', expected: 'killed KILLED_SESSION', got: said(after), detail: after.reason });
@@ -100,7 +144,14 @@ const firstLine = (reply: CallReply): string => {
   return content?.[0]?.text?.split('\n')[0] ?? reply.reason;
 };
 
-const story = ['agentgate.session.opened.v1', 'agentgate.call.decided.v1', 'agentgate.call.completed.v1', 'agentgate.call.decided.v1', 'agentgate.kill.ordered.v1', 'agentgate.call.decided.v1'];
+const story = [
+  'agentgate.session.opened.v1',
+  'agentgate.call.decided.v1',
+  'agentgate.call.completed.v1',
+  'agentgate.call.decided.v1',
+  'agentgate.kill.ordered.v1',
+  'agentgate.call.decided.v1',
+];
 
 /** Reads the story back as an auditor would, and verifies every seal with the public keys alone. */
 const tellEvidence = async (stage: Stage, auditor: Bus, session: string): Promise<void> => {
@@ -116,17 +167,42 @@ const tellEvidence = async (stage: Stage, auditor: Bus, session: string): Promis
       verdicts.push(verdict.ok ? { event: verdict.entry.event, why: '' } : { event: undefined, why: verdict.reason });
     },
   });
-  const isWhole = () => story.every((type) => verdicts.filter((v) => v.event?.type === type).length >= story.filter((t) => t === type).length);
-  for (const until = Date.now() + evidenceMs; !isWhole() && Date.now() < until; ) await new Promise((resolve) => setTimeout(resolve, 50));
+  const isWhole = () =>
+    story.every(
+      (type) => verdicts.filter((v) => v.event?.type === type).length >= story.filter((t) => t === type).length,
+    );
+  for (const until = Date.now() + evidenceMs; !isWhole() && Date.now() < until; )
+    await new Promise((resolve) => setTimeout(resolve, 50));
   await follower.close();
   const bad = verdicts.filter((v) => v.why !== '');
-  const got = bad.length > 0 ? `${bad.length} entries do not verify: ${bad[0]?.why}` : isWhole() ? 'in evidence and verified' : 'not all of it is in evidence';
-  stage.tell({ say: 'the evidence of all that, read by the auditor and verified with public keys', expected: 'in evidence and verified', got, detail: `${verdicts.length} signed events` });
-  if (!ctx.json) for (const { event } of verdicts) if (event) ctx.out(`    ${ctx.paint.dim(event.time.slice(11, 23))} ${event.type.replace(/^agentgate\.|\.v1$/g, '').padEnd(16)} ${ctx.paint.dim(summary(event))}`);
+  const got =
+    bad.length > 0
+      ? `${bad.length} entries do not verify: ${bad[0]?.why}`
+      : isWhole()
+        ? 'in evidence and verified'
+        : 'not all of it is in evidence';
+  stage.tell({
+    say: 'the evidence of all that, read by the auditor and verified with public keys',
+    expected: 'in evidence and verified',
+    got,
+    detail: `${verdicts.length} signed events`,
+  });
+  if (!ctx.json)
+    for (const { event } of verdicts)
+      if (event)
+        ctx.out(
+          `    ${ctx.paint.dim(event.time.slice(11, 23))} ${event.type.replace(/^agentgate\.|\.v1$/g, '').padEnd(16)} ${ctx.paint.dim(summary(event))}`,
+        );
 };
 
 const summary = (event: EvidenceEvent): string => {
-  const { decision, outcome, code, tool, epoch } = event.data as { decision?: { action: string; code: string }; outcome?: string; code?: string; tool?: string; epoch?: number };
+  const { decision, outcome, code, tool, epoch } = event.data as {
+    decision?: { action: string; code: string };
+    outcome?: string;
+    code?: string;
+    tool?: string;
+    epoch?: number;
+  };
   if (decision) return `${tool ?? ''} ${decision.action} ${decision.code}`;
   if (outcome) return `${outcome} ${code ?? ''}`;
   return epoch === undefined ? event.subject : `epoch ${epoch}`;

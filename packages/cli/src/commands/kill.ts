@@ -1,0 +1,138 @@
+import {
+  describeScope,
+  firstProblem,
+  type KillReceipt,
+  operatorSubject,
+  operatorVerbs,
+  type Scope,
+  scope,
+} from '@agentgate/contracts';
+import { type Command, InvalidArgumentError } from 'commander';
+import { type CliContext, CliError } from '../context.ts';
+import type { Run } from '../run.ts';
+import { withUser } from '../stack.ts';
+import { parseDuration } from './call.ts';
+
+const person = 'operator';
+const kinds = 'session, agent, tool, tenant or global';
+
+/** What an operator named, checked as the gate would check it. */
+export const scopeOf = (kind: string, id: string | undefined, tenant: string | undefined): Scope => {
+  const parsed = scope.safeParse({
+    kind,
+    ...(id === undefined ? {} : { id }),
+    ...(tenant === undefined ? {} : { tenant }),
+  });
+  if (!parsed.success)
+    throw new CliError(
+      `${kind}${id === undefined ? '' : ` ${id}`}: ${firstProblem(parsed.error)} (a scope is ${kinds}, and an id for all but global)`,
+    );
+  return parsed.data;
+};
+
+const duration = (text: string): number => {
+  const ms = parseDuration(text);
+  if (ms === undefined || ms < 1) throw new InvalidArgumentError('must be like 30s, 10m, 2h, 7d');
+  return ms;
+};
+
+const refused = (answer: object): void => {
+  if ('code' in answer && 'reason' in answer) throw new CliError(`${String(answer.code)}: ${String(answer.reason)}`);
+};
+
+const tellReceipt = (ctx: CliContext, receipt: KillReceipt): string => {
+  const { paint } = ctx;
+  const head = receipt.contained ? paint.green('contained') : paint.red('ordered, NOT contained');
+  const points = receipt.points.map(
+    (p) =>
+      `  ${p.service} ${paint.dim(p.instance)} ${p.confirmed_in_ms === null ? paint.red('did not confirm') : `confirmed in ${p.confirmed_in_ms.toFixed(1)} ms`}`,
+  );
+  const calls = receipt.calls.map((c) => `  ${c.call} ${c.fate}`);
+  return [
+    `${paint.bold(head)}: ${describeScope(receipt.scope)}, epoch ${receipt.epoch}, in ${receipt.contained_in_ms.toFixed(1)} ms`,
+    ...points,
+    ...calls,
+  ].join('\n');
+};
+
+export const registerKill = (program: Command, run: Run): void => {
+  program
+    .command('kill')
+    .description('stop everything in a scope, now; prints the receipt')
+    .argument('<kind>', kinds)
+    .argument('[id]', 'of the session, agent, tool or tenant')
+    .requiredOption('--reason <text>', 'why; it stands in evidence')
+    .option('--tenant <name>', 'of the agent or tool')
+    .option('--expires-in <duration>', 'end by itself after, e.g. 10m', duration)
+    .addHelpText(
+      'after',
+      '\nExit code 0 where it is contained, 2 where the order stands but not every point confirmed, else 1.',
+    )
+    .action(
+      run(
+        async (
+          ctx,
+          kind: string,
+          id: string | undefined,
+          flags: { reason: string; tenant?: string; expiresIn?: number },
+        ) => {
+          const what = scopeOf(kind, id, flags.tenant);
+          return withUser(ctx.home, person, async (bus) => {
+            const ask = {
+              v: 1 as const,
+              scope: what,
+              reason: flags.reason,
+              ...(flags.expiresIn === undefined ? {} : { expires_in_ms: flags.expiresIn }),
+            };
+            const receipt = await bus.ask(operatorVerbs.kill, ask, { subject: operatorSubject(person, 'kill') });
+            if (!('contained' in receipt)) throw new CliError(`${receipt.code}: ${receipt.reason}`);
+            ctx.answer(receipt, () => tellReceipt(ctx, receipt));
+            return receipt.contained ? 0 : 2;
+          });
+        },
+      ),
+    );
+};
+
+export const registerLift = (program: Command, run: Run): void => {
+  program
+    .command('lift')
+    .description('end a kill')
+    .argument('<kind>', kinds)
+    .argument('[id]', 'as it was killed')
+    .requiredOption('--reason <text>', 'why; it stands in evidence')
+    .option('--tenant <name>', 'of the agent or tool')
+    .action(
+      run(async (ctx, kind: string, id: string | undefined, flags: { reason: string; tenant?: string }) => {
+        const what = scopeOf(kind, id, flags.tenant);
+        return withUser(ctx.home, person, async (bus) => {
+          const answer = await bus.ask(
+            operatorVerbs.lift,
+            { v: 1, scope: what, reason: flags.reason },
+            { subject: operatorSubject(person, 'lift') },
+          );
+          refused(answer);
+          ctx.answer(answer, () => `${answer.status}: ${describeScope(what)}`);
+          return answer.status === 'lifted' ? 0 : 1;
+        });
+      }),
+    );
+};
+
+export const registerKills = (program: Command, run: Run): void => {
+  program
+    .command('kills')
+    .description('list the kills that stand')
+    .action(
+      run(async (ctx) =>
+        withUser(ctx.home, person, async (bus) => {
+          const answer = await bus.ask(operatorVerbs.kills, { v: 1 }, { subject: operatorSubject(person, 'kills') });
+          if (!('kills' in answer)) throw new CliError(`${answer.code}: ${answer.reason}`);
+          const line = (k: (typeof answer.kills)[number]) =>
+            `${describeScope(k.scope)}  ${ctx.paint.dim(`epoch ${k.epoch}, by ${k.by}, ${k.at}${k.expires_at === undefined ? '' : `, until ${k.expires_at}`}`)}  ${k.reason}`;
+          ctx.answer(answer, () => (answer.kills.length === 0 ? 'no kill stands' : answer.kills.map(line).join('\n')));
+          return 0;
+        }),
+      ),
+    );
+};

@@ -1,0 +1,94 @@
+import type { Command } from 'commander';
+import type { CliContext } from '../context.ts';
+import type { Run } from '../run.ts';
+import { readStatus, withUser } from '../stack.ts';
+import { livePids } from '../up/pid-files.ts';
+import { serverNames } from '../up/servers.ts';
+import { askReady } from '../up/wait-ready.ts';
+
+interface Row {
+  service: string;
+  healthy: boolean;
+  version?: string;
+  pid?: number;
+  uptime_s?: number;
+  problems: string[];
+}
+
+const rowOfService = async (service: string, metrics: string, now: number): Promise<Row> => {
+  const told = await askReady(Number(new URL(metrics).port));
+  if (!told) return { service, healthy: false, problems: ['does not answer'] };
+  const uptime = Math.round((now - Date.parse(told.started_at)) / 1000);
+  return {
+    service,
+    healthy: told.problems.length === 0,
+    version: told.version,
+    pid: told.pid,
+    uptime_s: uptime,
+    problems: told.problems,
+  };
+};
+
+const rowOfServer = (service: string, pids: ReturnType<typeof livePids>, version?: string): Row => {
+  const pid = pids.find((p) => p.name === service)?.pid;
+  return {
+    service,
+    healthy: pid !== undefined,
+    ...(pid === undefined ? {} : { pid }),
+    ...(version === undefined ? {} : { version }),
+    problems: pid === undefined ? ['does not run'] : [],
+  };
+};
+
+const age = (seconds: number | undefined): string => {
+  if (seconds === undefined) return '';
+  if (seconds < 120) return `${seconds} s`;
+  return seconds < 7200 ? `${Math.floor(seconds / 60)} min` : `${Math.floor(seconds / 3600)} h`;
+};
+
+const tell = (ctx: CliContext, rows: Row[]): string => {
+  const line = (r: Row) =>
+    [
+      r.service.padEnd(18),
+      (r.version ?? '').padEnd(9),
+      String(r.pid ?? '').padEnd(8),
+      age(r.uptime_s).padEnd(8),
+      r.healthy ? ctx.paint.green('healthy') : ctx.paint.red(r.problems.join('; ')),
+    ].join(' ');
+  return [
+    ctx.paint.dim(['service'.padEnd(18), 'version'.padEnd(9), 'pid'.padEnd(8), 'uptime'.padEnd(8), 'health'].join(' ')),
+    ...rows.map(line),
+  ].join('\n');
+};
+
+const natsVersion = async (home: string): Promise<string | undefined> => {
+  try {
+    return await withUser(home, 'operator', async (bus) => bus.server().version);
+  } catch {
+    return undefined;
+  }
+};
+
+export const registerStatus = (program: Command, run: Run): void => {
+  program
+    .command('status')
+    .description('show each service, its version, uptime and health; exit code 1 when one is not healthy')
+    .action(
+      run(async (ctx) => {
+        const status = readStatus(ctx.home);
+        const now = Date.now();
+        const pids = livePids(ctx.home);
+        const services = await Promise.all(
+          Object.entries(status.metrics).map(([service, url]) => rowOfService(service, url, now)),
+        );
+        const rows = [
+          rowOfServer(serverNames[0], pids, await natsVersion(ctx.home)),
+          rowOfServer(serverNames[1], pids),
+          ...services,
+        ];
+        const healthy = rows.every((r) => r.healthy);
+        ctx.answer({ v: 1, healthy, started_at: status.started_at, services: rows }, () => tell(ctx, rows));
+        return healthy ? 0 : 1;
+      }),
+    );
+};

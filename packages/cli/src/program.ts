@@ -1,0 +1,33 @@
+import { Command } from 'commander';
+import { registerAgent } from './commands/agent.ts';
+import { registerCall, registerSession } from './commands/call.ts';
+import { registerKill, registerKills, registerLift } from './commands/kill.ts';
+import { registerStatus } from './commands/status.ts';
+import { runIn } from './run.ts';
+import { registerUp } from './up/command.ts';
+
+/** The `agentgate` command with everything under it. */
+export const createProgram = (): Command => {
+  const program = new Command('agentgate')
+    .description('AgentGate: every tool call of an agent decided, permitted, in evidence, and stoppable')
+    .version('0.1.0')
+    .option(
+      '--home <dir>',
+      'where the stack keeps its state (default: $AGENTGATE_HOME, else .agentgate of the checkout)',
+    )
+    .option('--json', 'answer in JSON')
+    .showHelpAfterError('(agentgate --help tells more)');
+  const run = runIn(program);
+  for (const register of [
+    registerUp,
+    registerStatus,
+    registerCall,
+    registerSession,
+    registerKill,
+    registerLift,
+    registerKills,
+    registerAgent,
+  ])
+    register(program, run);
+  return program;
+};

@@ -1,0 +1,31 @@
+import { AgentGateError, ConfigError } from '@agentgate/contracts';
+import { GroundError } from '@agentgate/ground';
+import type { Command } from 'commander';
+import { type CliContext, CliError, createContext } from './context.ts';
+
+/** A command's work: its arguments, then its options, as the command declares them; resolves to the exit code. */
+type Work = (ctx: CliContext, ...args: never[]) => Promise<number>;
+export type Run = (work: Work) => (...args: unknown[]) => Promise<void>;
+
+/** The one line that a person needs to read of an error. Only what nobody foresaw shows its stack. */
+const lineOf = (error: unknown): string => {
+  if (error instanceof AgentGateError) return `${error.code}: ${error.message}`;
+  if (error instanceof CliError || error instanceof GroundError || error instanceof ConfigError) return error.message;
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+};
+
+/** Gives each command its context, tells errors in one line, and sets the exit code. */
+export const runIn =
+  (program: Command): Run =>
+  (work) =>
+  async (...args) => {
+    // Commander adds the command itself as last argument.
+    const ctx = createContext(program.opts());
+    try {
+      process.exitCode = await work(ctx, ...(args.slice(0, -1) as never[]));
+    } catch (error) {
+      process.exitCode = 1;
+      if (ctx.json) ctx.out(JSON.stringify({ error: lineOf(error) }));
+      else ctx.err(`agentgate: ${lineOf(error)}`);
+    }
+  };

@@ -1,0 +1,41 @@
+import { closeSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { GroundError, privateFolder } from '@agentgate/ground';
+import { isAlive, processStamp } from './process-stamp.ts';
+
+const fileOf = (home: string) => join(home, 'run', 'up.pid');
+
+/** The living `up` of a home, if there is one. */
+export const homeHolder = (home: string): { pid: number; stamp: string } | undefined => {
+  try {
+    const { pid, stamp } = JSON.parse(readFileSync(fileOf(home), 'utf8')) as { pid: number; stamp: string };
+    return isAlive({ pid, stamp }) ? { pid, stamp } : undefined;
+  } catch {
+    return undefined;
+  }
+};
+
+/** Makes this process the only `up` of a home. Throws GroundError naming the one that is. Returns how to give it back. */
+export const lockHome = async (home: string): Promise<() => void> => {
+  privateFolder(join(home, 'run'));
+  const refuse = (pid: number) => new GroundError(`${home} is in use by the agentgate up with pid ${pid}`);
+  const mine = JSON.stringify({ name: 'up', pid: process.pid, stamp: processStamp(process.pid) });
+  for (let attempt = 0; attempt < 3; attempt++) {
+    const holder = homeHolder(home);
+    if (holder) throw refuse(holder.pid);
+    rmSync(fileOf(home), { force: true });
+    try {
+      const fd = openSync(fileOf(home), 'wx', 0o600);
+      writeSync(fd, `${mine}\n`);
+      closeSync(fd);
+    } catch {
+      continue;
+    }
+    // Two that found the same stale lock may both come here; the later file is the one that counts.
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    const now = homeHolder(home);
+    if (now?.pid === process.pid) return () => rmSync(fileOf(home), { force: true });
+    if (now) throw refuse(now.pid);
+  }
+  throw new GroundError(`${home} cannot be locked`);
+};

@@ -1,0 +1,48 @@
+import {
+  binaryFolders,
+  type Deployment,
+  findBinary,
+  natsReady,
+  natsServer,
+  type Ports,
+  redisReady,
+  redisServer,
+} from '@agentgate/ground';
+import { baseEnvironment } from './service-specs.ts';
+import type { Supervisor } from './supervisor.ts';
+import { lastWords } from './wait-ready.ts';
+
+export const serverNames = ['nats-server', 'redis-server'] as const;
+const [nats, redis] = serverNames;
+const startMs = 20_000;
+
+/** Starts NATS and Redis under the supervisor and waits until both answer. */
+export const startServers = async (opts: {
+  deployment: Deployment;
+  ports: Ports;
+  supervisor: Supervisor;
+  root: string;
+  environment: Record<string, string | undefined>;
+}): Promise<void> => {
+  const { deployment, ports, supervisor, environment } = opts;
+  const folders = binaryFolders({ root: opts.root, bin: environment.AGENTGATE_BIN, path: environment.PATH });
+  const common = { env: baseEnvironment(environment), cwd: deployment.home };
+  supervisor.start({
+    name: nats,
+    command: findBinary(natsServer, folders),
+    args: ['-c', deployment.natsConf],
+    ...common,
+  });
+  supervisor.start({
+    name: redis,
+    command: findBinary(redisServer, folders),
+    args: [deployment.redis.conf],
+    ...common,
+  });
+  const gone = (name: string) => () => {
+    const state = supervisor.state(name);
+    return state && state.ends > 0 ? lastWords(name, state) : undefined;
+  };
+  await natsReady(ports.nats, { timeoutMs: startMs, gone: gone(nats) });
+  await redisReady(deployment.redis.url('policy'), { timeoutMs: startMs, gone: gone(redis) });
+};

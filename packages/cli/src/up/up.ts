@@ -1,0 +1,172 @@
+import { readFileSync, rmSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { type Config, ConfigError, parseConfig, type StackStatus, services, stackStatus } from '@agentgate/contracts';
+import { createDeployment, type Deployment, logOrigin, provision, writePrivate } from '@agentgate/ground';
+import type { CliContext } from '../context.ts';
+import { statusFile } from '../stack.ts';
+import { startGuard } from './guard.ts';
+import { lockHome } from './home-lock.ts';
+import { createLines, type LogFormat } from './log-lines.ts';
+import { endLeftovers } from './pid-files.ts';
+import { probe } from './probe.ts';
+import { laySandbox } from './sandbox.ts';
+import { serverNames, startServers } from './servers.ts';
+import { serviceSpecs } from './service-specs.ts';
+import { requireFree, type StackPorts, stackPorts } from './stack-ports.ts';
+import { summary } from './summary.ts';
+import { createSupervisor, type Supervisor } from './supervisor.ts';
+import { waitReady } from './wait-ready.ts';
+
+export interface UpOptions {
+  config?: string;
+  portBase?: number;
+  logFormat?: LogFormat;
+  logLevel?: string;
+}
+
+const readyMs = 60_000;
+
+/** Starts a whole stack and keeps it until `stop` is aborted. Throws GroundError or ConfigError where it cannot come up. */
+export const up = async (ctx: CliContext, options: UpOptions, stop: AbortSignal): Promise<void> => {
+  const began = Date.now();
+  const standard = join(ctx.root, 'agentgate.yaml');
+  const configFile = options.config === undefined ? standard : resolve(options.config);
+  const config = readConfig(configFile);
+  const ports = stackPorts(options.portBase);
+  const unlock = await lockHome(ctx.home);
+  const dismissGuard = startGuard(ctx.home);
+  const supervisor = createSupervisor({ home: ctx.home, ...outputs(ctx, options, stop) });
+  try {
+    rmSync(statusFile(ctx.home), { force: true });
+    const left = await endLeftovers(ctx.home);
+    if (left.length > 0) ctx.err(`ended what an earlier start left behind: ${left.join(', ')}`);
+    await requireFree(ports);
+    if (configFile === standard) laySandbox(ctx.root);
+    const deployment = await createDeployment({ home: ctx.home, config, ports });
+    await bringUp({ ctx, options, configFile, ports, deployment, supervisor, stop });
+    const status = tellStatus({ deployment, ports, configFile });
+    ctx.out(
+      summary(status, {
+        seconds: (Date.now() - began) / 1000,
+        example: exampleCall(ctx.root, configFile === standard),
+        homeFlag: ctx.home === join(ctx.root, '.agentgate') ? '' : ` --home ${ctx.home}`,
+        paint: ctx.paint,
+      }),
+    );
+    await new Promise<void>((done) =>
+      stop.aborted ? done() : stop.addEventListener('abort', () => done(), { once: true }),
+    );
+  } catch (error) {
+    // A stop during the start makes much fail; that is no fault.
+    if (!stop.aborted) throw error;
+  } finally {
+    rmSync(statusFile(ctx.home), { force: true });
+    await bringDown(supervisor);
+    dismissGuard();
+    unlock();
+  }
+};
+
+const readConfig = (file: string): Config => {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (cause) {
+    throw new ConfigError(`${file}: cannot be read`, { cause });
+  }
+  return parseConfig(text, file);
+};
+
+const outputs = (ctx: CliContext, options: UpOptions, stop: AbortSignal) => {
+  const format = options.logFormat ?? (ctx.isTerminal ? 'pretty' : 'json');
+  const show = createLines({
+    format,
+    color: ctx.paint.isColorSupported,
+    servers: serverNames,
+    write: (text) => void process.stdout.write(text),
+  });
+  const onEnd = (program: string, how: string, againInMs: number) =>
+    show(
+      'agentgate',
+      JSON.stringify({
+        level: 40,
+        time: new Date().toISOString(),
+        msg: `${program} ended (${how}); it starts again in ${againInMs} ms`,
+      }),
+    );
+  // The servers announce their end as a warning; on the way down that is no news.
+  const onLine = (program: string, line: string) =>
+    void (stop.aborted && isServer(program) ? undefined : show(program, line));
+  return { onLine, onEnd };
+};
+
+const isServer = (program: string) => (serverNames as readonly string[]).includes(program);
+
+interface Start {
+  ctx: CliContext;
+  options: UpOptions;
+  configFile: string;
+  ports: StackPorts;
+  deployment: Deployment;
+  supervisor: Supervisor;
+  stop: AbortSignal;
+}
+
+const bringUp = async ({ ctx, options, configFile, ports, deployment, supervisor, stop }: Start): Promise<void> => {
+  const { environment, root } = ctx;
+  await startServers({ deployment, ports, supervisor, root, environment });
+  stop.throwIfAborted();
+  await provision({ natsUrl: deployment.natsUrl, seeds: deployment.seeds, roster: deployment.roster() });
+  stop.throwIfAborted();
+  const specs = serviceSpecs({
+    deployment,
+    root,
+    configFile,
+    httpPorts: ports.http,
+    environment,
+    node: process.execPath,
+    logLevel: options.logLevel ?? 'info',
+  });
+  for (const spec of specs) supervisor.start(spec);
+  await waitReady({ ports: ports.http, state: supervisor.state, timeoutMs: readyMs, signal: stop });
+  await probe(deployment);
+  stop.throwIfAborted();
+};
+
+/** Ingress goes first, so that calls still end in evidence; NATS goes last, because everything else says its farewell through it. */
+const bringDown = async (supervisor: Supervisor): Promise<void> => {
+  await supervisor.stop(['ingress'], 3_000);
+  await supervisor.stop(
+    services.filter((s) => s !== 'ingress'),
+    3_000,
+  );
+  await supervisor.stop([serverNames[1]], 1_500);
+  await supervisor.stop([serverNames[0]], 1_500);
+};
+
+const tellStatus = ({
+  deployment,
+  ports,
+  configFile,
+}: Pick<Start, 'deployment' | 'ports' | 'configFile'>): StackStatus => {
+  const status = stackStatus.parse({
+    v: 1,
+    ready: true,
+    pid: process.pid,
+    started_at: new Date().toISOString(),
+    nats: deployment.natsUrl,
+    websocket: deployment.websocketUrl,
+    metrics: Object.fromEntries(
+      services.map((service) => [service, `http://127.0.0.1:${ports.http[service]}/metrics`]),
+    ),
+    creds: deployment.creds,
+    config: configFile,
+    log: { origin: logOrigin, dir: join(deployment.home, 'evidence', 'log'), vkey: deployment.keys.logVerifierKey },
+  });
+  writePrivate(statusFile(deployment.home), `${JSON.stringify(status, null, 2)}\n`);
+  return status;
+};
+
+/** A call that the example configuration allows. */
+const exampleCall = (root: string, isExample: boolean): string | undefined =>
+  isExample ? `call filesystem/list_directory path=${join(root, 'sandbox')}` : undefined;

@@ -1,0 +1,116 @@
+import { randomUUID } from 'node:crypto';
+import { type Bus, connectBus } from '@agentgate/bus';
+import { type AgentVerb, agentSubject, agentVerbs, type CallReply, callReply, cancelAnswer, refusal, sessionAnswer, type ToolListing, toolsAnswer } from '@agentgate/contracts';
+import type { z } from 'zod';
+import { readCredentials } from './credentials.ts';
+import { AgentGateClientError, fromBus } from './error.ts';
+
+export interface ConnectOptions {
+  /** nats://host:port */
+  servers: string;
+  /** The text of a credentials file, or its path. */
+  creds: string;
+}
+export interface CallOptions {
+  /** Cancels the call. The reply still comes and says what became of it. */
+  signal?: AbortSignal;
+  /** How long the call may take; without it the gate's own limit holds. */
+  timeoutMs?: number;
+  /** The same key within ten minutes returns the first call's reply, and nothing runs twice. */
+  key?: string;
+  /** A granted approval for exactly this call. */
+  approval?: string;
+}
+export type CancelStatus = z.infer<typeof cancelAnswer>['status'];
+
+/** The gate's view of one task. */
+export interface Session {
+  readonly id: string;
+  /** RFC 3339. */
+  readonly expiresAt: string;
+  /** Resolves with the gate's reply, also for a call that it refused; rejects where no reply came. */
+  call(tool: string, args: Record<string, unknown>, opts?: CallOptions): Promise<CallReply>;
+  /** The tools that policy lets this agent call. */
+  tools(): Promise<ToolListing[]>;
+}
+export interface AgentClient {
+  /** The agent's name, from its credentials. */
+  readonly name: string;
+  /** `purpose` is what the agent's user asked for, in their words. */
+  openSession(opts?: { purpose?: string }): Promise<Session>;
+  /** A session that was opened before. */
+  session(id: string, expiresAt?: string): Session;
+  cancel(which: { call: string } | { key: string }): Promise<CancelStatus>;
+  close(): Promise<void>;
+}
+
+/** The gate answers at the call's own deadline; its answer may take so much longer. */
+const graceMs = 5_000;
+
+export const connect = async ({ servers, creds }: ConnectOptions): Promise<AgentClient> => {
+  const { text, name } = readCredentials(creds);
+  let bus: Bus;
+  try {
+    bus = await connectBus({ servers, creds: text, user: name, instance: `client-${randomUUID().slice(0, 8)}` });
+  } catch (cause) {
+    throw new AgentGateClientError('NOT_CONNECTED', `${servers} did not take ${name}'s credentials, or cannot be reached`, { cause });
+  }
+  const ask = (verb: AgentVerb, body: object, timeoutMs: number) => bus.requestRaw(agentSubject(name, verb), JSON.stringify({ v: 1, ...body }), { of: 'ingress', timeoutMs });
+  /** One of the verbs whose refusal stands in place of its answer. */
+  const request = async <T>(verb: Exclude<AgentVerb, 'call'>, body: object, schema: z.ZodType<T>): Promise<T> => {
+    const data = await ask(verb, body, agentVerbs[verb].timeoutMs).catch((error: unknown) => {
+      throw fromBus(error, false);
+    });
+    return open(data, schema);
+  };
+  const cancel: AgentClient['cancel'] = async (which) => (await request('cancel', which, cancelAnswer)).status;
+  const call = async (session: string, tool: string, args: Record<string, unknown>, opts: CallOptions): Promise<CallReply> => {
+    const { signal, timeoutMs, approval } = opts;
+    if (signal?.aborted) throw new AgentGateClientError('CANCELLED', 'the call was cancelled before it was sent');
+    // Only a key names a call whose id is not known yet.
+    const key = opts.key ?? (signal ? randomUUID() : undefined);
+    const body = { session, tool, arguments: args, ...(key === undefined ? {} : { key }), ...(approval === undefined ? {} : { approval }), ...(timeoutMs === undefined ? {} : { timeout_ms: timeoutMs }) };
+    const onAbort = () => {
+      // If it fails, the reply comes all the same, later.
+      if (key !== undefined) cancel({ key }).catch(() => {});
+    };
+    signal?.addEventListener('abort', onAbort, { once: true });
+    try {
+      return open(await ask('call', body, timeoutMs === undefined ? agentVerbs.call.timeoutMs : timeoutMs + graceMs), callReply);
+    } catch (error) {
+      throw fromBus(error, true);
+    } finally {
+      signal?.removeEventListener('abort', onAbort);
+    }
+  };
+  const session = (id: string, expiresAt = ''): Session => ({
+    id,
+    expiresAt,
+    call: (tool, args, opts = {}) => call(id, tool, args, opts),
+    tools: async () => (await request('tools', { session: id }, toolsAnswer)).tools,
+  });
+  return {
+    name,
+    openSession: async ({ purpose } = {}) => {
+      const opened = await request('session', purpose === undefined ? {} : { purpose }, sessionAnswer);
+      return session(opened.session, opened.expires_at);
+    },
+    session,
+    cancel,
+    close: () => bus.close(),
+  };
+};
+
+const open = <T>(data: Uint8Array, schema: z.ZodType<T>): T => {
+  let body: unknown;
+  try {
+    body = JSON.parse(new TextDecoder().decode(data));
+  } catch (cause) {
+    throw new AgentGateClientError('MALFORMED', 'the gate answered something that is no JSON', { cause });
+  }
+  const parsed = schema.safeParse(body);
+  if (parsed.success) return parsed.data;
+  const refused = refusal.safeParse(body);
+  if (refused.success) throw new AgentGateClientError(refused.data.code, refused.data.reason);
+  throw new AgentGateClientError('MALFORMED', 'the gate answered in another form than agreed', { cause: parsed.error });
+};

@@ -1,0 +1,119 @@
+import {
+  type ChainHead,
+  checkLink,
+  type EvidenceEvent,
+  type LinkFailureCode,
+  leafHash,
+  type SealedEvent,
+  sealedText,
+  sha256Hex,
+} from '@agentgate/evidence';
+import { type Anomaly, type AnomalyKind, aboutMax, detailMax } from './anomaly.ts';
+import type { Incoming, LogStore } from './log-store.ts';
+import { openingOf } from './open-calls.ts';
+import type { Refusal, VerifiedBatch } from './verified-batch.ts';
+
+/** What one transaction did. */
+export interface Taken<M> {
+  /** Durable, or refused and quarantined: these may be acknowledged. The others wait for what came before them. */
+  settled: M[];
+  appended: number;
+  /** Those that were not known before. */
+  anomalies: Anomaly[];
+}
+
+export interface Appender<M> {
+  /** Appends each event at its place in its producer's chain; what is out of place is appended with an anomaly. */
+  append(taken: Taken<M>, batch: VerifiedBatch<M>): void;
+  refuse(taken: Taken<M>, message: M, why: Refusal): void;
+  report(taken: Taken<M>, anomaly: Anomaly): void;
+}
+
+export const createAppender = <M extends Incoming>(store: LogStore, now: () => number): Appender<M> => {
+  const report = (taken: Taken<M>, anomaly: Anomaly) => {
+    const { about, detail } = anomaly;
+    const bounded = { ...anomaly, about: about.slice(0, aboutMax), detail: detail.slice(0, detailMax) };
+    if (store.addAnomaly(bounded, now())) taken.anomalies.push(bounded);
+  };
+  const refuse = (taken: Taken<M>, message: M, { kind, about, detail }: Refusal) => {
+    const digest = sha256Hex(message.data);
+    store.quarantine(message, { kind, digest, at: now() });
+    const key = `${kind} ${about} ${digest}`;
+    report(taken, { kind, about, detail: `${detail}; batch ${digest}`, key, toEvidence: !isOwn(message) });
+  };
+
+  /** False when it could not be appended, which is reported then. */
+  const appendEvent = (taken: Taken<M>, { message, service }: VerifiedBatch<M>, sealed: SealedEvent): boolean => {
+    const { event, text: eventText, seal } = sealed;
+    const text = sealedText(eventText, seal);
+    if (!store.append({ text, leafHash: leafHash(text), event, eventHash: sha256Hex(eventText) })) {
+      refuse(taken, message, { kind: 'id_reused', about: placeOf(event), detail: `another event has id ${event.id}` });
+      return false;
+    }
+    taken.appended++;
+    const opening = service === 'ingress' ? openingOf(event) : undefined;
+    if (opening?.kind === 'open') store.openCall(opening.call);
+    else if (opening?.kind === 'close') store.closeCall(opening.call);
+    return true;
+  };
+
+  /** A verified event out of place. Returns the head after it. */
+  const appendMisplaced = (
+    taken: Taken<M>,
+    batch: VerifiedBatch<M>,
+    sealed: SealedEvent,
+    link: Misplaced,
+  ): ChainHead | undefined => {
+    const { event, text } = sealed;
+    const about = placeOf(event);
+    const tell = (kind: AnomalyKind) =>
+      report(taken, { kind, about, detail: link.reason, key: `${kind} ${about}`, toEvidence: !isOwn(batch.message) });
+    switch (link.code) {
+      case 'REPEAT':
+        return link.head;
+      case 'REPEAT_OTHER_BYTES':
+        // A place within an earlier hole is free: the event comes late, but is as good as the others.
+        if (store.hashAt(batch.source, batch.epoch, event.producerseq) !== undefined) {
+          refuse(taken, batch.message, { kind: 'repeat', about, detail: link.reason });
+        } else if (appendEvent(taken, batch, sealed)) tell('late');
+        return link.head;
+      case 'HOLE':
+      case 'NEW_EPOCH_NOT_FIRST':
+      case 'WRONG_PREV':
+        appendEvent(taken, batch, sealed);
+        tell(link.code === 'WRONG_PREV' ? 'wrong_prev' : 'hole');
+        return { epoch: batch.epoch, seq: event.producerseq, hash: sha256Hex(text) };
+      default:
+        return link.code satisfies never;
+    }
+  };
+
+  return {
+    report,
+    refuse,
+    append: (taken, batch) => {
+      const { source, epoch } = batch;
+      const before = store.head(source, epoch);
+      const hashAt = (seq: number) => store.hashAt(source, epoch, seq);
+      let head = before;
+      for (const sealed of batch.events) {
+        const link = checkLink(head && { ...head, hashAt }, sealed.event, sealed.text);
+        if (link.ok) {
+          appendEvent(taken, batch, sealed);
+          head = link.head;
+        } else head = appendMisplaced(taken, batch, sealed, { ...link, head });
+      }
+      if (head && head !== before) store.setHead(source, head);
+      taken.settled.push(batch.message);
+    },
+  };
+};
+
+interface Misplaced {
+  code: LinkFailureCode;
+  reason: string;
+  head: ChainHead | undefined;
+}
+
+const isOwn = ({ subject }: Incoming) => subject.endsWith('.audit');
+const placeOf = (event: EvidenceEvent) => `${event.source} ${event.producerepoch} ${event.producerseq}`;

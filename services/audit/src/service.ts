@@ -1,0 +1,102 @@
+import type { KeyRing } from '@agentgate/evidence';
+import { createAppender, type Taken } from './appender.ts';
+import { createHeldBatches } from './held-batches.ts';
+import type { Incoming, LogStore } from './log-store.ts';
+import { type VerifiedBatch, verifyBatch } from './verified-batch.ts';
+
+export interface Audit<M extends Incoming> {
+  /** Takes messages in one transaction. A throw means that the disk failed: nothing was taken, and going on is not safe. */
+  take(messages: readonly M[]): Taken<M>;
+  /** To be called each second: what waited for its predecessor for too long is taken without it. */
+  tick(): Taken<M>;
+  /** The connection broke or came back: everything that was not acknowledged comes again. */
+  forgetHeld(): void;
+  held(): number;
+  /** Reports calls whose outcome was due well before `at`. Only valid once everything that was published by `at` was taken. */
+  reportOrphans(at: number): Taken<M>;
+}
+
+export interface AuditOptions {
+  store: LogStore;
+  keys: KeyRing;
+  now: () => number;
+  /** Seconds that a batch waits for the one before it: longer than two redeliveries of an unacknowledged message take. */
+  graceTicks: number;
+  /**
+   * Batches that may wait at a time, once the grace after a start or a reconnect is over; below the consumer's bound on unacknowledged
+   * messages, so that a producer of holes cannot stop the others.
+   */
+  maxHeld: number;
+}
+
+const orphanGraceMs = 10_000;
+const orphansATime = 256;
+
+/**
+ * The evidence log: verifies what producers sealed, puts it in order, appends it exactly once. A batch is judged by its signature and its place
+ * in its producer's chain, never by its place in the stream: after a crash messages come again, and in another order.
+ */
+export const createAudit = <M extends Incoming>({ store, keys, now, graceTicks, maxHeld }: AuditOptions): Audit<M> => {
+  const held = createHeldBatches<M>({ graceTicks, maxHeld });
+  const appender = createAppender<M>(store, now);
+  const nothing = (): Taken<M> => ({ settled: [], appended: 0, anomalies: [] });
+  const inTransaction = (work: (taken: Taken<M>) => void): Taken<M> => {
+    const taken = nothing();
+    store.transaction(() => work(taken));
+    return taken;
+  };
+
+  const isPremature = ({ source, epoch, first }: VerifiedBatch<M>) => first > (store.head(source, epoch)?.seq ?? 0) + 1;
+  const takeMessage = (taken: Taken<M>, message: M) => {
+    const batch = verifyBatch(message, keys);
+    if ('kind' in batch) {
+      appender.refuse(taken, message, batch);
+      taken.settled.push(message);
+    } else if (isPremature(batch)) held.add(batch);
+    else appender.append(taken, batch);
+  };
+  /** What was held and has its predecessor now. */
+  const takeReady = (taken: Taken<M>) => {
+    for (let ready = held.takeReady(store.head); ready; ready = held.takeReady(store.head))
+      appender.append(taken, ready);
+  };
+  const takeExpired = (taken: Taken<M>) => {
+    for (let expired = held.takeExpired(); expired; expired = held.takeExpired()) {
+      appender.append(taken, expired);
+      takeReady(taken);
+    }
+  };
+
+  return {
+    take: (messages) =>
+      inTransaction((taken) => {
+        for (const message of messages) takeMessage(taken, message);
+        takeReady(taken);
+        takeExpired(taken);
+      }),
+    tick: () => {
+      held.age();
+      return held.hasExpired() ? inTransaction(takeExpired) : nothing();
+    },
+    forgetHeld: held.clear,
+    held: held.size,
+    reportOrphans: (at) => {
+      const overdue = store.overdueCalls(at - orphanGraceMs, orphansATime);
+      if (overdue.length === 0) return nothing();
+      return inTransaction((taken) => {
+        for (const { call, deadline, decided, ...who } of overdue) {
+          const detail = `dispatched by ${decided} until ${new Date(deadline).toISOString()}, and no outcome is in evidence`;
+          appender.report(taken, {
+            kind: 'orphan',
+            about: call,
+            detail,
+            key: `orphan ${call}`,
+            toEvidence: true,
+            ...who,
+          });
+          store.closeCall(call);
+        }
+      });
+    },
+  };
+};

@@ -1,0 +1,37 @@
+import { eventSource, type ServiceName, serviceName } from '@agentgate/contracts';
+import { type KeyRing, openBatch, type SealedEvent } from '@agentgate/evidence';
+import type { AnomalyKind } from './anomaly.ts';
+import type { Incoming } from './log-store.ts';
+
+export interface VerifiedBatch<M> {
+  message: M;
+  /** Who signed, and who published: the same. */
+  service: ServiceName;
+  source: string;
+  epoch: string;
+  /** The place of its first event in the producer's chain. */
+  first: number;
+  events: SealedEvent[];
+}
+
+export interface Refusal {
+  kind: AnomalyKind;
+  about: string;
+  detail: string;
+}
+
+/** Verifies form and signature, and that the service which NATS let publish here is the one that signed. */
+export const verifyBatch = <M extends Incoming>(message: M, keys: KeyRing): VerifiedBatch<M> | Refusal => {
+  const about = message.subject;
+  const service = serviceName.safeParse(message.subject.split('.').at(-1));
+  if (!service.success) return { kind: 'wrong_subject', about, detail: 'no service publishes here' };
+  const opened = openBatch(message.data, keys);
+  if (!opened.ok) {
+    return { kind: opened.code.toLowerCase() as Lowercase<typeof opened.code>, about, detail: opened.reason };
+  }
+  const { source, epoch, entries: events } = opened;
+  if (!source.startsWith(eventSource(service.data, ''))) {
+    return { kind: 'wrong_subject', about, detail: `a batch of ${source}` };
+  }
+  return { message, service: service.data, source, epoch, first: events[0]?.event.producerseq ?? 1, events };
+};

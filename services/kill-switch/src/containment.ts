@@ -1,0 +1,79 @@
+import { type ContainmentPoint, type Fate, pointContain, type Scope, type ServiceName } from '@agentgate/contracts';
+import { mergeFates, type PointAnswer } from './fates.ts';
+import { type Point, type Points, pointKey } from './points.ts';
+
+/** Asks every enforcement point, as `bus.broadcast` does with `pointContain`: those that answered until `enough` or the deadline. */
+export type AskPoints = (
+  ask: { v: 1; epoch: number; scope: Scope },
+  gather: { enough(answers: PointAnswer[]): boolean; onAnswer(answer: PointAnswer): void; timeoutMs: number },
+) => Promise<unknown>;
+
+export interface Containment {
+  /** Every known point confirmed, at least one of each kind. */
+  contained: boolean;
+  points: ContainmentPoint[];
+  calls: { call: string; fate: Fate }[];
+}
+
+const kinds: readonly ServiceName[] = pointContain.of;
+
+export interface ContainDeps {
+  ask: AskPoints;
+  points: Points;
+  timeoutMs?: number;
+}
+
+/** Has the order enforced everywhere and tells who confirmed. `elapsed` gives the milliseconds since the order came in. */
+export const contain = async (
+  { ask, points, timeoutMs = pointContain.timeoutMs }: ContainDeps,
+  epoch: number,
+  scope: Scope,
+  elapsed: () => number,
+): Promise<Containment> => {
+  const expected = new Map<string, Point>();
+  const expect = (all: readonly Point[]) => {
+    for (const point of all) expected.set(pointKey(point), point);
+  };
+  const confirmed = new Map<string, { answer: PointAnswer; ms: number }>();
+  /** A point that says an older epoch did not take this order. */
+  const take = (answer: PointAnswer) => {
+    if (answer.epoch >= epoch && !confirmed.has(pointKey(answer)))
+      confirmed.set(pointKey(answer), { answer, ms: round(elapsed()) });
+  };
+  const silent = () => [...expected].flatMap(([key, point]) => (confirmed.has(key) ? [] : [point]));
+  const everyKind = () => kinds.every((kind) => [...confirmed.values()].some(({ answer }) => answer.service === kind));
+
+  expect(points.known());
+  await ask(
+    { v: 1, epoch, scope },
+    {
+      timeoutMs,
+      onAnswer: take,
+      enough: (answers) => {
+        for (const answer of answers) take(answer);
+        // A point that came up meanwhile may have missed the question.
+        expect(points.known());
+        return silent().length === 0 && everyKind();
+      },
+    },
+  );
+  expect(points.known());
+  expect([...confirmed.values()].map(({ answer }) => answer));
+  const runnersAllKnown =
+    !points.lostLately('tool-runner') && everyKind() && silent().every(({ service }) => service !== 'tool-runner');
+  return {
+    contained: silent().length === 0 && everyKind(),
+    points: [...expected].map(([key, { service, instance }]) => ({
+      service,
+      instance,
+      confirmed_in_ms: confirmed.get(key)?.ms ?? null,
+    })),
+    calls: mergeFates(
+      [...confirmed.values()].map(({ answer }) => answer),
+      runnersAllKnown,
+    ),
+  };
+};
+
+/** A tenth of a millisecond is as much as the clock is good for. */
+export const round = (ms: number): number => Math.round(ms * 10) / 10;

@@ -1,0 +1,83 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Bus, Log } from '@agentgate/bus';
+import {
+  AgentGateError,
+  killAsk,
+  killCheck,
+  killsAsk,
+  liftAsk,
+  name,
+  operatorVerbs,
+  parseField,
+  parseStrict,
+  personOf,
+  pointAlive,
+  type Refusal,
+  statusOfRefusal,
+  toAgentGateError,
+} from '@agentgate/contracts';
+import type { createCheck } from './check.ts';
+import type { Points } from './points.ts';
+import type { KillSwitch } from './service.ts';
+
+/** More orders than this at once are not people's. */
+const ordersInFlightMax = 1_024;
+const idlePollMs = 20;
+
+export interface Handlers {
+  bus: Pick<Bus, 'serveRaw' | 'serveBatch' | 'hear'>;
+  killSwitch: KillSwitch;
+  check: ReturnType<typeof createCheck>;
+  log: Log;
+}
+
+export const hearPoints = (bus: Pick<Bus, 'hear'>, points: Points): void => {
+  bus.hear(pointAlive, ({ service, instance, state }) => points.alive({ service, instance }, state));
+};
+
+/** `idle` resolves once no order is being handled, or after `waitMs`. */
+export const serveAll = ({ bus, killSwitch, check, log }: Handlers): { idle(waitMs: number): Promise<void> } => {
+  let inFlight = 0;
+  const answer = async <T>(subject: string, handle: (person: string) => Promise<T>): Promise<T | Refusal> => {
+    if (inFlight >= ordersInFlightMax) return refusal(new AgentGateError('OVERLOADED', 'too many orders at once'), log);
+    inFlight++;
+    try {
+      return await handle(person(subject));
+    } catch (error) {
+      return refusal(error, log);
+    } finally {
+      inFlight--;
+    }
+  };
+  bus.serveRaw(operatorVerbs.kill, (body, { subject }) =>
+    answer(subject, async (by) => killSwitch.kill(by, parseField(killAsk, parseStrict(body)))),
+  );
+  bus.serveRaw(operatorVerbs.lift, (body, { subject }) =>
+    answer(subject, async (by) => killSwitch.lift(by, parseField(liftAsk, parseStrict(body)))),
+  );
+  bus.serveRaw(operatorVerbs.kills, (body, { subject }) =>
+    answer(subject, async () => {
+      parseField(killsAsk, parseStrict(body));
+      return killSwitch.list();
+    }),
+  );
+  bus.serveBatch(killCheck, check);
+  return {
+    idle: async (waitMs) => {
+      for (let waited = 0; inFlight > 0 && waited < waitMs; waited += idlePollMs) await sleep(idlePollMs);
+    },
+  };
+};
+
+/** NATS enforces the person's name; one that is none is nobody's. */
+const person = (subject: string): string => {
+  const parsed = name.safeParse(personOf(subject));
+  if (!parsed.success) throw new AgentGateError('MALFORMED', 'subject: holds no name of a person');
+  return parsed.data;
+};
+
+const refusal = (error: unknown, log: Log): Refusal => {
+  const { code, message } = toAgentGateError(error);
+  if (code === 'INTERNAL') log.error({ err: error }, 'an order could not be handled');
+  return { v: 1, status: statusOfRefusal(code), code, reason: message.slice(0, 2048) };
+};

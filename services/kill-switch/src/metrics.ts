@@ -1,0 +1,43 @@
+import { AgentGateError } from '@agentgate/contracts';
+import { Counter, Gauge, type Registry } from 'prom-client';
+import type { createCheck } from './check.ts';
+import type { Orders } from './orders.ts';
+import type { Points } from './points.ts';
+import type { ViewSync } from './view-sync.ts';
+
+type Check = ReturnType<typeof createCheck>;
+
+export const createMeters = (
+  registry: Registry,
+  { orders, points, sync }: { orders: Orders; points: Points; sync: ViewSync },
+) => {
+  const registers = [registry];
+  const gauge = (name: string, help: string, value: () => number) =>
+    new Gauge({
+      name,
+      help,
+      registers,
+      collect() {
+        this.set(value());
+      },
+    });
+  gauge('agentgate_kill_epoch', 'The sequence of the KILL stream up to which it was followed.', orders.epoch);
+  gauge('agentgate_kills_active', 'Scopes that are killed.', () => orders.active().length);
+  gauge('agentgate_kill_points', 'Enforcement points that are known to run.', () => points.known().length);
+  gauge('agentgate_kill_view_ready', '1 while the view in Redis holds every order.', () => (sync.ready() ? 1 : 0));
+  const checks = new Counter({
+    name: 'agentgate_kill_checks_total',
+    help: 'Checks by their answer.',
+    labelNames: ['answer'],
+    registers,
+  });
+  const counted =
+    (check: Check): Check =>
+    async (calls) => {
+      const answers = await check(calls);
+      for (const answer of answers)
+        checks.inc({ answer: answer instanceof AgentGateError ? 'refused' : answer.killed ? 'killed' : 'clear' });
+      return answers;
+    };
+  return { counted };
+};

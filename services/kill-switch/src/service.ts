@@ -1,0 +1,211 @@
+import type { Log } from '@agentgate/bus';
+import {
+  type ActiveKill,
+  AgentGateError,
+  type EventDraft,
+  type EventName,
+  type KillReceipt,
+  type KillRecord,
+  type killAsk,
+  type killsAnswer,
+  type liftAnswer,
+  type liftAsk,
+  type Scope,
+  scopeKey,
+} from '@agentgate/contracts';
+import type { SigningKey } from '@agentgate/evidence';
+import type { z } from 'zod';
+import { type AskPoints, contain, round } from './containment.ts';
+import type { Freshness } from './freshness.ts';
+import type { Order, Orders } from './orders.ts';
+import type { Points } from './points.ts';
+import type { Clock, OrderStream, View } from './ports.ts';
+import { receiptParts, signReceipt } from './receipt.ts';
+import type { ViewSync } from './view-sync.ts';
+
+export interface KillSwitch {
+  kill(by: string, ask: z.infer<typeof killAsk>): Promise<KillReceipt>;
+  lift(by: string, ask: z.infer<typeof liftAsk>): Promise<z.infer<typeof liftAnswer>>;
+  list(): z.infer<typeof killsAnswer>;
+  /** Ends the orders whose time is over. */
+  expire(): Promise<void>;
+}
+
+export interface KillSwitchDeps {
+  stream: Pick<OrderStream, 'write' | 'last'>;
+  orders: Orders;
+  view: Pick<View, 'put'>;
+  sync: Pick<ViewSync, 'settled'>;
+  freshness: Freshness;
+  points: Points;
+  askPoints: AskPoints;
+  /** Resolves when the event is durable. */
+  record<N extends EventName>(draft: EventDraft<N>, opts: { timeoutMs: number }): Promise<unknown>;
+  key: Pick<SigningKey, 'sign'>;
+  clock: Clock;
+  log: Log;
+}
+
+/** Who lifts an order whose time is over. */
+export const itself = 'agentgate';
+const killAttempts = 5;
+const evidenceMs = 1_000;
+const expireAtOnce = 32;
+/** Below what one message may hold, with room for the rest of the answer. */
+const listBytesMax = 6 * 1024 * 1024;
+
+export const createKillSwitch = (deps: KillSwitchDeps): KillSwitch => {
+  const { stream, orders, freshness, clock, log } = deps;
+  const timestamp = () => new Date(clock.now()).toISOString();
+
+  /**
+   * Writes the kill. It must not shorten a kill of the same scope that stands already, so it is written against the order that it knows; and it must
+   * not be lost to a race, so the last attempt is written whatever stands there, and without an end.
+   */
+  const order = async (by: string, { scope, reason, expires_in_ms }: z.infer<typeof killAsk>): Promise<Order> => {
+    const key = scopeKey(scope);
+    const at = clock.now();
+    const base: KillRecord = { v: 1, state: 'killed', scope, reason, by, at: new Date(at).toISOString() };
+    const ends = expires_in_ms === undefined ? undefined : at + expires_in_ms;
+    let stands = orders.get(key);
+    for (let attempt = 1; attempt < killAttempts; attempt++) {
+      const record = endingAt(base, laterEnd(ends, stands));
+      const epoch = await stream.write(record, stands?.epoch ?? 0);
+      if (epoch !== 'conflict') return { key, epoch, record };
+      stands = await stream.last(key);
+    }
+    const epoch = await stream.write(base);
+    if (epoch === 'conflict') throw new AgentGateError('KILL_SWITCH_UNAVAILABLE', 'the KILL stream refused the order');
+    return { key, epoch, record: base };
+  };
+
+  /** The order stands whether or not this succeeds; what could not be written in time is written later, as long as this process lives. */
+  const evidence = async <N extends EventName>(name: N, scope: Scope, data: EventDraft<N>['data']): Promise<void> => {
+    try {
+      await deps.record<N>({ name, ...about(scope), data }, { timeoutMs: evidenceMs });
+    } catch (error) {
+      log.error({ err: error, event: name, scope }, 'evidence of an order is not durable yet');
+    }
+  };
+  const show = async (o: Order): Promise<void> => {
+    try {
+      await deps.view.put(o);
+    } catch (error) {
+      log.warn({ err: error, epoch: o.epoch }, 'an order is not in the view yet; calls are refused until it is');
+    }
+  };
+
+  const kill: KillSwitch['kill'] = async (by, ask) => {
+    const began = clock.monotonic();
+    const elapsed = () => clock.monotonic() - began;
+    const ordered = await order(by, ask);
+    const { epoch, record } = ordered;
+    orders.apply(ordered);
+    const { v: _v, state: _state, at, ...told } = record;
+    const recorded = evidence('kill.ordered', record.scope, { epoch, ...told });
+    const shown = show(ordered);
+    const containment = await contain({ ask: deps.askPoints, points: deps.points }, epoch, record.scope, elapsed);
+    const { contained, points, calls } = containment;
+    const receipt = signReceipt(
+      {
+        v: 1,
+        epoch,
+        scope: record.scope,
+        ordered_at: at,
+        contained,
+        contained_in_ms: round(elapsed()),
+        points,
+        calls,
+        // A runner ends the leases of the calls that it ends, and nothing waits for an approval: there is nothing else to end.
+        leases: { revoked: 0, irrevocable: [] },
+        approvals: { voided: 0 },
+      },
+      deps.key,
+    );
+    await Promise.all([
+      shown,
+      recorded,
+      ...receiptParts(receipt, deps.key).map((part) => evidence('kill.contained', record.scope, part)),
+    ]);
+    log.info({ epoch, scope: record.scope, by, contained, points: points.length, calls: calls.length }, 'killed');
+    return receipt;
+  };
+
+  const lift: KillSwitch['lift'] = async (by, { scope, reason }) => {
+    const key = scopeKey(scope);
+    const stands = await stream.last(key);
+    if (stands?.record.state !== 'killed') return { v: 1, status: 'not_killed', epoch: orders.epoch() };
+    const epoch = await liftOrder(stands, by, reason);
+    if (epoch === 'conflict') {
+      const now = await stream.last(key);
+      if (now?.record.state !== 'killed') return { v: 1, status: 'not_killed', epoch: orders.epoch() };
+      throw new AgentGateError(
+        'KILL_SWITCH_UNAVAILABLE',
+        `/scope: was killed anew by ${now.record.by} at the same moment; look at that order before you lift it`,
+      );
+    }
+    // Not longer than this: where the view cannot be written the lift stands, and calls are refused for the view's sake.
+    await deps.sync.settled(epoch, 500);
+    return { v: 1, status: 'lifted', epoch };
+  };
+  const liftOrder = async (stands: Order, by: string, reason: string): Promise<number | 'conflict'> => {
+    const { scope } = stands.record;
+    const epoch = await stream.write({ v: 1, state: 'lifted', scope, reason, by, at: timestamp() }, stands.epoch);
+    if (epoch === 'conflict') return epoch;
+    log.info({ epoch, scope, by }, 'lifted');
+    await evidence('kill.lifted', scope, { epoch, scope, reason, by });
+    return epoch;
+  };
+
+  return {
+    kill,
+    lift,
+    list: () => {
+      if (freshness.stale()) throw new AgentGateError('KILL_SWITCH_UNAVAILABLE', 'the kill orders are stale');
+      const kills = orders.active().sort((a, b) => b.epoch - a.epoch);
+      assertListable(kills);
+      return { v: 1, epoch: orders.epoch(), kills };
+    },
+    expire: async () => {
+      const over = orders.expired(clock.now());
+      for (let i = 0; i < over.length; i += expireAtOnce) {
+        // Another instance that was first is a conflict, and so is a kill that came meanwhile: both leave nothing to do.
+        await Promise.all(over.slice(i, i + expireAtOnce).map((o) => liftOrder(o, itself, 'expired')));
+      }
+    },
+  };
+};
+
+const laterEnd = (ends: number | undefined, stands: Order | undefined): number | undefined => {
+  if (ends === undefined || stands?.record.state !== 'killed') return ends;
+  return stands.record.expires_at === undefined ? undefined : Math.max(ends, Date.parse(stands.record.expires_at));
+};
+const endingAt = (record: KillRecord, ends: number | undefined): KillRecord =>
+  ends === undefined ? record : { ...record, expires_at: new Date(ends).toISOString() };
+
+/** What an event about this scope is about. */
+const about = (scope: Scope): { subject: string; tenant?: string; agent?: string; session?: string } => {
+  const subject = scopeKey(scope);
+  switch (scope.kind) {
+    case 'agent':
+      return { subject, tenant: scope.tenant ?? 'default', agent: scope.id };
+    case 'session':
+      return { subject, session: scope.id, ...tenantOf(scope.tenant) };
+    case 'tool':
+      return { subject, ...tenantOf(scope.tenant) };
+    case 'tenant':
+      return { subject, tenant: scope.id };
+    case 'global':
+      return { subject };
+    default:
+      return scope satisfies never;
+  }
+};
+const tenantOf = (tenant: string | undefined) => (tenant === undefined ? {} : { tenant });
+
+const assertListable = (kills: readonly ActiveKill[]) => {
+  let bytes = 0;
+  for (const kill of kills) bytes += 256 + Buffer.byteLength(kill.reason);
+  if (bytes > listBytesMax)
+    throw new AgentGateError('OVERLOADED', `${kills.length} kills are active: too many for one answer`);
+};

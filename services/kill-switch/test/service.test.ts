@@ -1,0 +1,238 @@
+import { AgentGateError, type KillRecord, killReceipt, killsAnswer } from '@agentgate/contracts';
+import { canonical, verifyingKey } from '@agentgate/evidence';
+import { expect, test } from 'vitest';
+import { itself } from '../src/service.ts';
+import { createFixture, session, start } from './fakes.ts';
+
+const kill = (more: object = {}) => ({ v: 1 as const, scope: session(), reason: 'runs wild', ...more });
+const call = 'call_0123456789';
+
+test('a kill is written, shown in the view, enforced at the points, receipted and recorded', async () => {
+  const { killSwitch, fakePoints, view, recorded, key, stream } = createFixture();
+  fakePoints.add('ingress', 'i1', [{ call, fate: 'not_started' }]);
+  fakePoints.add('tool-runner', 'r1');
+  const receipt = await killSwitch.kill('ann', kill());
+  expect(killReceipt.parse(receipt)).toMatchObject({
+    epoch: 1,
+    scope: session(),
+    ordered_at: '2026-03-01T12:00:00.000Z',
+    contained: true,
+    contained_in_ms: 2,
+    calls: [{ call, fate: 'aborted' }],
+    leases: { revoked: 0, irrevocable: [] },
+    approvals: { voided: 0 },
+  });
+  const { signature, ...rest } = receipt;
+  const signed = Buffer.from(`agentgate-receipt-v1\n${canonical(rest)}`);
+  expect(verifyingKey(key.publicKey).verify(signed, Buffer.from(signature, 'base64'))).toBe(true);
+  expect(fakePoints.asked).toEqual([{ epoch: 1, scope: session() }]);
+  expect(view.written.get('session:ses_0123456789')).toMatchObject({ epoch: 1, state: 'killed' });
+  expect((await stream.last('session:ses_0123456789'))?.record).toMatchObject({
+    state: 'killed',
+    by: 'ann',
+    reason: 'runs wild',
+  });
+  expect(recorded).toEqual([
+    {
+      name: 'kill.ordered',
+      subject: 'session:ses_0123456789',
+      session: 'ses_0123456789',
+      data: { epoch: 1, scope: session(), reason: 'runs wild', by: 'ann' },
+    },
+    { name: 'kill.contained', subject: 'session:ses_0123456789', session: 'ses_0123456789', data: receipt },
+  ]);
+});
+
+test('the order stands and the receipt goes out when evidence cannot be written', async () => {
+  const { killSwitch, evidence, orders, fakePoints } = createFixture();
+  fakePoints.add('ingress', 'i1');
+  fakePoints.add('tool-runner', 'r1');
+  evidence.fails = true;
+  expect(await killSwitch.kill('ann', kill())).toMatchObject({ epoch: 1, contained: true });
+  expect(orders.active()).toHaveLength(1);
+});
+
+test('the points are asked although the view cannot be written', async () => {
+  const { killSwitch, view, fakePoints } = createFixture();
+  fakePoints.add('ingress', 'i1');
+  fakePoints.add('tool-runner', 'r1');
+  view.down = true;
+  expect(await killSwitch.kill('ann', kill())).toMatchObject({ contained: true });
+});
+
+test('no point is asked when the stream did not take the order', async () => {
+  const { killSwitch, stream, fakePoints, orders, recorded } = createFixture();
+  stream.beforeWrite = async () => {
+    throw new AgentGateError(
+      'KILL_SWITCH_UNAVAILABLE',
+      'the KILL stream did not acknowledge the order: it may stand, repeat it',
+    );
+  };
+  await expect(killSwitch.kill('ann', kill())).rejects.toMatchObject({
+    code: 'KILL_SWITCH_UNAVAILABLE',
+    message: expect.stringContaining('it may stand'),
+  });
+  expect([fakePoints.asked, orders.active(), recorded]).toEqual([[], [], []]);
+});
+
+test('a kill that was repeated is a new order with its own containment', async () => {
+  const { killSwitch, fakePoints, orders } = createFixture();
+  await killSwitch.kill('ann', kill());
+  expect(await killSwitch.kill('ann', kill())).toMatchObject({ epoch: 2 });
+  expect(fakePoints.asked.map((a) => a.epoch)).toEqual([1, 2]);
+  expect(orders.active()).toHaveLength(1);
+});
+
+test.each([
+  [undefined, 1_000, undefined],
+  [5_000, 1_000, 5_000],
+  [1_000, 5_000, 5_000],
+  [1_000, undefined, undefined],
+])('a kill for %s ms that is killed again for %s ms ends after %s ms', async (first, second, wanted) => {
+  const { killSwitch, orders } = createFixture();
+  const ends = (ms: number | undefined) => (ms === undefined ? {} : { expires_in_ms: ms });
+  await killSwitch.kill('ann', kill(ends(first)));
+  await killSwitch.kill('bob', kill(ends(second)));
+  expect(orders.active()[0]?.expires_at).toBe(
+    wanted === undefined ? undefined : new Date(start + wanted).toISOString(),
+  );
+});
+
+test('a kill that lost a race to another kill does not shorten it', async () => {
+  const { killSwitch, stream, orders } = createFixture();
+  let raced = false;
+  stream.beforeWrite = async (record: KillRecord) => {
+    if (raced) return;
+    raced = true;
+    await stream.write({ ...record, by: 'bob', expires_at: new Date(start + 9_000).toISOString() });
+  };
+  expect(await killSwitch.kill('ann', kill({ expires_in_ms: 1_000 }))).toMatchObject({ epoch: 2 });
+  expect(orders.active()).toMatchObject([{ by: 'ann', expires_at: new Date(start + 9_000).toISOString() }]);
+});
+
+test('a kill that loses every race is written whatever stands there, and without an end', async () => {
+  const { killSwitch, stream, orders } = createFixture();
+  let depth = 0;
+  stream.beforeWrite = async (record: KillRecord) => {
+    if (depth > 0) return;
+    depth++;
+    await stream.write({ ...record, state: 'lifted', by: 'bob' });
+    depth--;
+  };
+  await killSwitch.kill('ann', kill({ expires_in_ms: 1_000 }));
+  expect(orders.active()).toMatchObject([{ by: 'ann' }]);
+  expect(orders.active()[0]).not.toHaveProperty('expires_at');
+});
+
+test('a lift is written, recorded and told with its epoch', async () => {
+  const { killSwitch, recorded, orders } = createFixture();
+  await killSwitch.kill('ann', kill());
+  expect(await killSwitch.lift('bob', { v: 1, scope: session(), reason: 'calm again' })).toEqual({
+    v: 1,
+    status: 'lifted',
+    epoch: 2,
+  });
+  expect(orders.active()).toEqual([]);
+  expect(recorded.at(-1)).toMatchObject({
+    name: 'kill.lifted',
+    data: { epoch: 2, scope: session(), reason: 'calm again', by: 'bob' },
+  });
+});
+
+test('a lift of what is not killed, or was lifted before, says so and writes nothing', async () => {
+  const { killSwitch, stream } = createFixture();
+  const lift = () => killSwitch.lift('bob', { v: 1, scope: session(), reason: 'calm again' });
+  expect(await lift()).toEqual({ v: 1, status: 'not_killed', epoch: 0 });
+  await killSwitch.kill('ann', kill());
+  await lift();
+  expect(await lift()).toEqual({ v: 1, status: 'not_killed', epoch: 2 });
+  expect(stream.epoch).toBe(2);
+});
+
+test('a lift does not undo a kill that came at the same moment', async () => {
+  const { killSwitch, stream, orders } = createFixture();
+  await killSwitch.kill('ann', kill());
+  stream.beforeWrite = async (record: KillRecord) => {
+    stream.beforeWrite = async () => {};
+    await stream.write({ ...record, state: 'killed', by: 'eve' });
+  };
+  await expect(killSwitch.lift('bob', { v: 1, scope: session(), reason: 'calm again' })).rejects.toMatchObject({
+    code: 'KILL_SWITCH_UNAVAILABLE',
+    message: '/scope: was killed anew by eve at the same moment; look at that order before you lift it',
+  });
+  expect(orders.active()).toMatchObject([{ by: 'eve' }]);
+});
+
+test('an agent without a tenant and the same agent of the default tenant are one scope', async () => {
+  const { killSwitch, recorded } = createFixture();
+  await killSwitch.kill('ann', kill({ scope: { kind: 'agent', id: 'demo' } }));
+  expect(
+    await killSwitch.lift('ann', { v: 1, scope: { kind: 'agent', id: 'demo', tenant: 'default' }, reason: 'ok' }),
+  ).toMatchObject({ status: 'lifted' });
+  expect(recorded[0]).toMatchObject({ subject: 'agent:default:demo', tenant: 'default', agent: 'demo' });
+});
+
+test('an order ends by itself when its time is over, once, and by the name of the gate', async () => {
+  const { killSwitch, clock, recorded, orders, stream } = createFixture();
+  await killSwitch.kill('ann', kill({ expires_in_ms: 1_000 }));
+  clock.pass(999);
+  await killSwitch.expire();
+  expect(orders.active()).toHaveLength(1);
+  clock.pass(1);
+  await Promise.all([killSwitch.expire(), killSwitch.expire()]);
+  expect(orders.active()).toEqual([]);
+  expect(recorded.filter((e) => e.name === 'kill.lifted')).toMatchObject([
+    { data: { epoch: 2, by: itself, reason: 'expired' } },
+  ]);
+  expect(stream.epoch).toBe(2);
+});
+
+test('an order whose time is over is not lifted when it was killed anew meanwhile', async () => {
+  const { killSwitch, clock, orders, stream } = createFixture();
+  await killSwitch.kill('ann', kill({ expires_in_ms: 1_000 }));
+  clock.pass(1_000);
+  stream.beforeWrite = async (record: KillRecord) => {
+    stream.beforeWrite = async () => {};
+    await stream.write({ ...record, state: 'killed', by: 'eve' });
+  };
+  await killSwitch.expire();
+  expect(orders.active()).toMatchObject([{ by: 'eve' }]);
+});
+
+test('lists the newest kill first, and nothing while the orders are stale', async () => {
+  const { killSwitch, freshness, clock } = createFixture();
+  expect(() => killSwitch.list()).toThrow(
+    expect.objectContaining({ code: 'KILL_SWITCH_UNAVAILABLE', message: 'the kill orders are stale' }),
+  );
+  await killSwitch.kill('ann', kill());
+  await killSwitch.kill('ann', kill({ scope: { kind: 'global' } }));
+  freshness.vouch(2, clock.monotonic());
+  const list = killsAnswer.parse(killSwitch.list());
+  expect(list).toMatchObject({
+    v: 1,
+    epoch: 2,
+    kills: [
+      { epoch: 2, scope: { kind: 'global' } },
+      { epoch: 1, scope: session(), by: 'ann' },
+    ],
+  });
+});
+
+test('10,000 kills can be listed; a list that would not fit into a message is refused, not cut', async () => {
+  const { orders, killSwitch, freshness } = createFixture();
+  const add = (from: number, to: number) => {
+    for (let i = from; i < to; i++) {
+      const scope = session(`ses_${String(i).padStart(10, '0')}`);
+      orders.apply({
+        key: `session:ses_${String(i).padStart(10, '0')}`,
+        epoch: i + 1,
+        record: { v: 1, state: 'killed', scope, reason: 'x'.repeat(200), by: 'ann', at: '2026-03-01T12:00:00.000Z' },
+      });
+    }
+  };
+  freshness.vouch(0, 0);
+  add(0, 10_000);
+  expect(killSwitch.list().kills).toHaveLength(10_000);
+  add(10_000, 20_000);
+  expect(() => killSwitch.list()).toThrow(expect.objectContaining({ code: 'OVERLOADED' }));
+});

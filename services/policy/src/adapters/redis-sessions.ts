@@ -1,0 +1,118 @@
+import { hash } from 'node:crypto';
+import { AgentGateError } from '@agentgate/contracts';
+import type { Redis } from 'ioredis';
+import type { SessionFacts, Sessions } from '../ports.ts';
+
+// A session is the hash `ses:<id>`. Every change is a script, so that none of them brings a session back that has ended.
+
+/** An agent that opens more is told to wait: sessions live a day and Redis does not drop them to make room. */
+const maxOpenedPerHour = 2_000;
+/** How long an ended session is still known as expired instead of unknown. */
+const graceMs = 60 * 60 * 1000;
+
+const script = (lua: string) => ({ lua, sha: hash('sha1', lua, 'hex') });
+
+const look = script(`
+local out = {}
+for i, key in ipairs(KEYS) do
+  local f = redis.call('HMGET', key, 'tenant', 'agent', 'opened_at', 'expires_at', 'purpose', 'holds', 'calls', 'denied')
+  if f[1] and f[1] == ARGV[2 * i - 1] and f[2] == ARGV[2 * i] then redis.call('HINCRBY', key, 'calls', 1) end
+  out[i] = f
+end
+return out`);
+
+const open = script(`
+redis.call('HSET', KEYS[1], 'tenant', ARGV[1], 'agent', ARGV[2], 'opened_at', ARGV[3], 'expires_at', ARGV[4], 'purpose', ARGV[5])
+redis.call('PEXPIREAT', KEYS[1], ARGV[6])
+return 1`);
+
+const admit = script(`
+local opened = redis.call('INCR', KEYS[1])
+if opened == 1 then redis.call('EXPIRE', KEYS[1], 7200) end
+return opened`);
+
+const hold = script(`
+local f = redis.call('HMGET', KEYS[1], 'tenant', 'agent')
+if not f[1] then return 1 end
+if f[1] ~= ARGV[1] or f[2] ~= ARGV[2] then return 0 end
+local field = 'hold:' .. ARGV[3]
+if ARGV[4] == '1' then
+  if redis.call('HSETNX', KEYS[1], field, '1') == 1 then redis.call('HINCRBY', KEYS[1], 'holds', 1) end
+elseif redis.call('HDEL', KEYS[1], field) == 1 then
+  redis.call('HINCRBY', KEYS[1], 'holds', -1)
+end
+return 1`);
+
+const countDenied = script(`
+for _, key in ipairs(KEYS) do
+  if redis.call('EXISTS', key) == 1 then redis.call('HINCRBY', key, 'denied', 1) end
+end
+return 1`);
+
+const keyOf = (session: string) => `ses:${session}`;
+
+/** Rejects POLICY_UNAVAILABLE whatever Redis did: without a session's facts nothing is decided. */
+const run = async (
+  redis: Redis,
+  { lua, sha }: { lua: string; sha: string },
+  keys: string[],
+  args: (string | number)[],
+): Promise<unknown> => {
+  try {
+    return await redis.evalsha(sha, keys.length, ...keys, ...args);
+  } catch (error) {
+    if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw unavailable(error);
+  }
+  try {
+    return await redis.eval(lua, keys.length, ...keys, ...args);
+  } catch (error) {
+    throw unavailable(error);
+  }
+};
+const unavailable = (cause: unknown) =>
+  new AgentGateError('POLICY_UNAVAILABLE', 'policy cannot read its sessions', { cause });
+
+const factsOf = (fields: unknown): SessionFacts | undefined => {
+  const [tenant, agent, openedAt, expiresAt, purpose, holds, calls, denied] = fields as (string | null)[];
+  if (tenant == null) return undefined;
+  const facts = {
+    tenant,
+    agent: agent ?? '',
+    openedAt: Number(openedAt ?? Number.NaN),
+    expiresAt: Number(expiresAt ?? Number.NaN),
+    purpose: purpose ?? '',
+    held: Number(holds ?? 0) !== 0,
+    calls: Number(calls ?? 0),
+    denied: Number(denied ?? 0),
+  };
+  const whole = [facts.openedAt, facts.expiresAt, facts.calls, facts.denied].every(Number.isSafeInteger);
+  // Half a session cannot come from our scripts; it is none.
+  return whole ? facts : undefined;
+};
+
+export const createRedisSessions = (redis: Redis, now: () => number): Sessions => ({
+  look: async (asked, { count }) => {
+    if (asked.length === 0) return [];
+    const owners = count ? asked.flatMap(({ tenant, agent }) => [tenant, agent]) : [];
+    const found = await run(
+      redis,
+      look,
+      asked.map(({ session }) => keyOf(session)),
+      owners,
+    );
+    return (found as unknown[]).map(factsOf);
+  },
+  admit: async ({ tenant, agent }) => {
+    const hour = Math.floor(now() / 3_600_000);
+    const opened = await run(redis, admit, [`ses:opened:${tenant}/${agent}:${hour}`], []);
+    return Number(opened) <= maxOpenedPerHour;
+  },
+  open: async ({ tenant, agent, session, openedAt, expiresAt, purpose }) => {
+    await run(redis, open, [keyOf(session)], [tenant, agent, openedAt, expiresAt, purpose, expiresAt + graceMs]);
+  },
+  hold: async ({ tenant, agent, session, call, held }) =>
+    Number(await run(redis, hold, [keyOf(session)], [tenant, agent, call, held ? '1' : '0'])) === 1,
+  countDenied: async (sessions) => {
+    await run(redis, countDenied, sessions.map(keyOf), []);
+  },
+});

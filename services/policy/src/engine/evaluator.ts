@@ -1,0 +1,45 @@
+import { type Fact, type PreparedWhere, prepareWhere } from '../conditions/where.ts';
+import type { CompiledPolicy } from '../grants/compile.ts';
+import { matchingGrants } from '../grants/lookup.ts';
+import { boundedArguments } from './bounded-input.ts';
+import type { InputWithFacts, PolicyInput } from './policy-input.ts';
+import { type EntryPoint, loadEngine } from './wasm.ts';
+
+/** Rego's answer in whatever form, or the field of the call that the engine must not be given. */
+export type Evaluation = { result: unknown } | { fault: string };
+
+/** Throws when the engine did: it must not be asked again then, because a throw leaves its stack where it was. */
+export type Evaluator = (input: PolicyInput, entryPoint?: EntryPoint) => Evaluation;
+
+/** More than this about one call would have the engine weigh grants instead of deciding. */
+const maxMatching = 200;
+
+/** Facts first, engine second. Runs in a worker: a pattern or the engine may run on, and only a worker can be ended. */
+export const createEvaluator = async (policy: CompiledPolicy, module: WebAssembly.Module): Promise<Evaluator> => {
+  const { data } = policy;
+  const wheres = new Map<number, PreparedWhere>(
+    [...policy.wheres].map(([number, where]) => [number, prepareWhere(where)]),
+  );
+  const engine = await loadEngine(module, data);
+
+  const factsOf = ({ agent, call }: PolicyInput): InputWithFacts['facts'] | undefined => {
+    const numbers = new Set(matchingGrants(data, agent, call.tool));
+    if (numbers.size > maxMatching) return undefined;
+    const facts: [string, Fact][] = [];
+    for (const number of numbers) {
+      const judge = wheres.get(number);
+      const id = data.grants.list[number]?.id;
+      if (judge && id !== undefined) facts.push([id, judge(call.arguments)]);
+    }
+    return Object.fromEntries(facts);
+  };
+
+  return (input, entryPoint = 'agentgate/decision') => {
+    const bounded = boundedArguments(input.call.arguments);
+    if ('fault' in bounded) return bounded;
+    const facts = factsOf(input);
+    if (!facts) return { result: undefined };
+    const asked: InputWithFacts = { ...input, call: { ...input.call, arguments: bounded.value }, facts };
+    return { result: engine(asked, entryPoint).result };
+  };
+};

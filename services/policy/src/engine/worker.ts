@@ -1,0 +1,7 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import { createEvaluator } from './evaluator.ts';
+import { serveEvaluations, type WorkerStart } from './worker-loop.ts';
+
+const { policy, module, progress } = workerData as WorkerStart;
+if (!parentPort) throw new Error('the policy worker was not started as one');
+serveEvaluations(parentPort, await createEvaluator(policy, module), progress);

@@ -1,0 +1,126 @@
+import { type Config, ConfigError, type Grant } from '@agentgate/contracts';
+import { UnsafeCondition } from '../conditions/verdict.ts';
+import { prepareWhere, type Where } from '../conditions/where.ts';
+import {
+  type GrantEntry,
+  type GrantsOf,
+  type Part,
+  type PatternEntry,
+  type PolicyData,
+  splitTool,
+} from './policy-data.ts';
+
+/** What the engine works with: plain data, so that it can be handed to a worker. */
+export interface CompiledPolicy {
+  data: PolicyData;
+  /** The conditions of the grant of that number, in the file's order. */
+  wheres: Map<number, Where>;
+}
+
+/** More grants under one key, and one call would have to weigh them all. */
+const maxGrantsPerKey = 50;
+/** A grant stands once for each agent (or label, or tenant) and tool that it names. */
+const maxEntries = 100_000;
+
+const defaultTenant = 'default';
+
+/** The keys under which a grant stands: agents are names within a tenant, labels are the operator's words for agents of any. */
+const whomOf = ({ agents, labels, tenants }: Grant['to']): string[] => {
+  if (agents)
+    return (tenants ?? [defaultTenant]).flatMap((tenant) => agents.map((agent) => `agent:${tenant}/${agent}`));
+  if (labels) return (tenants ?? ['*']).flatMap((tenant) => labels.map((label) => `label:${tenant}/${label}`));
+  return (tenants ?? []).map((tenant) => `tenant:${tenant}`);
+};
+
+const partOf = (part: string, tool: string): Part | undefined => {
+  const [before = '', after, ...more] = part.split('*');
+  if (more.length > 0) throw new UnsafeCondition(`tools: ${tool}: only one * may stand on each side of the slash`);
+  if (after === undefined) return [part];
+  return part === '*' ? undefined : [before, after];
+};
+
+type Place =
+  | { kind: 'exact'; tool: string }
+  | { kind: 'server'; server: string; entry: PatternEntry }
+  | { kind: 'any'; entry: PatternEntry };
+
+const placeOf = (tool: string, grant: number): Place => {
+  if (!tool.includes('*')) return { kind: 'exact', tool };
+  const parts = splitTool(tool);
+  const name = partOf(parts.name, tool);
+  const server = partOf(parts.server, tool);
+  if (!parts.server.includes('*'))
+    return { kind: 'server', server: parts.server, entry: { grant, ...(name && { name }) } };
+  return { kind: 'any', entry: { grant, ...(server && { server }), ...(name && { name }) } };
+};
+
+const push = <T>(lists: Record<string, T[]>, key: string, entry: T): T[] => {
+  // Servers may be named like what every object inherits.
+  const list = Object.hasOwn(lists, key) ? (lists[key] ?? []) : [];
+  lists[key] = list;
+  list.push(entry);
+  return list;
+};
+
+const entryOf = ({ id, effect, where, to }: Grant): GrantEntry => ({
+  id,
+  effect,
+  conditional: where !== undefined && Object.keys(where).length > 0,
+  ...(to.agents && to.labels && { labels: to.labels }),
+});
+
+const credentialsOf = ({
+  servers,
+  credentials,
+}: Pick<Config, 'servers' | 'credentials'>): PolicyData['credentials'] => {
+  const found: PolicyData['credentials'] = {};
+  for (const [server, { credential: name }] of Object.entries(servers)) {
+    if (name === undefined) continue;
+    const credential = credentials[name];
+    if (!credential) throw new ConfigError(`servers: ${server}: no credential is named ${name}`);
+    const { scope, ttl_s } = credential.provider === 'jwt' ? credential : {};
+    found[server] = { name, ...(scope !== undefined && { scope }), ...(ttl_s !== undefined && { ttl_s }) };
+  }
+  return found;
+};
+
+/**
+ * The grants of a configuration as an index, so that a decision looks at the few grants of one agent and one tool.
+ * Throws ConfigError naming the grant and the field for one that could not be enforced safely.
+ */
+export const compileGrants = (config: Pick<Config, 'grants' | 'servers' | 'credentials'>): CompiledPolicy => {
+  const list: GrantEntry[] = [];
+  const index = new Map<string, GrantsOf>();
+  const wheres = new Map<number, Where>();
+  let entries = 0;
+  const place = (grant: Grant, number: number, tool: string, whom: string) => {
+    const grants = index.get(whom) ?? { exact: {}, server: {}, any: [] };
+    index.set(whom, grants);
+    const at = placeOf(tool, number);
+    const there =
+      at.kind === 'exact'
+        ? push(grants.exact, at.tool, number)
+        : at.kind === 'server'
+          ? push(grants.server, at.server, at.entry)
+          : push({ any: grants.any }, 'any', at.entry);
+    if (there.length > maxGrantsPerKey)
+      throw new ConfigError(`grants: ${grant.id}: more than ${maxGrantsPerKey} grants name ${whom} and ${tool}`);
+    if (++entries > maxEntries)
+      throw new ConfigError(
+        `grants: ${grant.id}: agents × tools of all grants are more than ${maxEntries}; use labels and patterns`,
+      );
+  };
+  for (const grant of config.grants) {
+    const number = list.push(entryOf(grant)) - 1;
+    try {
+      if (grant.where) prepareWhere(grant.where);
+      for (const whom of new Set(whomOf(grant.to)))
+        for (const tool of new Set(grant.tools)) place(grant, number, tool, whom);
+    } catch (cause) {
+      if (cause instanceof UnsafeCondition) throw new ConfigError(`grants: ${grant.id}: ${cause.message}`, { cause });
+      throw cause;
+    }
+    if (list[number]?.conditional && grant.where) wheres.set(number, grant.where);
+  }
+  return { data: { grants: { list, whom: Object.fromEntries(index) }, credentials: credentialsOf(config) }, wheres };
+};

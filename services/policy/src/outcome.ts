@@ -1,0 +1,45 @@
+import {
+  AgentGateError,
+  type Code,
+  type Decision,
+  decision as decisionSchema,
+  firstProblem,
+} from '@agentgate/contracts';
+import type { Evaluation } from './engine/evaluator.ts';
+import type { PolicyData } from './grants/policy-data.ts';
+
+/** Obligations that a service carries out today. With any other the call is denied: a promise nobody keeps is none. */
+const carriedOut: readonly string[] = ['credential'];
+
+export const deny = (code: Code, reason: string): Decision => ({ action: 'deny', code, reason, obligations: {} });
+const invalid = (why: string) => deny('POLICY_INVALID', `the policy's answer cannot be used: ${why}`);
+
+const codesOf: Record<Decision['action'], readonly Code[]> = {
+  allow: ['OK'],
+  require_approval: ['APPROVAL_REQUIRED'],
+  deny: ['NO_GRANT', 'ARGUMENT_NOT_ALLOWED', 'POLICY_DENIED'],
+};
+
+/** The decision that Rego gave, or POLICY_INVALID for anything that is not exactly one. Throws what the engine could not do. */
+export const outcomeOf = (
+  evaluation: Evaluation | AgentGateError,
+  { server, credentials }: { server: string; credentials: PolicyData['credentials'] },
+): Decision => {
+  if (evaluation instanceof AgentGateError) throw evaluation;
+  if ('fault' in evaluation) return deny('FIELD_INVALID', evaluation.fault);
+  if (evaluation.result === undefined) return invalid('there is none');
+  const parsed = decisionSchema.safeParse(evaluation.result);
+  if (!parsed.success) return invalid(firstProblem(parsed.error).slice(0, 512));
+  const decision = parsed.data;
+  if (!codesOf[decision.action].includes(decision.code))
+    return invalid(`code ${decision.code} does not go with ${decision.action}`);
+  for (const [name, obligation] of Object.entries(decision.obligations))
+    if (obligation !== undefined && !carriedOut.includes(name))
+      return invalid(`no service carries out the obligation ${name}`);
+  const { credential } = decision.obligations;
+  if (!credential) return decision;
+  if (decision.action !== 'allow') return invalid('a credential goes with allow only');
+  const configured = Object.hasOwn(credentials, server) ? credentials[server] : undefined;
+  if (configured?.name !== credential.name) return invalid(`server ${server} is not configured for that credential`);
+  return decision;
+};

@@ -1,0 +1,113 @@
+import type { Batcher, Bus } from '@agentgate/bus';
+import { AgentGateError, type Server, type ToolCallAnswer, type ToolCallAsk, toolListAnswer } from '@agentgate/contracts';
+import { createRefresher, pace, type RefresherOptions } from '../refresher.ts';
+import type { Dispatch, ListedTool, Upstream, UpstreamCall, UpstreamEnd } from '../upstream.ts';
+
+export interface NatsToolsOptions {
+  server: string;
+  nats: NonNullable<Server['nats']>;
+  inject: Server['inject'];
+  bus: Pick<Bus, 'requestRaw' | 'toolBatcher'>;
+  now: () => number;
+  log: { info(fields: object, message: string): void; warn(fields: object, message: string): void };
+  pace?: Partial<Omit<RefresherOptions, 'refresh' | 'onFailure'>>;
+}
+
+const listMs = 3_000;
+const cancelMs = 250;
+/** The runner's own deadline comes first. */
+const graceMs = 1_000;
+
+/** A tool server on NATS: calls leave in batches, and a cancelled call is confirmed. */
+export const createNatsUpstream = (opts: NatsToolsOptions): Upstream => {
+  const { server, bus, inject, log } = opts;
+  const { subject } = opts.nats;
+  const batcher = bus.toolBatcher(subject);
+  const listeners: ((tools: ListedTool[]) => void)[] = [];
+  let why: string | undefined = 'it was not reached yet';
+
+  const refresher = createRefresher({
+    ...pace,
+    ...opts.pace,
+    refresh: async () => {
+      const tools = await list(bus, subject);
+      if (why !== undefined) log.info({ server }, 'a tool server is connected');
+      why = undefined;
+      for (const tell of listeners) tell(tools);
+    },
+    onFailure: (error) => {
+      why = error instanceof Error ? error.message.slice(0, 200) : 'it does not answer';
+      log.warn({ server, why }, 'a tool server cannot be reached');
+    },
+  });
+  const problem = () => (why === undefined ? undefined : `${server} cannot be reached: ${why}`);
+  const injected = (secret: string | undefined): Pick<ToolCallAsk, 'credential'> =>
+    secret !== undefined && inject && 'field' in inject ? { credential: { [inject.field]: inject.format.replaceAll('{secret}', () => secret) } } : {};
+
+  return {
+    server,
+    problem,
+    onTools: (tell) => void listeners.push(tell),
+    prepare: async ({ secret }) => {
+      const wrong = problem();
+      if (wrong !== undefined) throw new AgentGateError('UPSTREAM_UNAVAILABLE', wrong);
+      return { send: (call) => send({ bus, subject, batcher, now: opts.now() }, call, injected(secret), () => refresher.soon()), release: () => {} };
+    },
+    start: () => refresher.start(),
+    close: async () => refresher.stop(),
+  };
+};
+
+const list = async (bus: NatsToolsOptions['bus'], subject: string): Promise<ListedTool[]> => {
+  const data = await bus.requestRaw(`${subject}.list`, JSON.stringify({ v: 1 }), { of: 'the tool server', timeoutMs: listMs });
+  const parsed = toolListAnswer.safeParse(JSON.parse(new TextDecoder().decode(data)));
+  if (!parsed.success) throw new Error('it listed its tools in another form than agreed');
+  return parsed.data.tools.map(({ name, description, input_schema, annotations }) => ({ name, description, inputSchema: input_schema, annotations: annotations ?? {} }));
+};
+
+interface Way {
+  bus: NatsToolsOptions['bus'];
+  subject: string;
+  batcher: Batcher<ToolCallAsk, ToolCallAnswer>;
+  now: number;
+}
+
+/** The batcher sends what one turn of the event loop gathered: no message of the kill-switch can come in between. */
+const send = ({ bus, subject, batcher, now }: Way, call: UpstreamCall, credential: Pick<ToolCallAsk, 'credential'>, suspect: () => void): Dispatch => {
+  let isTaken = false;
+  const { call: id, tool, arguments: args, deadline } = call;
+  const ended = batcher({ call: id, tool, arguments: args, deadline, ...credential }, { timeoutMs: Math.max(1, deadline - now) + graceMs, onTaken: () => { isTaken = true; } }).then(endOfAnswer, (error: unknown) => {
+    const end = endOfError(error, isTaken);
+    if (end.kind === 'not_sent') suspect();
+    return end;
+  });
+  return {
+    ended,
+    stop: () => {
+      // The confirmation is the call's own answer, so this one says nothing new.
+      bus.requestRaw(`${subject}.cancel`, JSON.stringify({ v: 1, call: id }), { of: 'the tool server', timeoutMs: cancelMs }).catch(() => {});
+    },
+    abandon: () => {},
+  };
+};
+
+const endOfAnswer = ({ status, result }: ToolCallAnswer): UpstreamEnd => {
+  switch (status) {
+    case 'ok':
+      return { kind: 'result', result };
+    case 'tool_error':
+      return { kind: 'result', result: typeof result === 'object' && result !== null ? { ...result, isError: true } : result };
+    case 'cancelled':
+      return { kind: 'stopped' };
+    default:
+      return status satisfies never;
+  }
+};
+
+/** In doubt the call may have run. */
+const endOfError = (error: unknown, isTaken: boolean): UpstreamEnd => {
+  const { code, message } = error instanceof AgentGateError ? error : new AgentGateError('INTERNAL', 'the tool server failed');
+  if (code === 'FIELD_INVALID' || code === 'MALFORMED') return { kind: 'error', reason: message };
+  if (!isTaken && code !== 'OUTCOME_UNKNOWN' && /is not running|cannot be reached|too many requests/.test(message)) return { kind: 'not_sent', code: code === 'OVERLOADED' ? code : 'UPSTREAM_UNAVAILABLE', reason: 'the tool server cannot be reached' };
+  return { kind: 'lost', reason: 'the tool server took the call, and its answer did not come' };
+};

@@ -1,0 +1,30 @@
+import { mkdtempSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Config, parseConfig } from '@agentgate/contracts';
+import { type BaseConfig, required } from '@agentgate/runtime';
+
+export interface RunnerConfig {
+  servers: Config['servers'];
+  limits: Config['limits'];
+  redisUrlFile: string;
+  /** The PATH that stdio servers get, and with it all they get of our environment. */
+  path: string;
+  /** The folder under which each stdio server has its home; kept between starts where the deployment gives one. */
+  homes: string;
+}
+
+/** What the runner reads beside the base: the servers of agentgate.yaml, and PATH. */
+export const readConfig = (base: BaseConfig, env: Record<string, string | undefined>): RunnerConfig => {
+  const file = required(base.AGENTGATE_CONFIG, 'AGENTGATE_CONFIG');
+  const { servers, limits } = parseConfig(readFileSync(file, 'utf8'), file);
+  return {
+    servers,
+    limits,
+    redisUrlFile: required(base.AGENTGATE_REDIS_URL_FILE, 'AGENTGATE_REDIS_URL_FILE'),
+    path: env.PATH ?? '/usr/local/bin:/usr/bin:/bin',
+    homes: base.AGENTGATE_STATE_DIR === undefined ? mkdtempSync(join(tmpdir(), 'agentgate-servers-')) : join(base.AGENTGATE_STATE_DIR, 'servers'),
+  };
+};
+
+export const env: Record<string, string | undefined> = process.env;

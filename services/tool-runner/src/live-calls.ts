@@ -1,0 +1,128 @@
+import { type CallIdentity, covers, type Fate, type Scope } from '@agentgate/contracts';
+
+/** Why a call is ended before it ended by itself. */
+export type Ending = { why: 'cancelled' } | { why: 'timeout' } | { why: 'killed'; scope: Scope; reason: string } | { why: 'stopping' };
+
+/** One call in this runner. The runner owns it; cancel and contain only tell it to end. */
+export interface LiveCall extends CallIdentity {
+  readonly call: string;
+  /** `checking`: not handed to a tool yet, and never will be once `ending` stands. */
+  stage: 'checking' | 'running';
+  ending: Ending | undefined;
+  /** Resolves when `ending` is set. */
+  readonly whenEnding: Promise<Ending>;
+  /** Resolves when the call is over, with what became of it; undefined where it never started. */
+  readonly whenOver: Promise<Fate | undefined>;
+  end(ending: Ending): void;
+  over(fate: Fate | undefined): void;
+}
+
+interface Ended {
+  identity: CallIdentity;
+  fate: Fate;
+  at: number;
+}
+
+/** So long a call that is over is still told of. */
+const recentMs = 5_000;
+const maxRecent = 65_536;
+/** A cancellation may overtake its call: the call is then refused on arrival. */
+const earlyMs = 10_000;
+const maxEarly = 65_536;
+
+export interface LiveCalls {
+  readonly size: number;
+  has(call: string): boolean;
+  open(call: string, identity: CallIdentity): LiveCall;
+  close(live: LiveCall, fate: Fate | undefined): void;
+  /** Ends the call; what became of it, or undefined where it is not known here. */
+  end(call: string, ending: Ending): Promise<Fate | undefined>;
+  /** Ends every call in scope; of each, and of those that ended lately, what became of it. */
+  contain(scope: Scope, reason: string): Promise<{ call: string; fate: Fate }[]>;
+  endAll(ending: Ending): void;
+  /** Whether the call was cancelled before it arrived. */
+  endedEarly(call: string): boolean;
+}
+
+export const createLiveCalls = (now: () => number): LiveCalls => {
+  const live = new Map<string, LiveCall>();
+  const recent = new Map<string, Ended>();
+  const early = new Map<string, number>();
+  const stop = async (one: LiveCall, ending: Ending): Promise<Fate> => {
+    const wasChecking = one.stage === 'checking';
+    one.end(ending);
+    // From here on it cannot start any more, so its end need not be awaited.
+    if (wasChecking) return 'aborted';
+    return (await one.whenOver) ?? 'aborted';
+  };
+  return {
+    get size() {
+      return live.size;
+    },
+    has: (call) => live.has(call),
+    open: (call, identity) => {
+      const one = createLiveCall(call, identity);
+      live.set(call, one);
+      return one;
+    },
+    close: (one, fate) => {
+      live.delete(one.call);
+      if (fate !== undefined) {
+        const { tenant, agent, session, tool } = one;
+        remember(recent, one.call, { identity: { tenant, agent, session, tool }, fate, at: now() }, maxRecent);
+      }
+      one.over(fate);
+    },
+    end: async (call, ending) => {
+      const one = live.get(call);
+      if (one) return stop(one, ending);
+      const ended = recent.get(call);
+      if (ended && now() - ended.at <= recentMs) return ended.fate;
+      remember(early, call, now(), maxEarly);
+      return undefined;
+    },
+    contain: async (scope, reason) => {
+      const running = [...live.values()].filter((one) => covers(scope, one));
+      const over = [...recent].filter(([, ended]) => now() - ended.at <= recentMs && covers(scope, ended.identity)).map(([call, { fate }]) => ({ call, fate }));
+      // All are told before any is awaited.
+      const fates = running.map(async (one) => ({ call: one.call, fate: await stop(one, { why: 'killed', scope, reason }) }));
+      return [...(await Promise.all(fates)), ...over].slice(0, maxRecent);
+    },
+    endAll: (ending) => {
+      for (const one of live.values()) one.end(ending);
+    },
+    endedEarly: (call) => {
+      const at = early.get(call);
+      return at !== undefined && now() - at <= earlyMs;
+    },
+  };
+};
+
+/** Keeps the newest `most`. */
+const remember = <T>(map: Map<string, T>, key: string, value: T, most: number): void => {
+  map.delete(key);
+  map.set(key, value);
+  if (map.size <= most) return;
+  for (const oldest of map.keys()) {
+    map.delete(oldest);
+    return;
+  }
+};
+
+const createLiveCall = (call: string, { tenant, agent, session, tool }: CallIdentity): LiveCall => {
+  const ending = Promise.withResolvers<Ending>();
+  const over = Promise.withResolvers<Fate | undefined>();
+  const one: LiveCall = {
+    call, tenant, agent, session, tool,
+    stage: 'checking',
+    ending: undefined,
+    whenEnding: ending.promise,
+    whenOver: over.promise,
+    end: (why) => {
+      one.ending ??= why;
+      ending.resolve(one.ending);
+    },
+    over: over.resolve,
+  };
+  return one;
+};

@@ -1,0 +1,90 @@
+import { killStream, pointAlive, toolsBucket } from '@agentgate/contracts';
+import { connectRedis, createKillView, redisReady, requireStream, runService, type ServiceContext } from '@agentgate/runtime';
+import { Counter, Gauge } from 'prom-client';
+import { createBrokerLeases } from './adapters/broker-leases.ts';
+import { createChildren } from './adapters/child-transport.ts';
+import { createRedisMarks } from './adapters/redis-marks.ts';
+import { openToolsBucket } from './adapters/tools-bucket.ts';
+import { createCatalog } from './catalog.ts';
+import { env, readConfig } from './config.ts';
+import { serveHandlers } from './handlers.ts';
+import { createLiveCalls, type LiveCalls } from './live-calls.ts';
+import { createPermitCheck } from './permit-check.ts';
+import { createRunner } from './service.ts';
+import type { Upstream } from './upstream.ts';
+import { createUpstreams } from './upstreams.ts';
+import { createUsedPermits } from './used-permits.ts';
+
+const aliveMs = 1_000;
+const drainMs = 5_000;
+/** The service is ready once each server was tried, or after this: one that is slow or down holds up nobody. */
+const firstListMs = 5_000;
+
+const start = async (ctx: ServiceContext) => {
+  const { bus, evidence, key, log, now, health, trust } = ctx;
+  const config = readConfig(ctx.config, env);
+  await Promise.all([requireStream(bus, killStream), requireStream(bus, toolsBucket)]);
+  const redis = connectRedis({ urlFile: config.redisUrlFile, log });
+  await redisReady(redis);
+  const since = now();
+  const killView = await createKillView({ bus });
+  health.check('kill view', () => killView.stale() ?? true);
+  health.check('redis', () => redis.status === 'ready' || `the connection is ${redis.status}`);
+
+  const children = createChildren();
+  process.once('exit', children.killAll);
+  const upstreams = createUpstreams({ ...config, bus, children, now, log });
+  const records = await openToolsBucket({ bus, record: (event) => evidence.record(event), log });
+  await records.keepOnly(new Set(Object.keys(config.servers)));
+  const catalog = createCatalog({ upstreams, records, now, log });
+  const broker = createBrokerLeases({ bus, key, log });
+  const live = createLiveCalls(now);
+  const runner = createRunner({
+    permits: createPermitCheck({ keys: trust, now, since }),
+    usedPermits: createUsedPermits({ shared: createRedisMarks(redis), now }),
+    kills: killView,
+    catalog,
+    broker,
+    live,
+    limits: { callsInFlight: config.limits.calls_in_flight, resultBytes: config.limits.result_bytes },
+    log,
+    now,
+  });
+  const all = upstreams.map(({ upstream }) => upstream);
+  await Promise.race([Promise.all(all.map((upstream) => upstream.start())), new Promise((resolve) => setTimeout(resolve, firstListMs).unref())]);
+  serveHandlers({ bus, runner, observe: createMeter(ctx, live, all) });
+
+  const tellAlive = (state: 'up' | 'leaving') => bus.notify(pointAlive, { v: 1, service: 'tool-runner', instance: ctx.instance, epoch: killView.epoch(), state });
+  tellAlive('up');
+  const alive = setInterval(() => tellAlive('up'), aliveMs);
+  return {
+    close: async () => {
+      clearInterval(alive);
+      await runner.drain(drainMs);
+      // Only now: until here there were calls that a kill had to reach.
+      tellAlive('leaving');
+      await Promise.all([broker.settled(), records.close(), killView.close(), ...all.map((upstream) => upstream.close())]);
+      children.killAll();
+      redis.disconnect();
+    },
+  };
+};
+
+const createMeter = ({ metrics }: ServiceContext, live: LiveCalls, upstreams: readonly Upstream[]) => {
+  const calls = new Counter({ name: 'agentgate_runner_calls_total', help: 'Calls that came to the runner by how they ended.', labelNames: ['outcome', 'code'], registers: [metrics] });
+  new Gauge({
+    name: 'agentgate_runner_calls_in_flight', help: 'Calls that the runner has not answered yet.', registers: [metrics],
+    collect() {
+      this.set(live.size);
+    },
+  });
+  new Gauge({
+    name: 'agentgate_upstream_up', help: 'Whether a tool server can take calls.', labelNames: ['server'], registers: [metrics],
+    collect() {
+      for (const upstream of upstreams) this.set({ server: upstream.server }, upstream.problem() === undefined ? 1 : 0);
+    },
+  });
+  return ({ outcome, code }: { outcome: string; code: string }) => calls.inc({ outcome, code });
+};
+
+await runService({ service: 'tool-runner', env, start });

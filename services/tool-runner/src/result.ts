@@ -1,0 +1,37 @@
+import { canonical } from '@agentgate/evidence';
+import { z } from 'zod';
+import { redact } from './redaction.ts';
+
+/** An MCP tool result; what else a server puts beside these fields is its own affair and stays here. */
+const toolResult = z.object({
+  content: z.array(z.record(z.string(), z.unknown())).max(10_000).default([]),
+  structuredContent: z.record(z.string(), z.unknown()).optional(),
+  isError: z.boolean().optional(),
+});
+
+/** What an agent may see of an upstream's answer. */
+export interface Shaped {
+  outcome: 'ok' | 'tool_error';
+  reason: string;
+  result?: z.infer<typeof toolResult>;
+  redacted: string[];
+}
+
+const spoilt = (reason: string, redacted: string[] = []): Shaped => ({ outcome: 'tool_error', reason, redacted });
+
+/** Brings an upstream's result into form: bounded, without the call's secret, and such that evidence can take its digest. */
+export const shapeResult = (raw: unknown, { secret, maxBytes }: { secret: string | undefined; maxBytes: number }): Shaped => {
+  const parsed = toolResult.safeParse(raw);
+  if (!parsed.success) return spoilt('the tool answered with something that is no MCP result');
+  const { value, redacted } = redact(parsed.data, secret);
+  let bytes: number;
+  try {
+    bytes = Buffer.byteLength(canonical(value));
+  } catch {
+    return spoilt('the result is not JSON that has a canonical form', redacted);
+  }
+  if (bytes > maxBytes) return spoilt(`the result has ${bytes} bytes, at most ${maxBytes} are allowed`, redacted);
+  return value.isError === true
+    ? { outcome: 'tool_error', reason: 'the tool reports an error', result: value, redacted }
+    : { outcome: 'ok', reason: 'the tool ran', result: value, redacted };
+};

@@ -1,0 +1,290 @@
+import { AgentGateError, type Scope } from '@agentgate/contracts';
+import { generateSigningKey } from '@agentgate/evidence';
+import { describe, expect, test } from 'vitest';
+import { fakeRunner, fakeUpstream, now, ok, until } from './fixtures/fakes.ts';
+import { type PermittedOptions, permitted } from './fixtures/permitted.ts';
+
+const allowed = (options: Partial<PermittedOptions> = {}) => permitted({ now, ...options });
+const refused = (code: string, reason: string) => ({ outcome: 'refused', code, reason, duration_ms: expect.any(Number), redacted: [] });
+
+test('runs a permitted call once and gives its result', async () => {
+  const { runner, upstream } = fakeRunner();
+  const ask = allowed();
+  expect(await runner.execute(ask)).toEqual({ outcome: 'ok', code: 'OK', reason: 'the tool ran', result: { content: [{ type: 'text', text: 'done' }] }, duration_ms: expect.any(Number), redacted: [] });
+  expect(upstream.sent).toMatchObject([{ call: ask.call, tool: 'echo', arguments: { text: 'hello' }, deadline: ask.deadline }]);
+  expect(upstream.released).toBe(1);
+});
+
+describe('a compromised ingress runs nothing', () => {
+  test('with a permit that it forged', async () => {
+    const { runner, upstream } = fakeRunner();
+    expect(await runner.execute(allowed({ key: generateSigningKey() }))).toEqual(refused('POLICY_DENIED', 'permit: policy did not sign it'));
+    expect(upstream.sent).toEqual([]);
+  });
+
+  test('a second time with the same permit', async () => {
+    const { runner, upstream } = fakeRunner();
+    const ask = allowed();
+    await runner.execute(ask);
+    expect(await runner.execute(ask)).toEqual(refused('POLICY_DENIED', 'permit: it was used already'));
+    expect(upstream.sent).toHaveLength(1);
+  });
+
+  test('with one permit many times at once', async () => {
+    const { runner, upstream } = fakeRunner();
+    const ask = allowed();
+    const answers = await Promise.all([1, 2, 3, 4].map(() => runner.execute(ask)));
+    expect(answers.filter((a) => a.outcome === 'ok')).toHaveLength(1);
+    expect(answers.filter((a) => a.outcome === 'refused')).toHaveLength(3);
+    expect(upstream.sent).toHaveLength(1);
+  });
+
+  test('with a permit that another replica used', async () => {
+    const { runner, upstream, marks } = fakeRunner();
+    const ask = allowed();
+    marks.seen.add(ask.permit.claims.id);
+    expect(await runner.execute(ask)).toEqual(refused('POLICY_DENIED', 'permit: it was used already'));
+    expect(upstream.sent).toEqual([]);
+  });
+
+  test('with other arguments than were permitted', async () => {
+    const { runner, upstream } = fakeRunner();
+    expect(await runner.execute({ ...allowed(), arguments: { text: 'other' } })).toEqual(refused('POLICY_DENIED', 'permit: it is for another call'));
+    expect(upstream.sent).toEqual([]);
+  });
+
+  test('by telling an old epoch: the runner asks its own kill view', async () => {
+    const { runner, upstream, kill } = fakeRunner();
+    kill.killed.set('agent:default:demo', { kind: 'agent', id: 'demo' });
+    expect(await runner.execute(allowed({ call: { epoch: 0 } }))).toEqual(refused('KILLED_AGENT', 'agent demo is killed: test'));
+    expect(upstream.sent).toEqual([]);
+  });
+});
+
+describe('refuses, and runs nothing,', () => {
+  const nothingRan = async (set: ReturnType<typeof fakeRunner>, ask = allowed()) => {
+    const answer = await set.runner.execute(ask);
+    expect(set.upstream.sent).toEqual([]);
+    return answer;
+  };
+
+  test('while its kill view is stale', async () => {
+    const set = fakeRunner();
+    set.kill.stale = true;
+    expect(await nothingRan(set)).toEqual(refused('KILL_SWITCH_UNAVAILABLE', 'nobody vouched for the kill view for 4000 ms'));
+  });
+
+  test('when its kill view does not reach the epoch that ingress decided at', async () => {
+    expect(await nothingRan(fakeRunner(), allowed({ call: { epoch: 7 } }))).toEqual(refused('KILL_SWITCH_UNAVAILABLE', "the tool-runner's kill view has not reached epoch 7"));
+  });
+
+  test('when Redis does not answer', async () => {
+    const set = fakeRunner();
+    set.marks.down = true;
+    expect(await nothingRan(set)).toEqual(refused('RUNNER_UNAVAILABLE', 'the permit cannot be marked as used: Redis does not answer'));
+  });
+
+  test("when the tool's own schema does not allow the arguments", async () => {
+    expect(await nothingRan(fakeRunner(), allowed({ call: { arguments: { text: 1 } } }))).toEqual(refused('FIELD_INVALID', '/arguments/text: must be string'));
+  });
+
+  test.each([
+    ['probe/other', 'UNKNOWN_TOOL', 'probe offers no such tool'],
+    ['nowhere/echo', 'UNKNOWN_TOOL', 'no server offers nowhere/echo'],
+  ])('a tool that is not there: %s', async (tool, code, reason) => {
+    expect(await nothingRan(fakeRunner(), allowed({ call: { tool } }))).toEqual(refused(code, reason));
+  });
+
+  test('when the tool server is down', async () => {
+    const set = fakeRunner();
+    set.upstream.down = 'probe cannot be reached: gone';
+    expect(await nothingRan(set)).toEqual(refused('UPSTREAM_UNAVAILABLE', 'probe cannot be reached: gone'));
+  });
+
+  test.each([
+    [{ redact: { result: ['/content'] } }, 'POLICY_INVALID'],
+    [{ witnessed: true }, 'POLICY_INVALID'],
+    [{ credential: { name: 'crm-key' } }, 'CREDENTIAL_UNAVAILABLE'],
+  ])('an obligation that it cannot carry out: %j', async (obligations, code) => {
+    expect(await nothingRan(fakeRunner(), allowed({ claims: { obligations } }))).toMatchObject({ outcome: 'refused', code });
+  });
+
+  test('a tool that needs a credential when the permit names none', async () => {
+    expect(await nothingRan(fakeRunner({ credential: 'crm-key' }))).toEqual(refused('CREDENTIAL_UNAVAILABLE', 'the tool needs a credential, and the permit names none'));
+  });
+
+  test('when the kill comes after all checks, while the way to the tool is prepared', async () => {
+    const set = fakeRunner();
+    set.upstream.beforeSend = () => void set.kill.killed.set('global', { kind: 'global' });
+    expect(await nothingRan(set)).toEqual(refused('KILLED_GLOBAL', 'everything is killed: test'));
+    expect(set.upstream.released).toBe(1);
+  });
+
+  test.each([
+    ['the deadline', 10_000, 'TIMEOUT', 'the deadline passed before the tool was called'],
+    ['the expiry of the permit', 5_000, 'POLICY_DENIED', 'permit: it expired before the tool was called'],
+  ])('when %s passes while the way to the tool is prepared', async (_, ms, code, reason) => {
+    const set = fakeRunner();
+    set.upstream.beforeSend = () => { set.clock.now = now + ms; };
+    expect(await nothingRan(set)).toEqual(refused(code, reason));
+  });
+
+  test('more calls than may be in flight', async () => {
+    const set = fakeRunner();
+    set.upstream.answer = undefined;
+    const running = Array.from({ length: 8 }, () => set.runner.execute(allowed()));
+    await until(() => set.upstream.sent.length === 8);
+    expect(await set.runner.execute(allowed())).toEqual(refused('OVERLOADED', 'too many calls are running'));
+    for (const call of set.upstream.sent) call.end(ok());
+    await Promise.all(running);
+  });
+
+  test('once it is stopping', async () => {
+    const set = fakeRunner();
+    await set.runner.drain(0);
+    expect(await nothingRan(set)).toEqual(refused('RUNNER_UNAVAILABLE', 'the tool-runner is stopping'));
+  });
+});
+
+describe('what the tool says', () => {
+  test.each([
+    [{ kind: 'error', reason: 'no such row' } as const, { outcome: 'tool_error', code: 'TOOL_ERROR', reason: 'no such row' }],
+    [{ kind: 'lost', reason: 'the connection broke' } as const, { outcome: 'unknown', code: 'OUTCOME_UNKNOWN', reason: 'the connection broke' }],
+    [{ kind: 'not_sent', code: 'UPSTREAM_UNAVAILABLE', reason: 'down' } as const, { outcome: 'refused', code: 'UPSTREAM_UNAVAILABLE', reason: 'down' }],
+    [{ kind: 'result', result: { content: [], isError: true } } as const, { outcome: 'tool_error', code: 'TOOL_ERROR', result: { content: [], isError: true } }],
+  ])('becomes its outcome: %j', async (end, outcome) => {
+    const { runner, upstream } = fakeRunner();
+    upstream.answer = () => end;
+    expect(await runner.execute(allowed())).toMatchObject(outcome);
+  });
+});
+
+describe('a credential', () => {
+  const withCredential = () => allowed({ claims: { obligations: { credential: { name: 'crm-key' } } } });
+
+  test('goes to the tool, its lease is released, and neither result nor reason holds it', async () => {
+    const { runner, upstream, leases } = fakeRunner({ credential: 'crm-key' });
+    upstream.answer = () => ok('you sent top-secret-0123456789');
+    const ask = withCredential();
+    const answer = await runner.execute(ask);
+    expect(upstream.sent).toMatchObject([{ secret: 'top-secret-0123456789' }]);
+    expect(answer).toMatchObject({ outcome: 'ok', lease: `lease/${ask.permit.claims.id}`, redacted: ['/content/0/text'], result: { content: [{ text: 'you sent [redacted]' }] } });
+    expect(leases.released).toEqual([`lease/${ask.permit.claims.id}`]);
+    upstream.answer = () => ({ kind: 'error', reason: 'bad key top-secret-0123456789' });
+    expect(await runner.execute(withCredential())).toMatchObject({ outcome: 'tool_error', reason: 'bad key [redacted]' });
+  });
+
+  test('that the broker does not give refuses the call', async () => {
+    const { runner, upstream, leases } = fakeRunner({ credential: 'crm-key' });
+    leases.fail = new AgentGateError('BROKER_UNAVAILABLE', 'credential-broker is not running');
+    expect(await runner.execute(withCredential())).toEqual(refused('BROKER_UNAVAILABLE', 'credential-broker is not running'));
+    expect(upstream.sent).toEqual([]);
+  });
+
+  test('is released when the kill comes after it was leased', async () => {
+    const { runner, upstream, leases, kill } = fakeRunner({ credential: 'crm-key' });
+    upstream.beforeSend = () => void kill.killed.set('global', { kind: 'global' });
+    expect(await runner.execute(withCredential())).toMatchObject({ outcome: 'refused', code: 'KILLED_GLOBAL' });
+    expect(leases.released).toHaveLength(1);
+  });
+});
+
+describe('ending a call', () => {
+  const running = async (onStop: ReturnType<typeof fakeUpstream>['onStop']) => {
+    const set = fakeRunner();
+    set.upstream.answer = undefined;
+    set.upstream.onStop = onStop;
+    const ask = allowed();
+    const answer = set.runner.execute(ask);
+    await until(() => set.upstream.sent.length === 1);
+    return { ...set, ask, answer };
+  };
+
+  test('is aborted when the tool confirms', async () => {
+    const { runner, upstream, ask, answer } = await running({ kind: 'stopped' });
+    expect(await runner.cancel(ask.call, 'cancelled')).toBe('aborted');
+    expect(await answer).toMatchObject({ outcome: 'aborted', code: 'CANCELLED' });
+    expect(upstream.sent[0]?.stopped).toEqual(['cancelled']);
+  });
+
+  test('is completed when the result comes all the same', async () => {
+    const { runner, ask, answer } = await running(ok('late'));
+    expect(await runner.cancel(ask.call, 'cancelled')).toBe('completed');
+    expect(await answer).toMatchObject({ outcome: 'ok', result: { content: [{ text: 'late' }] } });
+  });
+
+  test('is unknown when the tool says nothing within 250 ms', async () => {
+    const { runner, ask, answer } = await running(undefined);
+    const began = performance.now();
+    expect(await runner.cancel(ask.call, 'cancelled')).toBe('unknown');
+    expect(performance.now() - began).toBeLessThan(400);
+    expect(await answer).toMatchObject({ outcome: 'unknown', code: 'OUTCOME_UNKNOWN' });
+  });
+
+  test('by a kill aborts every call in scope at once and no other, and stops what comes after', async () => {
+    const set = fakeRunner();
+    set.upstream.answer = undefined;
+    set.upstream.onStop = { kind: 'stopped' };
+    const inScope = [allowed(), allowed()];
+    const other = allowed({ call: { session: 'ses_other_00000' } });
+    const answers = [...inScope, other].map((ask) => set.runner.execute(ask));
+    await until(() => set.upstream.sent.length === 3);
+    const scope: Scope = { kind: 'session', id: 'ses_0123456789' };
+    expect(await set.runner.contain(1, scope)).toEqual(inScope.map(({ call }) => ({ call, fate: 'aborted' })));
+    for (const answer of answers.slice(0, 2)) expect(await answer).toMatchObject({ outcome: 'aborted', code: 'KILLED_SESSION' });
+    expect(await set.runner.execute(allowed())).toMatchObject({ outcome: 'refused', code: 'KILLED_SESSION' });
+    set.upstream.sent[2]?.end(ok());
+    expect(await answers[2]).toMatchObject({ outcome: 'ok' });
+  });
+
+  test('by a kill tells of calls that ended in the last 5 s', async () => {
+    const { runner, clock } = fakeRunner();
+    const ask = allowed();
+    await runner.execute(ask);
+    clock.now = now + 4_000;
+    expect(await runner.contain(1, { kind: 'global' })).toEqual([{ call: ask.call, fate: 'completed' }]);
+    clock.now = now + 5_001;
+    expect(await runner.contain(2, { kind: 'global' })).toEqual([]);
+  });
+
+  test('before it was sent is aborted, and nothing runs', async () => {
+    const set = fakeRunner();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    set.upstream.beforeSend = () => promise;
+    const ask = allowed();
+    const answer = set.runner.execute(ask);
+    await until(() => set.marks.seen.size === 1);
+    expect(await set.runner.cancel(ask.call, 'cancelled')).toBe('aborted');
+    expect(await answer).toMatchObject({ outcome: 'refused', code: 'CANCELLED' });
+    resolve();
+    await until(() => set.upstream.released === 1);
+    expect(set.upstream.sent).toEqual([]);
+  });
+
+  test('before it arrived refuses it on arrival', async () => {
+    const { runner, upstream } = fakeRunner();
+    const ask = allowed();
+    expect(await runner.cancel(ask.call, 'cancelled')).toBeUndefined();
+    expect(await runner.execute(ask)).toMatchObject({ outcome: 'refused', code: 'CANCELLED' });
+    expect(upstream.sent).toEqual([]);
+  });
+
+  test.each([
+    [undefined, 'the tool did not answer in time; it was told to stop and did not say whether it did'],
+    [{ kind: 'stopped' } as const, 'the tool did not answer in time; it confirmed that it stopped'],
+    [ok(), 'the tool did not answer in time; it finished after its deadline, and its answer was dropped'],
+  ])('at the deadline is a timeout that says whether the tool confirmed', async (onStop, reason) => {
+    const set = fakeRunner();
+    set.upstream.answer = undefined;
+    set.upstream.onStop = onStop;
+    expect(await set.runner.execute(allowed({ call: { deadline: now + 30 } }))).toMatchObject({ outcome: 'timeout', code: 'TIMEOUT', reason });
+    expect(set.upstream.sent[0]?.stopped).toEqual(['timeout']);
+  });
+
+  test('at the stop of the runner waits for what runs, then ends it', async () => {
+    const { runner, upstream, answer } = await running({ kind: 'stopped' });
+    await runner.drain(30);
+    expect(upstream.sent[0]?.stopped).toEqual(['stopping']);
+    expect(await answer).toMatchObject({ outcome: 'aborted', code: 'RUNNER_UNAVAILABLE' });
+  });
+});
