@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { registerAgent } from './commands/agent.ts';
 import { registerCall, registerSession } from './commands/call.ts';
+import { registerDemo } from './commands/demo.ts';
 import { registerKill, registerKills, registerLift } from './commands/kill.ts';
 import { registerStatus } from './commands/status.ts';
 import { runIn } from './run.ts';
@@ -21,6 +22,7 @@ export const createProgram = (): Command => {
   for (const register of [
     registerUp,
     registerStatus,
+    registerDemo,
     registerCall,
     registerSession,
     registerKill,

@@ -3,7 +3,7 @@ import type { CliContext } from '../context.ts';
 import type { Run } from '../run.ts';
 import { readStatus, withUser } from '../stack.ts';
 import { livePids } from '../up/pid-files.ts';
-import { serverNames } from '../up/servers.ts';
+import { serverNames } from '../up/server-names.ts';
 import { askReady } from '../up/wait-ready.ts';
 
 interface Row {

@@ -54,13 +54,30 @@ const signal = (pid: number, name: NodeJS.Signals) => {
   }
 };
 
-/** Ends processes that an `up` which was killed left behind. Returns their names. */
-export const endLeftovers = async (home: string, graceMs = 5_000): Promise<string[]> => {
+const endAll = async (all: readonly PidFile[], graceMs: number): Promise<void> => {
+  const until = async (ms: number) => {
+    for (const end = Date.now() + ms; all.some(isAlive) && Date.now() < end; ) await wait(20);
+  };
+  for (const { pid } of all) signal(pid, 'SIGTERM');
+  await until(graceMs);
+  for (const p of all.filter(isAlive)) signal(p.pid, 'SIGKILL');
+  await until(2_000);
+};
+
+/**
+ * Ends processes that an `up` which was killed left behind, `last` after all others, so that services can still say their
+ * farewell through NATS. Returns their names.
+ */
+export const endLeftovers = async (home: string, last: readonly string[], graceMs = 4_000): Promise<string[]> => {
   const left = livePids(home).filter((p) => p.name !== 'up');
-  for (const { pid } of left) signal(pid, 'SIGTERM');
-  for (const end = Date.now() + graceMs; left.some(isAlive) && Date.now() < end; ) await wait(50);
-  for (const p of left.filter(isAlive)) signal(p.pid, 'SIGKILL');
-  for (const end = Date.now() + 2_000; left.some(isAlive) && Date.now() < end; ) await wait(20);
+  await endAll(
+    left.filter((p) => !last.includes(p.name)),
+    graceMs,
+  );
+  await endAll(
+    left.filter((p) => last.includes(p.name)),
+    graceMs,
+  );
   for (const { name, pid } of left) removePid(home, name, pid);
   return left.map((p) => p.name);
 };

@@ -8,11 +8,11 @@ import {
   redisReady,
   redisServer,
 } from '@agentgate/ground';
+import { serverNames } from './server-names.ts';
 import { baseEnvironment } from './service-specs.ts';
 import type { Supervisor } from './supervisor.ts';
 import { lastWords } from './wait-ready.ts';
 
-export const serverNames = ['nats-server', 'redis-server'] as const;
 const [nats, redis] = serverNames;
 const startMs = 20_000;
 

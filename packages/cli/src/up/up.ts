@@ -10,7 +10,8 @@ import { createLines, type LogFormat } from './log-lines.ts';
 import { endLeftovers } from './pid-files.ts';
 import { probe } from './probe.ts';
 import { laySandbox } from './sandbox.ts';
-import { serverNames, startServers } from './servers.ts';
+import { serverNames } from './server-names.ts';
+import { startServers } from './servers.ts';
 import { serviceSpecs } from './service-specs.ts';
 import { requireFree, type StackPorts, stackPorts } from './stack-ports.ts';
 import { summary } from './summary.ts';
@@ -38,7 +39,7 @@ export const up = async (ctx: CliContext, options: UpOptions, stop: AbortSignal)
   const supervisor = createSupervisor({ home: ctx.home, ...outputs(ctx, options, stop) });
   try {
     rmSync(statusFile(ctx.home), { force: true });
-    const left = await endLeftovers(ctx.home);
+    const left = await endLeftovers(ctx.home, serverNames);
     if (left.length > 0) ctx.err(`ended what an earlier start left behind: ${left.join(', ')}`);
     await requireFree(ports);
     if (configFile === standard) laySandbox(ctx.root);

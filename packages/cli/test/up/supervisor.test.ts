@@ -134,7 +134,7 @@ test('ends what a killed supervisor left behind, and nothing that merely has its
   await stopped;
   expect(livePids(home).map((p) => p.name)).toEqual(['p']);
   expect(isAlive({ pid: process.pid, stamp: 'of an earlier boot' })).toBe(false);
-  expect(await endLeftovers(home)).toEqual(['p']);
+  expect(await endLeftovers(home, [])).toEqual(['p']);
   expect(pids.map(alive)).toEqual([false, false]);
   expect(existsSync(join(home, 'run', 'q.pid'))).toBe(false);
 });
