@@ -58,8 +58,8 @@ export const createKillState = (now: () => number): KillState => {
     const before = byKey.get(key);
     // An order that was applied ahead of the stream must not be undone by an older record of the same scope.
     if (before && before.epoch >= seq) return;
-    if (known.killed) byKey.set(key, { epoch: seq, ...known });
-    else byKey.delete(key);
+    // A lift is remembered too: a late word of the order before it must not kill again.
+    byKey.set(key, { epoch: seq, ...known });
   };
   return {
     take: (seq, record) => {
@@ -77,7 +77,7 @@ export const createKillState = (now: () => number): KillState => {
       if (why) throw new AgentGateError('KILL_SWITCH_UNAVAILABLE', why);
       for (const key of coveringKeys(call)) {
         const known = byKey.get(key);
-        if (known) return { epoch: followed, killed: { scope: known.scope, reason: known.reason } };
+        if (known?.killed) return { epoch: followed, killed: { scope: known.scope, reason: known.reason } };
       }
       return { epoch: followed };
     },

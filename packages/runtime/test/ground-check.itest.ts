@@ -18,7 +18,9 @@ test('takes the ground that the provisioner laid', async () => {
 
 test('refuses a stream that differs, naming the difference', async () => {
   const bus = await ground.connect('kill-switch', { instance: 'k-2' });
-  await expect(requireStream(bus, { ...killStream, deny_purge: false })).rejects.toThrow('stream KILL: deny_purge is true, not false');
+  await expect(requireStream(bus, { ...killStream, deny_purge: false })).rejects.toThrow(
+    'stream KILL: deny_purge is true, not false',
+  );
 });
 
 test('refuses a server that acknowledges before it has fsynced', async () => {

@@ -1,0 +1,78 @@
+import type { Scope } from '@agentgate/contracts';
+import { describe, expect, test } from 'vitest';
+import { createKillState } from '../src/index.ts';
+
+const call = { tenant: 'default', agent: 'demo', session: 'ses_0123456789', tool: 'fs/read' };
+const session: Scope = { kind: 'session', id: call.session };
+const stale = expect.objectContaining({ code: 'KILL_SWITCH_UNAVAILABLE' });
+
+const view = () => {
+  let now = 0;
+  const state = createKillState(() => now);
+  return { state, wait: (ms: number) => (now += ms) };
+};
+
+describe('a kill view', () => {
+  test('is stale until somebody vouched for it, and again 3 s after the last pulse', () => {
+    const { state, wait } = view();
+    expect(() => state.check(call)).toThrow(stale);
+    state.pulse(0);
+    expect(state.check(call)).toEqual({ epoch: 0 });
+    wait(3_000);
+    expect(state.check(call)).toEqual({ epoch: 0 });
+    wait(1);
+    expect(() => state.check(call)).toThrow(stale);
+  });
+
+  test('is not vouched for by a pulse that knows of more than it has', () => {
+    const { state } = view();
+    state.pulse(5);
+    expect(() => state.check(call)).toThrow(stale);
+    state.take(5, { state: 'lifted', scope: session, reason: '' });
+    expect(() => state.check(call)).toThrow(stale);
+    state.pulse(5);
+    expect(state.check(call)).toEqual({ epoch: 5 });
+  });
+
+  test.each<[string, Scope]>([
+    ['session', session],
+    ['agent', { kind: 'agent', id: 'demo' }],
+    ['tool', { kind: 'tool', id: 'fs/read' }],
+    ['tool of the tenant', { kind: 'tool', id: 'fs/read', tenant: 'default' }],
+    ['tenant', { kind: 'tenant', id: 'default' }],
+    ['global', { kind: 'global' }],
+  ])('covers a call by its %s until that is lifted', (_, scope) => {
+    const { state } = view();
+    state.pulse(0);
+    state.take(1, { state: 'killed', scope, reason: 'stop' });
+    expect(state.check(call)).toEqual({ epoch: 1, killed: { scope, reason: 'stop' } });
+    state.take(2, { state: 'lifted', scope, reason: '' });
+    expect(state.check(call)).toEqual({ epoch: 2 });
+  });
+
+  test('does not cover another tenant’s agent of the same name', () => {
+    const { state } = view();
+    state.pulse(0);
+    state.take(1, { state: 'killed', scope: { kind: 'agent', id: 'demo', tenant: 'other' }, reason: 'stop' });
+    expect(state.check(call)).toEqual({ epoch: 1 });
+  });
+
+  test('stays lifted when a late word of the order comes after the lift', () => {
+    const { state } = view();
+    state.pulse(0);
+    state.take(1, { state: 'killed', scope: session, reason: 'stop' });
+    state.take(2, { state: 'lifted', scope: session, reason: '' });
+    state.apply(session, 1);
+    expect(state.check(call)).toEqual({ epoch: 2 });
+  });
+
+  test('keeps an order that was applied ahead of the stream when an older record of the scope comes after it', () => {
+    const { state } = view();
+    state.pulse(0);
+    state.apply(session, 9);
+    state.take(8, { state: 'lifted', scope: session, reason: '' });
+    expect(state.check(call)).toMatchObject({ killed: { scope: session } });
+    state.take(10, { state: 'lifted', scope: session, reason: '' });
+    expect(state.check(call)).toEqual({ epoch: 10 });
+  });
+});
