@@ -1,6 +1,17 @@
 import { randomUUID } from 'node:crypto';
 import { type Bus, connectBus } from '@agentgate/bus';
-import { type AgentVerb, agentSubject, agentVerbs, type CallReply, callReply, cancelAnswer, refusal, sessionAnswer, type ToolListing, toolsAnswer } from '@agentgate/contracts';
+import {
+  type AgentVerb,
+  agentSubject,
+  agentVerbs,
+  type CallReply,
+  callReply,
+  cancelAnswer,
+  refusal,
+  sessionAnswer,
+  type ToolListing,
+  toolsAnswer,
+} from '@agentgate/contracts';
 import type { z } from 'zod';
 import { readCredentials } from './credentials.ts';
 import { AgentGateClientError, fromBus } from './error.ts';
@@ -53,9 +64,14 @@ export const connect = async ({ servers, creds }: ConnectOptions): Promise<Agent
   try {
     bus = await connectBus({ servers, creds: text, user: name, instance: `client-${randomUUID().slice(0, 8)}` });
   } catch (cause) {
-    throw new AgentGateClientError('NOT_CONNECTED', `${servers} did not take ${name}'s credentials, or cannot be reached`, { cause });
+    throw new AgentGateClientError(
+      'NOT_CONNECTED',
+      `${servers} did not take ${name}'s credentials, or cannot be reached`,
+      { cause },
+    );
   }
-  const ask = (verb: AgentVerb, body: object, timeoutMs: number) => bus.requestRaw(agentSubject(name, verb), JSON.stringify({ v: 1, ...body }), { of: 'ingress', timeoutMs });
+  const ask = (verb: AgentVerb, body: object, timeoutMs: number) =>
+    bus.requestRaw(agentSubject(name, verb), JSON.stringify({ v: 1, ...body }), { of: 'ingress', timeoutMs });
   /** One of the verbs whose refusal stands in place of its answer. */
   const request = async <T>(verb: Exclude<AgentVerb, 'call'>, body: object, schema: z.ZodType<T>): Promise<T> => {
     const data = await ask(verb, body, agentVerbs[verb].timeoutMs).catch((error: unknown) => {
@@ -64,19 +80,34 @@ export const connect = async ({ servers, creds }: ConnectOptions): Promise<Agent
     return open(data, schema);
   };
   const cancel: AgentClient['cancel'] = async (which) => (await request('cancel', which, cancelAnswer)).status;
-  const call = async (session: string, tool: string, args: Record<string, unknown>, opts: CallOptions): Promise<CallReply> => {
+  const call = async (
+    session: string,
+    tool: string,
+    args: Record<string, unknown>,
+    opts: CallOptions,
+  ): Promise<CallReply> => {
     const { signal, timeoutMs, approval } = opts;
     if (signal?.aborted) throw new AgentGateClientError('CANCELLED', 'the call was cancelled before it was sent');
     // Only a key names a call whose id is not known yet.
     const key = opts.key ?? (signal ? randomUUID() : undefined);
-    const body = { session, tool, arguments: args, ...(key === undefined ? {} : { key }), ...(approval === undefined ? {} : { approval }), ...(timeoutMs === undefined ? {} : { timeout_ms: timeoutMs }) };
+    const body = {
+      session,
+      tool,
+      arguments: args,
+      ...(key === undefined ? {} : { key }),
+      ...(approval === undefined ? {} : { approval }),
+      ...(timeoutMs === undefined ? {} : { timeout_ms: timeoutMs }),
+    };
     const onAbort = () => {
       // If it fails, the reply comes all the same, later.
       if (key !== undefined) cancel({ key }).catch(() => {});
     };
     signal?.addEventListener('abort', onAbort, { once: true });
     try {
-      return open(await ask('call', body, timeoutMs === undefined ? agentVerbs.call.timeoutMs : timeoutMs + graceMs), callReply);
+      return open(
+        await ask('call', body, timeoutMs === undefined ? agentVerbs.call.timeoutMs : timeoutMs + graceMs),
+        callReply,
+      );
     } catch (error) {
       throw fromBus(error, true);
     } finally {

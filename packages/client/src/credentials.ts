@@ -12,7 +12,8 @@ export interface Credentials {
 }
 
 const claims = z.object({ name: nameSchema });
-const invalid = (why: string, cause?: unknown) => new AgentGateClientError('CREDENTIALS_INVALID', `credentials: ${why}`, { cause });
+const invalid = (why: string, cause?: unknown) =>
+  new AgentGateClientError('CREDENTIALS_INVALID', `credentials: ${why}`, { cause });
 
 /** Takes the text of a NATS credentials file, or the path of one. */
 export const readCredentials = (textOrPath: string): Credentials => {

@@ -1,11 +1,23 @@
 import { randomUUID } from 'node:crypto';
 import { type Bus, connectBus } from '@agentgate/bus';
-import { name as nameSchema, type ToolCallAnswer, type ToolCallAsk, toolCallAsk, toolCancelAnswer, toolCancelAsk, toolListAnswer, toolListAsk, toolSubject } from '@agentgate/contracts';
+import {
+  name as nameSchema,
+  type ToolCallAnswer,
+  type ToolCallAsk,
+  toolCallAsk,
+  toolCancelAnswer,
+  toolCancelAsk,
+  toolListAnswer,
+  toolListAsk,
+  toolSubject,
+} from '@agentgate/contracts';
 import { readCredentials } from './credentials.ts';
 import { AgentGateClientError } from './error.ts';
 
 /** What a tool gives back: an MCP result, or a text that becomes one. */
-export type ToolResult = string | { content: Record<string, unknown>[]; structuredContent?: Record<string, unknown>; isError?: boolean };
+export type ToolResult =
+  | string
+  | { content: Record<string, unknown>[]; structuredContent?: Record<string, unknown>; isError?: boolean };
 
 export interface ToolContext {
   /** Aborts when the call is cancelled or its deadline passes. A handler that then rejects has stopped; one that goes on is not believed to have. */
@@ -48,15 +60,46 @@ export const serveTools = async ({ servers, creds, server, tools }: ServeToolsOp
   try {
     bus = await connectBus({ servers, creds: text, user: name, instance: `tools-${randomUUID().slice(0, 8)}` });
   } catch (cause) {
-    throw new AgentGateClientError('NOT_CONNECTED', `${servers} did not take ${name}'s credentials, or cannot be reached`, { cause });
+    throw new AgentGateClientError(
+      'NOT_CONNECTED',
+      `${servers} did not take ${name}'s credentials, or cannot be reached`,
+      { cause },
+    );
   }
   const calls = createCalls(new Map(tools.map((tool) => [tool.name, tool])));
-  const listing = tools.map(({ name: tool, description, inputSchema, annotations }) => ({ name: tool, description, input_schema: inputSchema, ...(annotations ? { annotations } : {}) }));
+  const listing = tools.map(({ name: tool, description, inputSchema, annotations }) => ({
+    name: tool,
+    description,
+    input_schema: inputSchema,
+    ...(annotations ? { annotations } : {}),
+  }));
   // The gate's own services are named in contracts; a tool server is outside of them, so its parts are put together here.
   bus.serveLate({ subject: `${subject}.call`, ask: toolCallAsk, of: 'tool-runner' }, calls.run);
-  bus.serve({ kind: 'request', subject: `${subject}.list`, ask: toolListAsk, answer: toolListAnswer, by: ['tool-runner'], of: 'tool-runner', timeoutMs: 0 }, async () => ({ v: 1 as const, tools: listing }));
+  bus.serve(
+    {
+      kind: 'request',
+      subject: `${subject}.list`,
+      ask: toolListAsk,
+      answer: toolListAnswer,
+      by: ['tool-runner'],
+      of: 'tool-runner',
+      timeoutMs: 0,
+    },
+    async () => ({ v: 1 as const, tools: listing }),
+  );
   // Not in a queue group: whichever process has the call must hear it.
-  bus.serveBroadcast({ kind: 'broadcast', subject: `${subject}.cancel`, ask: toolCancelAsk, answer: toolCancelAnswer, by: ['tool-runner'], of: ['tool-runner'], timeoutMs: 0 }, async ({ call }) => ({ v: 1 as const, known: calls.cancel(call) }));
+  bus.serveBroadcast(
+    {
+      kind: 'broadcast',
+      subject: `${subject}.cancel`,
+      ask: toolCancelAsk,
+      answer: toolCancelAnswer,
+      by: ['tool-runner'],
+      of: ['tool-runner'],
+      timeoutMs: 0,
+    },
+    async ({ call }) => ({ v: 1 as const, known: calls.cancel(call) }),
+  );
   await bus.flush();
   return {
     close: async () => {
@@ -67,7 +110,10 @@ export const serveTools = async ({ servers, creds, server, tools }: ServeToolsOp
 };
 
 const cancelled: ToolCallAnswer = { status: 'cancelled', result: null };
-const failed = (text: string): ToolCallAnswer => ({ status: 'tool_error', result: { content: [{ type: 'text', text }] } });
+const failed = (text: string): ToolCallAnswer => ({
+  status: 'tool_error',
+  result: { content: [{ type: 'text', text }] },
+});
 
 const createCalls = (tools: ReadonlyMap<string, Tool>) => {
   const running = new Map<string, AbortController>();
@@ -75,13 +121,16 @@ const createCalls = (tools: ReadonlyMap<string, Tool>) => {
   const run = async ({ call, tool, arguments: args, deadline, credential }: ToolCallAsk): Promise<ToolCallAnswer> => {
     const known = tools.get(tool);
     if (!known) return failed(`there is no tool ${tool} here`);
-    if (Date.now() - (early.get(call) ?? Number.NEGATIVE_INFINITY) <= earlyMs || Date.now() >= deadline) return cancelled;
+    if (Date.now() - (early.get(call) ?? Number.NEGATIVE_INFINITY) <= earlyMs || Date.now() >= deadline)
+      return cancelled;
     const stop = new AbortController();
     running.set(call, stop);
     const timer = setTimeout(() => stop.abort(new Error('the deadline of the call has passed')), deadline - Date.now());
     try {
       const result = await known.handler(args, { signal: stop.signal, call, credential: credential ?? {} });
-      return typeof result === 'string' ? { status: 'ok', result: { content: [{ type: 'text', text: result }] } } : { status: result.isError === true ? 'tool_error' : 'ok', result };
+      return typeof result === 'string'
+        ? { status: 'ok', result: { content: [{ type: 'text', text: result }] } }
+        : { status: result.isError === true ? 'tool_error' : 'ok', result };
     } catch (error) {
       if (stop.signal.aborted) return cancelled;
       return failed(error instanceof Error ? error.message : 'the tool failed');

@@ -35,6 +35,7 @@ export const createCheck = ({ orders, view, sync, freshness, stream }: CheckDeps
       );
       return unavailable('the kill view is being rebuilt');
     } catch (error) {
+      sync.suspect('it cannot be read');
       return error instanceof AgentGateError ? error : unavailable('the kill view cannot be read', error);
     }
   };

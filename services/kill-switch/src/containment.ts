@@ -1,5 +1,5 @@
 import { type ContainmentPoint, type Fate, pointContain, type Scope, type ServiceName } from '@agentgate/contracts';
-import { mergeFates, type PointAnswer } from './fates.ts';
+import { byName, mergeFates, type PointAnswer } from './fates.ts';
 import { type Point, type Points, pointKey } from './points.ts';
 
 /** Asks every enforcement point, as `bus.broadcast` does with `pointContain`: those that answered until `enough` or the deadline. */
@@ -63,7 +63,7 @@ export const contain = async (
     !points.lostLately('tool-runner') && everyKind() && silent().every(({ service }) => service !== 'tool-runner');
   return {
     contained: silent().length === 0 && everyKind(),
-    points: [...expected].map(([key, { service, instance }]) => ({
+    points: [...expected].sort(byName).map(([key, { service, instance }]) => ({
       service,
       instance,
       confirmed_in_ms: confirmed.get(key)?.ms ?? null,

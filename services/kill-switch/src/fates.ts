@@ -25,8 +25,11 @@ export const mergeFates = (
       fates.set(call, known);
     }
   }
-  return [...fates].map(([call, { runner, ingress }]) => ({ call, fate: runner ?? ingress ?? 'unknown' }));
+  // In the order of their ids, which is the order of their time: two receipts can be compared.
+  return [...fates].sort(byName).map(([call, { runner, ingress }]) => ({ call, fate: runner ?? ingress ?? 'unknown' }));
 };
+
+export const byName = ([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number => (a < b ? -1 : 1);
 
 const ofIngress = (fate: PointFate, runnersAllKnown: boolean): Fate => {
   switch (fate) {

@@ -1,6 +1,12 @@
 import type { KillRecord, Scope } from '@agentgate/contracts';
 import type { Order } from './orders.ts';
 
+/** What stands on a scope. `record` is undefined where it cannot be read: that may be any order. */
+export interface Standing {
+  epoch: number;
+  record: KillRecord | undefined;
+}
+
 /** The truth: the KILL stream. Every failure is AgentGateError KILL_SWITCH_UNAVAILABLE. */
 export interface OrderStream {
   /**
@@ -9,7 +15,7 @@ export interface OrderStream {
    */
   write(record: KillRecord, expected?: number): Promise<number | 'conflict'>;
   /** The scope's last order as the stream's leader has it. */
-  last(key: string): Promise<Order | undefined>;
+  last(key: string): Promise<Standing | undefined>;
   /** What the stream's leader says of the stream: which one it is, and the sequence of its last message. */
   leader(): Promise<{ stream: string; epoch: number }>;
 }

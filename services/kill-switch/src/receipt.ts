@@ -8,7 +8,7 @@ export const callsAnEvent = 400;
 export type Unsigned = Omit<KillReceipt, 'signature'>;
 
 /** The bytes that the signature is over. */
-export const receiptBytes = (receipt: Unsigned): Uint8Array => Buffer.from(domain + canonical(receipt), 'utf8');
+const receiptBytes = (receipt: Unsigned): Uint8Array => Buffer.from(domain + canonical(receipt), 'utf8');
 
 export const signReceipt = (receipt: Unsigned, key: Pick<SigningKey, 'sign'>): KillReceipt => ({
   ...receipt,

@@ -19,7 +19,7 @@ import { type AskPoints, contain, round } from './containment.ts';
 import type { Freshness } from './freshness.ts';
 import type { Order, Orders } from './orders.ts';
 import type { Points } from './points.ts';
-import type { Clock, OrderStream, View } from './ports.ts';
+import type { Clock, OrderStream, Standing, View } from './ports.ts';
 import { receiptParts, signReceipt } from './receipt.ts';
 import type { ViewSync } from './view-sync.ts';
 
@@ -67,7 +67,7 @@ export const createKillSwitch = (deps: KillSwitchDeps): KillSwitch => {
     const at = clock.now();
     const base: KillRecord = { v: 1, state: 'killed', scope, reason, by, at: new Date(at).toISOString() };
     const ends = expires_in_ms === undefined ? undefined : at + expires_in_ms;
-    let stands = orders.get(key);
+    let stands: Standing | undefined = orders.get(key);
     for (let attempt = 1; attempt < killAttempts; attempt++) {
       const record = endingAt(base, laterEnd(ends, stands));
       const epoch = await stream.write(record, stands?.epoch ?? 0);
@@ -134,21 +134,26 @@ export const createKillSwitch = (deps: KillSwitchDeps): KillSwitch => {
   const lift: KillSwitch['lift'] = async (by, { scope, reason }) => {
     const key = scopeKey(scope);
     const stands = await stream.last(key);
-    if (stands?.record.state !== 'killed') return { v: 1, status: 'not_killed', epoch: orders.epoch() };
-    const epoch = await liftOrder(stands, by, reason);
+    const standing = killedRecord(stands);
+    if (!stands || !standing) return { v: 1, status: 'not_killed', epoch: orders.epoch() };
+    const epoch = await liftOrder({ epoch: stands.epoch, record: standing }, by, reason);
     if (epoch === 'conflict') {
-      const now = await stream.last(key);
-      if (now?.record.state !== 'killed') return { v: 1, status: 'not_killed', epoch: orders.epoch() };
+      const now = killedRecord(await stream.last(key));
+      if (!now) return { v: 1, status: 'not_killed', epoch: orders.epoch() };
       throw new AgentGateError(
         'KILL_SWITCH_UNAVAILABLE',
-        `/scope: was killed anew by ${now.record.by} at the same moment; look at that order before you lift it`,
+        `/scope: was killed anew by ${now.by} at the same moment; look at that order before you lift it`,
       );
     }
     // Not longer than this: where the view cannot be written the lift stands, and calls are refused for the view's sake.
     await deps.sync.settled(epoch, 500);
     return { v: 1, status: 'lifted', epoch };
   };
-  const liftOrder = async (stands: Order, by: string, reason: string): Promise<number | 'conflict'> => {
+  const liftOrder = async (
+    stands: Pick<Order, 'epoch' | 'record'>,
+    by: string,
+    reason: string,
+  ): Promise<number | 'conflict'> => {
     const { scope } = stands.record;
     const epoch = await stream.write({ v: 1, state: 'lifted', scope, reason, by, at: timestamp() }, stands.epoch);
     if (epoch === 'conflict') return epoch;
@@ -176,8 +181,19 @@ export const createKillSwitch = (deps: KillSwitchDeps): KillSwitch => {
   };
 };
 
-const laterEnd = (ends: number | undefined, stands: Order | undefined): number | undefined => {
-  if (ends === undefined || stands?.record.state !== 'killed') return ends;
+/** What kills the scope now. An order that cannot be read may be any; only a kill may take its place. */
+const killedRecord = (stands: Standing | undefined): KillRecord | undefined => {
+  if (stands && !stands.record)
+    throw new AgentGateError(
+      'KILL_SWITCH_UNAVAILABLE',
+      '/scope: its last order cannot be read; kill it anew before you lift it',
+    );
+  return stands?.record?.state === 'killed' ? stands.record : undefined;
+};
+/** The end of a new kill: never before the end of the one that stands, and never where that one's is unknown. */
+const laterEnd = (ends: number | undefined, stands: Standing | undefined): number | undefined => {
+  if (ends === undefined || !stands || stands.record?.state === 'lifted') return ends;
+  if (!stands.record) return undefined;
   return stands.record.expires_at === undefined ? undefined : Math.max(ends, Date.parse(stands.record.expires_at));
 };
 const endingAt = (record: KillRecord, ends: number | undefined): KillRecord =>

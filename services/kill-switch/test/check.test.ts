@@ -110,9 +110,10 @@ test('refuses while the view is not ready, without reading it', async () => {
 });
 
 test('refuses when the view cannot be read, but still tells a kill that memory knows', async () => {
-  const { check, view, orders } = setUp();
+  const { check, view, orders, suspicions } = setUp();
   view.down = true;
   expect(await check([call])).toEqual(refused('the kill view in Redis cannot be reached'));
+  expect(suspicions).toEqual(['it cannot be read']);
   orders.follow(encode(order(1, session())));
   expect(await check([call, { ...call, session: 'ses_9876543210' }])).toEqual([
     { epoch: 1, killed: { scope: session(), reason: 'why' } },

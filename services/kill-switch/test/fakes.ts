@@ -14,7 +14,7 @@ import type { PointAnswer } from '../src/fates.ts';
 import { createFreshness } from '../src/freshness.ts';
 import { createOrders, type Order } from '../src/orders.ts';
 import { createPoints } from '../src/points.ts';
-import type { Marker, OrderStream, View, ViewOrder } from '../src/ports.ts';
+import type { Marker, OrderStream, Standing, View, ViewOrder } from '../src/ports.ts';
 import { createKillSwitch } from '../src/service.ts';
 
 export const streamName = '2026-01-01T00:00:00Z';
@@ -43,7 +43,7 @@ export const createFakeStream = () => {
   const listeners: ((order: Order) => void)[] = [];
   let seq = 0;
   const fake = {
-    last: async (key: string) => last.get(key),
+    last: async (key: string): Promise<Standing | undefined> => last.get(key),
     write: async (record: KillRecord, expected?: number): Promise<number | 'conflict'> => {
       await fake.beforeWrite(record);
       const key = scopeKey(record.scope);

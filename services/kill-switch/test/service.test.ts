@@ -163,6 +163,28 @@ test('a lift does not undo a kill that came at the same moment', async () => {
   expect(orders.active()).toMatchObject([{ by: 'eve' }]);
 });
 
+test('an order that cannot be read is replaced by a kill without an end, and not by a lift', async () => {
+  const { killSwitch, stream, orders } = createFixture();
+  await stream.write({
+    v: 1,
+    state: 'killed',
+    scope: session(),
+    reason: 'x',
+    by: 'eve',
+    at: '2026-03-01T12:00:00.000Z',
+  });
+  const { last } = stream;
+  stream.last = async (key) => (orders.get(key)?.record.by === 'ann' ? last(key) : { epoch: 1, record: undefined });
+  await expect(killSwitch.lift('bob', { v: 1, scope: session(), reason: 'calm again' })).rejects.toMatchObject({
+    code: 'KILL_SWITCH_UNAVAILABLE',
+    message: '/scope: its last order cannot be read; kill it anew before you lift it',
+  });
+  orders.get = () => undefined;
+  await killSwitch.kill('ann', kill({ expires_in_ms: 1_000 }));
+  expect(orders.active()).toMatchObject([{ by: 'ann', epoch: 2 }]);
+  expect(orders.active()[0]).not.toHaveProperty('expires_at');
+});
+
 test('an agent without a tenant and the same agent of the default tenant are one scope', async () => {
   const { killSwitch, recorded } = createFixture();
   await killSwitch.kill('ann', kill({ scope: { kind: 'agent', id: 'demo' } }));

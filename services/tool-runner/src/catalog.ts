@@ -1,6 +1,6 @@
 import { AgentGateError, type CatalogTool, toolName } from '@agentgate/contracts';
 import { canonical, sha256Hex } from '@agentgate/evidence';
-import { type ArgumentsCheck, compileInputSchema } from './input-schema.ts';
+import { type ArgumentsCheck, createInputSchemas } from './input-schema.ts';
 import type { ListedTool, Upstream } from './upstream.ts';
 
 /** A tool that can be called. */
@@ -36,21 +36,44 @@ const maxDescription = 16_384;
 const maxToolChars = 256 * 1024;
 
 export const createCatalog = ({ upstreams, records, now, log }: CatalogOptions): Catalog => {
-  const servers = new Map(upstreams.map((u) => [u.upstream.server, { ...u, tools: undefined as Map<string, CatalogEntry> | undefined }]));
+  const compile = createInputSchemas();
+  const servers = new Map(
+    upstreams.map((u) => [u.upstream.server, { ...u, tools: undefined as Map<string, CatalogEntry> | undefined }]),
+  );
   for (const server of servers.values()) {
     const { upstream, credential } = server;
     upstream.onTools((listed) => {
       const known = listed.slice(0, maxTools).flatMap((tool) => describe(upstream.server, tool, now(), log) ?? []);
-      if (known.length < listed.length) log.warn({ server: upstream.server, listed: listed.length, known: known.length }, 'some tools cannot be offered');
-      server.tools = new Map(known.map((t) => [t.name, { upstream, credential, tool: t.name.slice(upstream.server.length + 1), checkArguments: lazily(() => compileInputSchema(t.input_schema)) }]));
-      records.sync(upstream.server, known).catch((error: unknown) => log.warn({ err: error, server: upstream.server }, 'the tools could not be written to the catalog'));
+      if (known.length < listed.length)
+        log.warn(
+          { server: upstream.server, listed: listed.length, known: known.length },
+          'some tools cannot be offered',
+        );
+      server.tools = new Map(
+        known.map((t) => [
+          t.name,
+          {
+            upstream,
+            credential,
+            tool: t.name.slice(upstream.server.length + 1),
+            checkArguments: lazily(() => compile(t.input_schema)),
+          },
+        ]),
+      );
+      records
+        .sync(upstream.server, known)
+        .catch((error: unknown) =>
+          log.warn({ err: error, server: upstream.server }, 'the tools could not be written to the catalog'),
+        );
     });
   }
   return {
     find: (tool) => {
       const server = servers.get(tool.slice(0, tool.indexOf('/')));
       if (!server) throw new AgentGateError('UNKNOWN_TOOL', `no server offers ${tool}`);
-      const problem = server.upstream.problem() ?? (server.tools ? undefined : `${server.upstream.server} has not listed its tools yet`);
+      const problem =
+        server.upstream.problem() ??
+        (server.tools ? undefined : `${server.upstream.server} has not listed its tools yet`);
       if (problem !== undefined) throw new AgentGateError('UPSTREAM_UNAVAILABLE', problem);
       const found = server.tools?.get(tool);
       if (!found) throw new AgentGateError('UNKNOWN_TOOL', `${server.upstream.server} offers no such tool`);
@@ -69,10 +92,20 @@ const lazily = (compile: () => ArgumentsCheck): ArgumentsCheck => {
 };
 
 /** The catalog's record of a tool, or undefined for one whose name or size cannot be. */
-const describe = (server: string, tool: ListedTool, at: number, log: CatalogOptions['log']): CatalogTool | undefined => {
+const describe = (
+  server: string,
+  tool: ListedTool,
+  at: number,
+  log: CatalogOptions['log'],
+): CatalogTool | undefined => {
   const name = toolName.safeParse(`${server}/${tool.name}`);
   if (!name.success) return undefined;
-  const told = { name: name.data, description: tool.description.slice(0, maxDescription), input_schema: tool.inputSchema, annotations: tool.annotations };
+  const told = {
+    name: name.data,
+    description: tool.description.slice(0, maxDescription),
+    input_schema: tool.inputSchema,
+    annotations: tool.annotations,
+  };
   try {
     const text = canonical(told);
     if (text.length > maxToolChars) return undefined;

@@ -23,7 +23,10 @@ export const readConfig = (base: BaseConfig, env: Record<string, string | undefi
     limits,
     redisUrlFile: required(base.AGENTGATE_REDIS_URL_FILE, 'AGENTGATE_REDIS_URL_FILE'),
     path: env.PATH ?? '/usr/local/bin:/usr/bin:/bin',
-    homes: base.AGENTGATE_STATE_DIR === undefined ? mkdtempSync(join(tmpdir(), 'agentgate-servers-')) : join(base.AGENTGATE_STATE_DIR, 'servers'),
+    homes:
+      base.AGENTGATE_STATE_DIR === undefined
+        ? mkdtempSync(join(tmpdir(), 'agentgate-servers-'))
+        : join(base.AGENTGATE_STATE_DIR, 'servers'),
   };
 };
 

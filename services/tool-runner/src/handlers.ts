@@ -20,5 +20,11 @@ export const serveHandlers = ({ bus, runner, observe }: HandlerParts): void => {
     const fate = await runner.cancel(call, why);
     return { v: 1 as const, instance, ...(fate === undefined ? {} : { fate }) };
   });
-  bus.serveBroadcast(pointContain, async ({ epoch, scope }) => ({ v: 1 as const, service: 'tool-runner' as const, instance, epoch, calls: await runner.contain(epoch, scope) }));
+  bus.serveBroadcast(pointContain, async ({ epoch, scope }) => ({
+    v: 1 as const,
+    service: 'tool-runner' as const,
+    instance,
+    epoch,
+    calls: await runner.contain(epoch, scope),
+  }));
 };

@@ -1,6 +1,13 @@
 import { AgentGateError } from '@agentgate/contracts';
 import { canonical } from '@agentgate/evidence';
-import { Ajv, type AnySchemaObject, type ErrorObject, type FuncKeywordDefinition, type Options, type ValidateFunction } from 'ajv';
+import {
+  Ajv,
+  type AnySchemaObject,
+  type ErrorObject,
+  type FuncKeywordDefinition,
+  type Options,
+  type ValidateFunction,
+} from 'ajv';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
 import { RE2JS } from 're2js';
@@ -29,7 +36,8 @@ const uniqueItems: FuncKeywordDefinition = {
   type: 'array',
   schemaType: 'boolean',
   error: { message: 'must not hold one member twice' },
-  validate: (wanted: boolean, members: unknown[]) => !wanted || new Set(members.map((m) => canonical(m))).size === members.length,
+  validate: (wanted: boolean, members: unknown[]) =>
+    !wanted || new Set(members.map((m) => canonical(m))).size === members.length,
 };
 
 const options: Options = {
@@ -48,34 +56,54 @@ const prepared = <T extends Ajv | Ajv2020>(ajv: T): T => {
   return ajv;
 };
 
+/** Compiles a tool's input schema. Throws UPSTREAM_UNAVAILABLE for one that cannot be used. */
+export type CompileInputSchema = (schema: Record<string, unknown>) => ArgumentsCheck;
+
 /**
- * Compiles a tool's input schema: draft-07 where it says so, else 2020-12, as MCP has it. Throws UPSTREAM_UNAVAILABLE for a schema that
- * cannot be used: it refers to somewhere else, is not a schema, or asks for more than the bounds allow.
+ * Draft-07 where a schema says so, else 2020-12, as MCP has it. A schema cannot be used when it refers to somewhere else, is no
+ * schema, or asks for more than the bounds allow.
  */
-export const compileInputSchema = (schema: Record<string, unknown>): ArgumentsCheck => {
-  let validate: ValidateFunction;
-  try {
-    if (JSON.stringify(schema).length > maxSchemaChars) throw new Error(`longer than ${maxSchemaChars} characters`);
-    const { $schema, ...body } = schema;
-    const isOld = typeof $schema === 'string' && /draft-0[67]/.test($schema);
-    // A compiler of its own for each schema: one server's `$id` means nothing to another's `$ref`.
-    validate = (isOld ? prepared(new Ajv(options)) : prepared(new Ajv2020(options))).compile(body as AnySchemaObject);
-    // It would answer with a promise, which is true whatever it resolves to.
-    if ('$async' in validate) throw new Error('it is asynchronous');
-  } catch (cause) {
-    throw new AgentGateError('UPSTREAM_UNAVAILABLE', `the tool's input schema cannot be used: ${cause instanceof Error ? cause.message.slice(0, 200) : 'unknown'}`, { cause });
-  }
-  return (args) => {
-    if (validate(args) !== true) throw new AgentGateError('FIELD_INVALID', describe(validate.errors?.[0]));
+export const createInputSchemas = (): CompileInputSchema => {
+  const recent = prepared(new Ajv2020(options));
+  const old = prepared(new Ajv(options));
+  return (schema) => {
+    try {
+      if (JSON.stringify(schema).length > maxSchemaChars) throw new Error(`longer than ${maxSchemaChars} characters`);
+      const { $schema, ...body } = schema;
+      const ajv = typeof $schema === 'string' && /draft-0[67]/.test($schema) ? old : recent;
+      const validate = ajv.compile(body as AnySchemaObject);
+      // The compiler would keep every schema that it ever saw.
+      ajv.removeSchema(body);
+      // It would answer with a promise, which is true whatever it resolves to.
+      if ('$async' in validate) throw new Error('it is asynchronous');
+      return checking(validate);
+    } catch (cause) {
+      const why = cause instanceof Error ? cause.message.slice(0, 200) : 'unknown';
+      throw new AgentGateError('UPSTREAM_UNAVAILABLE', `the tool's input schema cannot be used: ${why}`, { cause });
+    }
   };
 };
 
+const checking =
+  (validate: ValidateFunction): ArgumentsCheck =>
+  (args) => {
+    if (validate(args) !== true) throw new AgentGateError('FIELD_INVALID', describe(validate.errors?.[0]));
+  };
+
 const describe = (error: ErrorObject | undefined): string => {
   if (!error) return '/arguments: not as the tool wants it';
-  const extra = error.keyword === 'additionalProperties' || error.keyword === 'unevaluatedProperties' ? (error.params.additionalProperty ?? error.params.unevaluatedProperty) : undefined;
+  const extra =
+    error.keyword === 'additionalProperties' || error.keyword === 'unevaluatedProperties'
+      ? (error.params.additionalProperty ?? error.params.unevaluatedProperty)
+      : undefined;
   const missing = error.keyword === 'required' ? error.params.missingProperty : undefined;
   const member = extra ?? missing;
   const pointer = `/arguments${error.instancePath}${typeof member === 'string' ? `/${member.replaceAll('~', '~0').replaceAll('/', '~1')}` : ''}`;
-  const why = extra !== undefined ? 'the tool knows no such argument' : missing !== undefined ? 'the tool needs it' : (error.message ?? 'not as the tool wants it');
+  const why =
+    extra !== undefined
+      ? 'the tool knows no such argument'
+      : missing !== undefined
+        ? 'the tool needs it'
+        : (error.message ?? 'not as the tool wants it');
   return `${pointer.slice(0, 1024)}: ${why.slice(0, 512)}`;
 };

@@ -1,13 +1,16 @@
 import { type CallIdentity, covers, type Fate, type Scope } from '@agentgate/contracts';
 
 /** Why a call is ended before it ended by itself. */
-export type Ending = { why: 'cancelled' } | { why: 'timeout' } | { why: 'killed'; scope: Scope; reason: string } | { why: 'stopping' };
+export type Ending =
+  | { why: 'cancelled' }
+  | { why: 'timeout' }
+  | { why: 'killed'; scope: Scope; reason: string }
+  | { why: 'stopping' };
 
 /** One call in this runner. The runner owns it; cancel and contain only tell it to end. */
 export interface LiveCall extends CallIdentity {
   readonly call: string;
-  /** `checking`: not handed to a tool yet, and never will be once `ending` stands. */
-  stage: 'checking' | 'running';
+  /** Once it stands, a call that was not handed to its tool never is. */
   ending: Ending | undefined;
   /** Resolves when `ending` is set. */
   readonly whenEnding: Promise<Ending>;
@@ -49,10 +52,8 @@ export const createLiveCalls = (now: () => number): LiveCalls => {
   const recent = new Map<string, Ended>();
   const early = new Map<string, number>();
   const stop = async (one: LiveCall, ending: Ending): Promise<Fate> => {
-    const wasChecking = one.stage === 'checking';
     one.end(ending);
-    // From here on it cannot start any more, so its end need not be awaited.
-    if (wasChecking) return 'aborted';
+    // One that was not handed over is over at once, without a fate of its own.
     return (await one.whenOver) ?? 'aborted';
   };
   return {
@@ -83,9 +84,14 @@ export const createLiveCalls = (now: () => number): LiveCalls => {
     },
     contain: async (scope, reason) => {
       const running = [...live.values()].filter((one) => covers(scope, one));
-      const over = [...recent].filter(([, ended]) => now() - ended.at <= recentMs && covers(scope, ended.identity)).map(([call, { fate }]) => ({ call, fate }));
+      const over = [...recent]
+        .filter(([, ended]) => now() - ended.at <= recentMs && covers(scope, ended.identity))
+        .map(([call, { fate }]) => ({ call, fate }));
       // All are told before any is awaited.
-      const fates = running.map(async (one) => ({ call: one.call, fate: await stop(one, { why: 'killed', scope, reason }) }));
+      const fates = running.map(async (one) => ({
+        call: one.call,
+        fate: await stop(one, { why: 'killed', scope, reason }),
+      }));
       return [...(await Promise.all(fates)), ...over].slice(0, maxRecent);
     },
     endAll: (ending) => {
@@ -113,8 +119,11 @@ const createLiveCall = (call: string, { tenant, agent, session, tool }: CallIden
   const ending = Promise.withResolvers<Ending>();
   const over = Promise.withResolvers<Fate | undefined>();
   const one: LiveCall = {
-    call, tenant, agent, session, tool,
-    stage: 'checking',
+    call,
+    tenant,
+    agent,
+    session,
+    tool,
     ending: undefined,
     whenEnding: ending.promise,
     whenOver: over.promise,

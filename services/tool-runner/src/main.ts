@@ -1,5 +1,12 @@
 import { killStream, pointAlive, toolsBucket } from '@agentgate/contracts';
-import { connectRedis, createKillView, redisReady, requireStream, runService, type ServiceContext } from '@agentgate/runtime';
+import {
+  connectRedis,
+  createKillView,
+  redisReady,
+  requireStream,
+  runService,
+  type ServiceContext,
+} from '@agentgate/runtime';
 import { Counter, Gauge } from 'prom-client';
 import { createBrokerLeases } from './adapters/broker-leases.ts';
 import { createChildren } from './adapters/child-transport.ts';
@@ -51,10 +58,14 @@ const start = async (ctx: ServiceContext) => {
     now,
   });
   const all = upstreams.map(({ upstream }) => upstream);
-  await Promise.race([Promise.all(all.map((upstream) => upstream.start())), new Promise((resolve) => setTimeout(resolve, firstListMs).unref())]);
+  await Promise.race([
+    Promise.all(all.map((upstream) => upstream.start())),
+    new Promise((resolve) => setTimeout(resolve, firstListMs).unref()),
+  ]);
   serveHandlers({ bus, runner, observe: createMeter(ctx, live, all) });
 
-  const tellAlive = (state: 'up' | 'leaving') => bus.notify(pointAlive, { v: 1, service: 'tool-runner', instance: ctx.instance, epoch: killView.epoch(), state });
+  const tellAlive = (state: 'up' | 'leaving') =>
+    bus.notify(pointAlive, { v: 1, service: 'tool-runner', instance: ctx.instance, epoch: killView.epoch(), state });
   tellAlive('up');
   const alive = setInterval(() => tellAlive('up'), aliveMs);
   return {
@@ -63,7 +74,12 @@ const start = async (ctx: ServiceContext) => {
       await runner.drain(drainMs);
       // Only now: until here there were calls that a kill had to reach.
       tellAlive('leaving');
-      await Promise.all([broker.settled(), records.close(), killView.close(), ...all.map((upstream) => upstream.close())]);
+      await Promise.all([
+        broker.settled(),
+        records.close(),
+        killView.close(),
+        ...all.map((upstream) => upstream.close()),
+      ]);
       children.killAll();
       redis.disconnect();
     },
@@ -71,15 +87,25 @@ const start = async (ctx: ServiceContext) => {
 };
 
 const createMeter = ({ metrics }: ServiceContext, live: LiveCalls, upstreams: readonly Upstream[]) => {
-  const calls = new Counter({ name: 'agentgate_runner_calls_total', help: 'Calls that came to the runner by how they ended.', labelNames: ['outcome', 'code'], registers: [metrics] });
+  const calls = new Counter({
+    name: 'agentgate_runner_calls_total',
+    help: 'Calls that came to the runner by how they ended.',
+    labelNames: ['outcome', 'code'],
+    registers: [metrics],
+  });
   new Gauge({
-    name: 'agentgate_runner_calls_in_flight', help: 'Calls that the runner has not answered yet.', registers: [metrics],
+    name: 'agentgate_runner_calls_in_flight',
+    help: 'Calls that the runner has not answered yet.',
+    registers: [metrics],
     collect() {
       this.set(live.size);
     },
   });
   new Gauge({
-    name: 'agentgate_upstream_up', help: 'Whether a tool server can take calls.', labelNames: ['server'], registers: [metrics],
+    name: 'agentgate_upstream_up',
+    help: 'Whether a tool server can take calls.',
+    labelNames: ['server'],
+    registers: [metrics],
     collect() {
       for (const upstream of upstreams) this.set({ server: upstream.server }, upstream.problem() === undefined ? 1 : 0);
     },

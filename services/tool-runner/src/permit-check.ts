@@ -1,4 +1,11 @@
-import { AgentGateError, type ExecuteAsk, limits, type PermitClaims, permitDomain, permitLines } from '@agentgate/contracts';
+import {
+  AgentGateError,
+  type ExecuteAsk,
+  limits,
+  type PermitClaims,
+  permitDomain,
+  permitLines,
+} from '@agentgate/contracts';
 import { canonical, createSealCache, type KeyRing, sha256Hex, verifySeal } from '@agentgate/evidence';
 
 /** Whether policy allowed exactly this call, now. Ingress may be compromised, so nothing it says is believed without this. */
@@ -20,12 +27,20 @@ export const createPermitCheck = ({ keys, now, since }: PermitCheckOptions): Per
   const cache = createSealCache();
   return (ask) => {
     const { claims, seal } = ask.permit;
-    const verdict = verifySeal({ domain: permitDomain, lines: permitLines, leaf: canonical(claims), seal, keys, cache });
+    const verdict = verifySeal({
+      domain: permitDomain,
+      lines: permitLines,
+      leaf: canonical(claims),
+      seal,
+      keys,
+      cache,
+    });
     if (!verdict.ok) throw refused('policy did not sign it', verdict);
     refuseOtherCall(ask, claims);
     refuseOtherTime(ask, claims, now());
     // A permit of before could have been used by the process that was here before, which took its memory along.
-    if (claims.issued_at < since) throw new AgentGateError('RUNNER_UNAVAILABLE', 'the tool-runner was started after this call was permitted');
+    if (claims.issued_at < since)
+      throw new AgentGateError('RUNNER_UNAVAILABLE', 'the tool-runner was started after this call was permitted');
     return claims;
   };
 };
@@ -47,9 +62,11 @@ const callDigest = ({ agent, arguments: args, call, session, tenant, tool }: Exe
 };
 
 const refuseOtherTime = (ask: ExecuteAsk, claims: PermitClaims, at: number): void => {
-  if (at >= Math.min(claims.deadline, ask.deadline)) throw new AgentGateError('TIMEOUT', 'the deadline of the call has passed');
+  if (at >= Math.min(claims.deadline, ask.deadline))
+    throw new AgentGateError('TIMEOUT', 'the deadline of the call has passed');
   if (at >= claims.expires_at) throw refused('it has expired');
   if (at < claims.issued_at - clockSkewMs) throw refused('it is not valid yet');
   // Used permits are remembered for as long as a permit may live, and no longer.
-  if (claims.expires_at - claims.issued_at > limits.permitTtlMs) throw refused(`it lives longer than ${limits.permitTtlMs} ms`);
+  if (claims.expires_at - claims.issued_at > limits.permitTtlMs)
+    throw refused(`it lives longer than ${limits.permitTtlMs} ms`);
 };

@@ -20,15 +20,30 @@ export const spellingsOf = (secret: string): string[] => {
   const hex = bytes.toString('hex');
   const percent = encodeURIComponent(secret.toWellFormed());
   const everyByte = [...bytes].map((byte) => `%${byte.toString(16).padStart(2, '0')}`).join('');
-  const encoded = [json, JSON.stringify(json).slice(1, -1), percent, percent.toLowerCase(), percent.replaceAll('%20', '+'), everyByte, everyByte.toUpperCase(), hex, hex.toUpperCase(), ...base64Cores(bytes)];
+  const encoded = [
+    json,
+    JSON.stringify(json).slice(1, -1),
+    percent,
+    percent.toLowerCase(),
+    percent.replaceAll('%20', '+'),
+    everyByte,
+    everyByte.toUpperCase(),
+    hex,
+    hex.toUpperCase(),
+    ...base64Cores(bytes),
+  ];
   // The longest first, so that no part of a longer spelling is left over.
-  return [...new Set([secret, ...encoded.filter((text) => text.length >= minEncodedChars)])].sort((a, b) => b.length - a.length);
+  return [...new Set([secret, ...encoded.filter((text) => text.length >= minEncodedChars)])].sort(
+    (a, b) => b.length - a.length,
+  );
 };
 
 /** In base64 of something longer the secret begins at one of three places of a group; these are the characters that it alone decides. */
 const base64Cores = (bytes: Buffer): string[] =>
   [0, 1, 2].flatMap((offset) => {
-    const text = Buffer.concat([Buffer.alloc(offset), bytes]).toString('base64').replace(/=+$/, '');
+    const text = Buffer.concat([Buffer.alloc(offset), bytes])
+      .toString('base64')
+      .replace(/=+$/, '');
     const isWhole = (offset + bytes.length) % 3 === 0;
     const core = text.slice(offset === 0 ? 0 : offset + 1, isWhole ? undefined : -1);
     return [core, core.replaceAll('+', '-').replaceAll('/', '_')];
@@ -53,7 +68,10 @@ export const redact = <T>(value: T, secret: string | undefined): Redacted<T> => 
     return Object.fromEntries(
       Object.entries(node).map(([key, member]) => {
         const cleanKey = clean(key, pointer);
-        return [cleanKey, walk(member, `${pointer}/${cleanKey.replaceAll('~', '~0').replaceAll('/', '~1')}`, depth + 1)];
+        return [
+          cleanKey,
+          walk(member, `${pointer}/${cleanKey.replaceAll('~', '~0').replaceAll('/', '~1')}`, depth + 1),
+        ];
       }),
     );
   };

@@ -20,7 +20,10 @@ export interface Shaped {
 const spoilt = (reason: string, redacted: string[] = []): Shaped => ({ outcome: 'tool_error', reason, redacted });
 
 /** Brings an upstream's result into form: bounded, without the call's secret, and such that evidence can take its digest. */
-export const shapeResult = (raw: unknown, { secret, maxBytes }: { secret: string | undefined; maxBytes: number }): Shaped => {
+export const shapeResult = (
+  raw: unknown,
+  { secret, maxBytes }: { secret: string | undefined; maxBytes: number },
+): Shaped => {
   const parsed = toolResult.safeParse(raw);
   if (!parsed.success) return spoilt('the tool answered with something that is no MCP result');
   const { value, redacted } = redact(parsed.data, secret);

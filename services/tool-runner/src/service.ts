@@ -1,14 +1,24 @@
-import { AgentGateError, type CallIdentity, type Code, describeScope, type ExecuteAnswer, type ExecuteAsk, type Fate, killedCode, type Obligations, type Permit, type PermitClaims, type Scope, toAgentGateError } from '@agentgate/contracts';
+import {
+  AgentGateError,
+  type CallIdentity,
+  type ExecuteAnswer,
+  type ExecuteAsk,
+  type Fate,
+  type Obligations,
+  type Permit,
+  type PermitClaims,
+  type Scope,
+} from '@agentgate/contracts';
+import { answerTo, fateOf, type Run, refusal, type Settled } from './answer.ts';
 import type { Catalog, CatalogEntry } from './catalog.ts';
-import type { Ending, LiveCall, LiveCalls } from './live-calls.ts';
+import { endingError, killedError } from './ending.ts';
+import type { LiveCall, LiveCalls } from './live-calls.ts';
 import type { PermitCheck } from './permit-check.ts';
-import { redact } from './redaction.ts';
-import { shapeResult } from './result.ts';
 import type { Channel, Dispatch, UpstreamEnd } from './upstream.ts';
 import type { UsedPermits } from './used-permits.ts';
 
 /** The runner's own view of the kill orders. */
-export interface Kills {
+interface Kills {
   check(call: CallIdentity): { killed?: { scope: Scope; reason: string } };
   reached(epoch: number, waitMs: number): Promise<boolean>;
   apply(scope: Scope, epoch: number): void;
@@ -51,23 +61,28 @@ export interface Runner {
 const killWaitMs = 100;
 /** So long a server that was told to stop may still answer; after it, what became of the call is not known. */
 const stopGraceMs = 250;
+/** By so much a server's clock may run ahead of ours. */
+const clockMs = 100;
 
 export const createRunner = (ports: RunnerPorts): Runner => {
-  const { live, now } = ports;
+  const { live } = ports;
   let stopping = false;
   const execute = async (ask: ExecuteAsk): Promise<ExecuteAnswer> => {
     const began = performance.now();
     const took = () => Math.round((performance.now() - began) * 1000) / 1000;
     if (stopping) return refusal(new AgentGateError('RUNNER_UNAVAILABLE', 'the tool-runner is stopping'), took());
-    if (live.size >= ports.limits.callsInFlight) return refusal(new AgentGateError('OVERLOADED', 'too many calls are running'), took());
-    if (live.has(ask.call)) return refusal(new AgentGateError('POLICY_DENIED', 'permit: the call runs already'), took());
+    if (live.size >= ports.limits.callsInFlight)
+      return refusal(new AgentGateError('OVERLOADED', 'too many calls are running'), took());
+    if (live.has(ask.call))
+      return refusal(new AgentGateError('POLICY_DENIED', 'permit: the call runs already'), took());
     const one = live.open(ask.call, ask);
     if (live.endedEarly(ask.call)) one.end({ why: 'cancelled' });
     let answer: ExecuteAnswer | undefined;
     try {
       answer = { ...(await run(ports, one, ask)), duration_ms: took() };
     } catch (error) {
-      if (!(error instanceof AgentGateError)) ports.log.error({ err: error, call: ask.call }, 'a call could not be run');
+      if (!(error instanceof AgentGateError))
+        ports.log.error({ err: error, call: ask.call }, 'a call could not be run');
       answer = refusal(error, took());
     } finally {
       live.close(one, answer && fateOf(answer.outcome));
@@ -91,9 +106,7 @@ export const createRunner = (ports: RunnerPorts): Runner => {
   };
 };
 
-type Run = Omit<ExecuteAnswer, 'duration_ms'>;
-
-/** Everything that must hold before a tool runs, in this order. Each step throws its refusal; after `spend` the permit is gone. */
+/** Everything that must hold before a tool runs, in this order. Each step throws its refusal; after `use` the permit is gone. */
 const run = async (ports: RunnerPorts, one: LiveCall, ask: ExecuteAsk): Promise<Run> => {
   const claims = ports.permits(ask);
   const entry = ports.catalog.find(ask.tool);
@@ -102,7 +115,9 @@ const run = async (ports: RunnerPorts, one: LiveCall, ask: ExecuteAsk): Promise<
   refuseKilled(ports.kills, ask);
   await orEnded(one, ports.usedPermits.use(claims.id, claims.expires_at));
   entry.checkArguments(ask.arguments);
-  const lease = claims.obligations.credential ? await orEnded(one, ports.broker.lease(ask.permit, ask.epoch), (late) => ports.broker.release(late, ask.permit)) : undefined;
+  const lease = claims.obligations.credential
+    ? await orEnded(one, ports.broker.lease(ask.permit, ask.epoch), (late) => ports.broker.release(late, ask.permit))
+    : undefined;
   try {
     return await through(ports, one, ask, { claims, entry, lease });
   } finally {
@@ -116,7 +131,12 @@ interface Ready {
   lease: Lease | undefined;
 }
 
-const through = async (ports: RunnerPorts, one: LiveCall, ask: ExecuteAsk, { claims, entry, lease }: Ready): Promise<Run> => {
+const through = async (
+  ports: RunnerPorts,
+  one: LiveCall,
+  ask: ExecuteAsk,
+  { claims, entry, lease }: Ready,
+): Promise<Run> => {
   const deadline = Math.min(claims.deadline, ask.deadline);
   const opened = entry.upstream.prepare({ deadline, ...(lease ? { secret: lease.secret } : {}) });
   const channel: Channel = await orEnded(one, opened, (late) => late.release());
@@ -125,17 +145,23 @@ const through = async (ports: RunnerPorts, one: LiveCall, ask: ExecuteAsk, { cla
     refuseKilled(ports.kills, ask);
     refuseEnded(one);
     refuseTooLate(claims, deadline, ports.now());
-    one.stage = 'running';
     const dispatch = channel.send({ call: ask.call, tool: entry.tool, arguments: ask.arguments, deadline });
     const ended = await settle(one, dispatch, deadline - ports.now());
-    return { ...answerTo(ended, { secret: lease?.secret, maxBytes: ports.limits.resultBytes }), ...(lease ? { lease: lease.id } : {}) };
+    return {
+      ...answerTo(ended, { secret: lease?.secret, maxBytes: ports.limits.resultBytes }),
+      ...(lease ? { lease: lease.id } : {}),
+    };
   } finally {
     channel.release();
   }
 };
 
 const caughtUp = async (kills: Kills, ask: ExecuteAsk): Promise<void> => {
-  if (!(await kills.reached(ask.epoch, killWaitMs))) throw new AgentGateError('KILL_SWITCH_UNAVAILABLE', `the tool-runner's kill view has not reached epoch ${ask.epoch}`);
+  if (!(await kills.reached(ask.epoch, killWaitMs)))
+    throw new AgentGateError(
+      'KILL_SWITCH_UNAVAILABLE',
+      `the tool-runner's kill view has not reached epoch ${ask.epoch}`,
+    );
 };
 
 /** Throws KILL_SWITCH_UNAVAILABLE too, while the view is stale. */
@@ -143,40 +169,37 @@ const refuseKilled = (kills: Kills, call: CallIdentity): void => {
   const { killed } = kills.check(call);
   if (killed) throw killedError(killed);
 };
-const killedError = ({ scope, reason }: { scope: Scope; reason: string }) => new AgentGateError(killedCode(scope), `${describeScope(scope)} is killed: ${reason}`);
-
 const refuseTooLate = (claims: PermitClaims, deadline: number, at: number): void => {
   if (at >= deadline) throw new AgentGateError('TIMEOUT', 'the deadline passed before the tool was called');
-  if (at >= claims.expires_at) throw new AgentGateError('POLICY_DENIED', 'permit: it expired before the tool was called');
+  if (at >= claims.expires_at)
+    throw new AgentGateError('POLICY_DENIED', 'permit: it expired before the tool was called');
 };
 
 /** What the permit obliges this service to, and it cannot do, stops the call. The other obligations are other services'. */
 const refuseObligations = (obligations: Obligations, entry: CatalogEntry): void => {
-  if ((obligations.redact?.result?.length ?? 0) > 0) throw new AgentGateError('POLICY_INVALID', 'the permit asks for parts of the result to be redacted, which this tool-runner cannot do');
-  if (obligations.witnessed === true) throw new AgentGateError('POLICY_INVALID', 'the permit asks for a witness before the call, which this tool-runner cannot wait for');
+  if ((obligations.redact?.result?.length ?? 0) > 0)
+    throw new AgentGateError(
+      'POLICY_INVALID',
+      'the permit asks for parts of the result to be redacted, which this tool-runner cannot do',
+    );
+  if (obligations.witnessed === true)
+    throw new AgentGateError(
+      'POLICY_INVALID',
+      'the permit asks for a witness before the call, which this tool-runner cannot wait for',
+    );
   const wanted = obligations.credential?.name;
   if (wanted === entry.credential) return;
-  throw new AgentGateError('CREDENTIAL_UNAVAILABLE', wanted === undefined ? 'the tool needs a credential, and the permit names none' : 'the permit names a credential that is not configured for this tool');
+  throw new AgentGateError(
+    'CREDENTIAL_UNAVAILABLE',
+    wanted === undefined
+      ? 'the tool needs a credential, and the permit names none'
+      : 'the permit names a credential that is not configured for this tool',
+  );
 };
 
 const refuseEnded = (one: LiveCall): void => {
   if (one.ending) throw endingError(one.ending);
 };
-const endingError = (ending: Ending): AgentGateError => {
-  switch (ending.why) {
-    case 'cancelled':
-      return new AgentGateError('CANCELLED', 'the call was cancelled before the tool was called');
-    case 'timeout':
-      return new AgentGateError('TIMEOUT', 'the deadline passed before the tool was called');
-    case 'killed':
-      return killedError(ending);
-    case 'stopping':
-      return new AgentGateError('RUNNER_UNAVAILABLE', 'the tool-runner is stopping');
-    default:
-      return ending satisfies never;
-  }
-};
-
 /** Waits for one step unless the call is ended first; what the step yields after that goes to `tooLate`. */
 const orEnded = <T>(one: LiveCall, step: Promise<T>, tooLate: (value: T) => void = () => {}): Promise<T> =>
   new Promise((resolve, reject) => {
@@ -188,91 +211,29 @@ const orEnded = <T>(one: LiveCall, step: Promise<T>, tooLate: (value: T) => void
     step.then((value) => (isEnded ? tooLate(value) : resolve(value)), reject);
   });
 
-interface Settled {
-  end: UpstreamEnd;
-  ending: Ending | undefined;
-}
-
 /** Waits for the tool, at most until the deadline or until somebody ends the call; then tells it to stop and waits a little more. */
 const settle = async (one: LiveCall, dispatch: Dispatch, leftMs: number): Promise<Settled> => {
+  const began = performance.now();
   const deadline = setTimeout(() => one.end({ why: 'timeout' }), Math.max(0, leftMs));
   try {
     const first = await Promise.race([dispatch.ended, one.whenEnding]);
-    if ('kind' in first) return { end: first, ending: undefined };
+    if ('kind' in first) {
+      // The server keeps the deadline too, and by its own clock it may be there first.
+      const isTime = first.kind === 'stopped' && performance.now() - began >= leftMs - clockMs;
+      return { end: first, ending: isTime ? { why: 'timeout' } : undefined };
+    }
     dispatch.stop(first.why);
     const { promise: tooLong, resolve } = Promise.withResolvers<UpstreamEnd>();
-    const grace = setTimeout(() => resolve({ kind: 'lost', reason: 'the tool was told to stop and did not say whether it did' }), stopGraceMs);
+    const grace = setTimeout(
+      () => resolve({ kind: 'lost', reason: 'the tool was told to stop and did not say whether it did' }),
+      stopGraceMs,
+    );
     const end = await Promise.race([dispatch.ended, tooLong]);
     clearTimeout(grace);
     return { end, ending: first };
   } finally {
     clearTimeout(deadline);
     dispatch.abandon();
-  }
-};
-
-interface Shape {
-  secret: string | undefined;
-  maxBytes: number;
-}
-
-/** What the end of a call means. Only what the server said counts as known. */
-const answerTo = ({ end, ending }: Settled, shape: Shape): Run => {
-  const say = (outcome: Run['outcome'], code: Code, text: string): Run => ({ outcome, code, reason: redact(text, shape.secret).value.slice(0, 2048), redacted: [] });
-  if (ending?.why === 'timeout') return say('timeout', 'TIMEOUT', `the tool did not answer in time; ${afterStop(end)}`);
-  switch (end.kind) {
-    case 'result': {
-      const { outcome, ...rest } = shapeResult(end.result, shape);
-      return { outcome, code: outcome === 'ok' ? 'OK' : 'TOOL_ERROR', ...rest };
-    }
-    case 'error':
-      return say('tool_error', 'TOOL_ERROR', end.reason);
-    case 'not_sent':
-      return say('refused', end.code, end.reason);
-    case 'stopped':
-      return ending ? say('aborted', endingError(ending).code, 'the tool confirmed that it stopped') : say('aborted', 'OUTCOME_UNKNOWN', 'the tool stopped by itself');
-    case 'lost':
-      return say('unknown', 'OUTCOME_UNKNOWN', end.reason);
-    default:
-      return end satisfies never;
-  }
-};
-
-const afterStop = (end: UpstreamEnd): string => {
-  switch (end.kind) {
-    case 'stopped':
-      return 'it confirmed that it stopped';
-    case 'result':
-    case 'error':
-      return 'it finished after its deadline, and its answer was dropped';
-    case 'not_sent':
-      return 'it was not handed over';
-    case 'lost':
-      return 'it was told to stop and did not say whether it did';
-    default:
-      return end satisfies never;
-  }
-};
-
-const refusal = (error: unknown, duration_ms: number): ExecuteAnswer => {
-  const { code, message } = toAgentGateError(error);
-  return { outcome: 'refused', code, reason: message.slice(0, 2048), duration_ms, redacted: [] };
-};
-
-const fateOf = (outcome: ExecuteAnswer['outcome']): Fate | undefined => {
-  switch (outcome) {
-    case 'ok':
-    case 'tool_error':
-      return 'completed';
-    case 'aborted':
-      return 'aborted';
-    case 'timeout':
-    case 'unknown':
-      return 'unknown';
-    case 'refused':
-      return undefined;
-    default:
-      return outcome satisfies never;
   }
 };
 

@@ -13,11 +13,18 @@ export interface UpstreamsOptions {
   path: string;
   homes: string;
   now: () => number;
-  log: { debug(fields: object, message: string): void; info(fields: object, message: string): void; warn(fields: object, message: string): void };
+  log: {
+    debug(fields: object, message: string): void;
+    info(fields: object, message: string): void;
+    warn(fields: object, message: string): void;
+  };
 }
 
 /** One upstream a server of agentgate.yaml, with the credential that its calls need. */
-export const createUpstreams = ({ servers, ...shared }: UpstreamsOptions): { upstream: Upstream; credential: string | undefined }[] =>
+export const createUpstreams = ({
+  servers,
+  ...shared
+}: UpstreamsOptions): { upstream: Upstream; credential: string | undefined }[] =>
   Object.entries(servers).map(([server, { stdio, http, nats, credential, inject }]) => {
     const common = { ...shared, server, inject };
     if (stdio) return { upstream: createStdioUpstream({ ...common, stdio }), credential };

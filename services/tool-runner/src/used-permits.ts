@@ -32,10 +32,13 @@ export const createUsedPermits = ({ shared, now }: { shared: SharedMarks; now: (
     use: async (id, expiresAt) => {
       forget();
       if (expiries.has(id)) throw used();
-      if (expiries.size >= maxRemembered) throw new AgentGateError('OVERLOADED', 'too many permits were used in the last seconds');
+      if (expiries.size >= maxRemembered)
+        throw new AgentGateError('OVERLOADED', 'too many permits were used in the last seconds');
       expiries.set(id, expiresAt + graceMs);
       const isNew = await shared.mark(id, Math.max(1, expiresAt - now()) + graceMs).catch((cause: unknown) => {
-        throw new AgentGateError('RUNNER_UNAVAILABLE', 'the permit cannot be marked as used: Redis does not answer', { cause });
+        throw new AgentGateError('RUNNER_UNAVAILABLE', 'the permit cannot be marked as used: Redis does not answer', {
+          cause,
+        });
       });
       if (!isNew) throw used();
     },

@@ -8,8 +8,10 @@ const open = (tools: ListedTool[]) => {
   const synced: { server: string; tools: CatalogTool[] }[] = [];
   const warned: string[] = [];
   const catalog = createCatalog({
-    upstreams: [{ upstream: fakeUpstream('probe', tools), credential: undefined }], now: () => 0,
-    records: { sync: async (server, all) => void synced.push({ server, tools: all }) }, log: { warn: (_, message) => void warned.push(message) },
+    upstreams: [{ upstream: fakeUpstream('probe', tools), credential: undefined }],
+    now: () => 0,
+    records: { sync: async (server, all) => void synced.push({ server, tools: all }) },
+    log: { warn: (_, message) => void warned.push(message) },
   });
   return { catalog, synced, warned };
 };
@@ -17,7 +19,19 @@ const open = (tools: ListedTool[]) => {
 test('writes each tool with the digest of what an agent is told of it', () => {
   const { synced } = open([echoTool]);
   const again = open([{ ...echoTool, annotations: { readOnlyHint: true } }]).synced;
-  expect(synced).toMatchObject([{ server: 'probe', tools: [{ v: 1, name: 'probe/echo', input_schema: echoTool.inputSchema, schema_digest: expect.stringMatching(/^[0-9a-f]{64}$/) }] }]);
+  expect(synced).toMatchObject([
+    {
+      server: 'probe',
+      tools: [
+        {
+          v: 1,
+          name: 'probe/echo',
+          input_schema: echoTool.inputSchema,
+          schema_digest: expect.stringMatching(/^[0-9a-f]{64}$/),
+        },
+      ],
+    },
+  ]);
   expect(again[0]?.tools[0]?.schema_digest).not.toBe(synced[0]?.tools[0]?.schema_digest);
 });
 

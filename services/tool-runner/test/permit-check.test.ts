@@ -5,7 +5,8 @@ import { createPermitCheck } from '../src/permit-check.ts';
 import { type PermittedOptions, permitted, policyKey, ring } from './fixtures/permitted.ts';
 
 const now = 1_700_000_000_000;
-const check = (ask: ExecuteAsk, at = now) => createPermitCheck({ keys: ring(), now: () => at, since: now - 1_000 })(ask);
+const check = (ask: ExecuteAsk, at = now) =>
+  createPermitCheck({ keys: ring(), now: () => at, since: now - 1_000 })(ask);
 const refusalOf = (ask: ExecuteAsk, at?: number): { code: string; message: string } => {
   try {
     check(ask, at);
@@ -36,7 +37,9 @@ test.each<[string, Partial<PermitClaims>]>([
   ['obligations', { obligations: { credential: { name: 'crm-key' } } }],
 ])('refuses a permit whose %s was changed after signing', (_, change) => {
   const ask = permitted({ now });
-  expect(refusalOf({ ...ask, permit: { ...ask.permit, claims: { ...ask.permit.claims, ...change } } })).toEqual(denied('policy did not sign it'));
+  expect(refusalOf({ ...ask, permit: { ...ask.permit, claims: { ...ask.permit.claims, ...change } } })).toEqual(
+    denied('policy did not sign it'),
+  );
 });
 
 test.each([
@@ -54,16 +57,39 @@ test('refuses a call whose arguments are not those that were permitted', () => {
 });
 
 test('refuses arguments without a canonical form', () => {
-  expect(refusalOf({ ...permitted({ now }), arguments: { text: '\ud800' } })).toEqual({ code: 'FIELD_INVALID', message: '/arguments: not JSON that has a canonical form' });
+  expect(refusalOf({ ...permitted({ now }), arguments: { text: '\ud800' } })).toEqual({
+    code: 'FIELD_INVALID',
+    message: '/arguments: not JSON that has a canonical form',
+  });
 });
 
 test.each<[string, PermittedOptions, number, { code: string; message: string }]>([
   ['expired', { now }, now + 5_000, denied('it has expired')],
   ['not valid yet', { now: now + 2_000 }, now, denied('it is not valid yet')],
-  ['longer than a permit may live', { now, claims: { expires_at: now + 60_000 } }, now, denied('it lives longer than 5000 ms')],
-  ['past the deadline that policy signed', { now, claims: { deadline: now } }, now, { code: 'TIMEOUT', message: 'the deadline of the call has passed' }],
-  ['past the deadline that ingress tells', { now, call: { deadline: now }, claims: { deadline: now + 9_000 } }, now, { code: 'TIMEOUT', message: 'the deadline of the call has passed' }],
-  ['of before this runner', { now: now - 1_001 }, now, { code: 'RUNNER_UNAVAILABLE', message: 'the tool-runner was started after this call was permitted' }],
+  [
+    'longer than a permit may live',
+    { now, claims: { expires_at: now + 60_000 } },
+    now,
+    denied('it lives longer than 5000 ms'),
+  ],
+  [
+    'past the deadline that policy signed',
+    { now, claims: { deadline: now } },
+    now,
+    { code: 'TIMEOUT', message: 'the deadline of the call has passed' },
+  ],
+  [
+    'past the deadline that ingress tells',
+    { now, call: { deadline: now }, claims: { deadline: now + 9_000 } },
+    now,
+    { code: 'TIMEOUT', message: 'the deadline of the call has passed' },
+  ],
+  [
+    'of before this runner',
+    { now: now - 1_001 },
+    now,
+    { code: 'RUNNER_UNAVAILABLE', message: 'the tool-runner was started after this call was permitted' },
+  ],
 ])('refuses a permit that is %s', (_, options, at, refusal) => {
   expect(refusalOf(permitted(options), at)).toEqual(refusal);
 });
@@ -71,11 +97,30 @@ test.each<[string, PermittedOptions, number, { code: string; message: string }]>
 test('asks Ed25519 once for the permits of a batch', () => {
   const a = permitted({ now });
   const b = permitted({ now });
-  const seals = sealBatch({ domain: 'agentgate-permit-v1', lines: ['policy'], leaves: [canonical(a.permit.claims), canonical(b.permit.claims)], key: policyKey });
+  const seals = sealBatch({
+    domain: 'agentgate-permit-v1',
+    lines: ['policy'],
+    leaves: [canonical(a.permit.claims), canonical(b.permit.claims)],
+    key: policyKey,
+  });
   let verified = 0;
   const keys = ring();
-  const counting = { find: (keyid: string, signer: string) => { const key = keys.find(keyid, signer); return key && { ...key, verify: (bytes: Uint8Array, sig: Uint8Array) => { verified++; return key.verify(bytes, sig); } }; } };
+  const counting = {
+    find: (keyid: string, signer: string) => {
+      const key = keys.find(keyid, signer);
+      return (
+        key && {
+          ...key,
+          verify: (bytes: Uint8Array, sig: Uint8Array) => {
+            verified++;
+            return key.verify(bytes, sig);
+          },
+        }
+      );
+    },
+  };
   const checkBoth = createPermitCheck({ keys: counting, now: () => now, since: now });
-  for (const [i, ask] of [a, b].entries()) checkBoth({ ...ask, permit: { claims: ask.permit.claims, seal: seals[i] as never } });
+  for (const [i, ask] of [a, b].entries())
+    checkBoth({ ...ask, permit: { claims: ask.permit.claims, seal: seals[i] as never } });
   expect(verified).toBe(1);
 });

@@ -26,7 +26,10 @@ test.each([
 });
 
 test('takes it out of keys, and names where', () => {
-  expect(redact({ a: { [`x${secret}`]: 1 } }, secret)).toEqual({ value: { a: { 'x[redacted]': 1 } }, redacted: ['/a'] });
+  expect(redact({ a: { [`x${secret}`]: 1 } }, secret)).toEqual({
+    value: { a: { 'x[redacted]': 1 } },
+    redacted: ['/a'],
+  });
 });
 
 test('leaves a value without the secret as it is', () => {

@@ -5,11 +5,20 @@ const opts = { secret: undefined, maxBytes: 1024 };
 const text = (t: string) => ({ content: [{ type: 'text', text: t }] });
 
 test('gives the parts of an MCP result and nothing else', () => {
-  expect(shapeResult({ ...text('a'), structuredContent: { a: 1 }, _meta: { x: 1 } }, opts)).toEqual({ outcome: 'ok', reason: 'the tool ran', result: { ...text('a'), structuredContent: { a: 1 } }, redacted: [] });
+  expect(shapeResult({ ...text('a'), structuredContent: { a: 1 }, _meta: { x: 1 } }, opts)).toEqual({
+    outcome: 'ok',
+    reason: 'the tool ran',
+    result: { ...text('a'), structuredContent: { a: 1 } },
+    redacted: [],
+  });
 });
 
 test('is tool_error when the tool says so', () => {
-  expect(shapeResult({ ...text('no'), isError: true }, opts)).toMatchObject({ outcome: 'tool_error', reason: 'the tool reports an error', result: { isError: true } });
+  expect(shapeResult({ ...text('no'), isError: true }, opts)).toMatchObject({
+    outcome: 'tool_error',
+    reason: 'the tool reports an error',
+    result: { isError: true },
+  });
 });
 
 test.each([
@@ -26,5 +35,8 @@ test.each([
 test('is tool_error when it nests deeper than evidence can take', () => {
   let deep: Record<string, unknown> = {};
   for (let i = 0; i < 100; i++) deep = { deep };
-  expect(shapeResult({ content: [], structuredContent: deep }, opts)).toMatchObject({ outcome: 'tool_error', reason: 'the result is not JSON that has a canonical form' });
+  expect(shapeResult({ content: [], structuredContent: deep }, opts)).toMatchObject({
+    outcome: 'tool_error',
+    reason: 'the result is not JSON that has a canonical form',
+  });
 });

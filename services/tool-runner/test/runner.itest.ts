@@ -1,19 +1,32 @@
-import { spawn, type ChildProcess } from 'node:child_process';
-import { writeFileSync, readFileSync } from 'node:fs';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { randomBytes } from 'node:crypto';
-import { type Batcher, type Bus, createCurveKey } from '@agentgate/bus';
+import type { Batcher, Bus } from '@agentgate/bus';
 import { serveTools, type ToolServer } from '@agentgate/client';
-import { brokerLease, brokerRelease, catalogTool, type ExecuteAnswer, type ExecuteAsk, killPulse, type KillRecord, killSubject, type LeaseAsk, pointAlive, pointContain, runnerCancel, runnerExecute, type Scope, scopeKey, toolKey } from '@agentgate/contracts';
+import {
+  catalogTool,
+  type ExecuteAnswer,
+  type ExecuteAsk,
+  type KillRecord,
+  killPulse,
+  killSubject,
+  pointAlive,
+  pointContain,
+  runnerCancel,
+  runnerExecute,
+  type Scope,
+  scopeKey,
+  toolKey,
+} from '@agentgate/contracts';
 import { verifyingKey } from '@agentgate/evidence';
 import { type Ground, startGround } from '@agentgate/testkit';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { config, handlers, leases, secret, serveBroker, toolCalls } from './fixtures/deployment.ts';
 import { until } from './fixtures/fakes.ts';
-import { permitted, type PermittedOptions } from './fixtures/permitted.ts';
-import { stdioServer } from './fixtures/servers.ts';
+import { type PermittedOptions, permitted } from './fixtures/permitted.ts';
 
-const secret = 'crm-s3cret-0123456789';
 const main = fileURLToPath(new URL('../src/main.ts', import.meta.url));
 
 let ground: Ground;
@@ -25,48 +38,27 @@ let tools: ToolServer;
 let output = '';
 let epoch = 0;
 const pulses: NodeJS.Timeout[] = [];
-const toolCalls: { tool: string; credential: Record<string, string>; aborted: boolean }[] = [];
-const leases = { given: [] as LeaseAsk[], released: [] as string[] };
-
-const config = (notes: string) =>
-  JSON.stringify({
-    v: 1,
-    tenants: { default: { agents: { demo: {} } } },
-    servers: {
-      fixture: { stdio: { command: process.execPath, args: [stdioServer], env: { NOTES: notes } } },
-      keyed: { stdio: { command: process.execPath, args: [stdioServer], env: {} }, credential: 'crm-key', inject: { env: 'API_KEY' } },
-      mytools: { nats: { subject: 'tool.v1.mytools' } },
-      keyedtools: { nats: { subject: 'tool.v1.keyedtools' }, credential: 'crm-key', inject: { field: 'token', format: 'Bearer {secret}' } },
-      absent: { nats: { subject: 'tool.v1.absent' } },
-    },
-    credentials: { 'crm-key': { provider: 'static', from: { env: 'NOT_READ_HERE' } } },
-    limits: { result_bytes: 65_536 },
-  });
-
-const text = { type: 'string' };
-const handlers = [
-  { name: 'echo', description: 'Returns its text.', inputSchema: { type: 'object', properties: { text }, required: ['text'] }, handler: (args: Record<string, unknown>) => String(args.text) },
-  {
-    name: 'slow', description: 'Stops when it is told to.', inputSchema: { type: 'object' },
-    handler: (_: Record<string, unknown>, { signal }: { signal: AbortSignal }) => {
-      const entry = { tool: 'slow', credential: {}, aborted: false };
-      toolCalls.push(entry);
-      return new Promise<string>((_resolve, reject) => signal.addEventListener('abort', () => { entry.aborted = true; reject(signal.reason); }));
-    },
-  },
-  { name: 'whoami', description: 'Returns its credential.', inputSchema: { type: 'object' }, handler: (_: Record<string, unknown>, { credential }: { credential: Record<string, string> }) => { toolCalls.push({ tool: 'whoami', credential, aborted: false }); return JSON.stringify(credential); } },
-];
 
 const startRunner = async (): Promise<ChildProcess> => {
   const child = spawn(process.execPath, [main], {
     env: {
-      PATH: process.env.PATH, AGENTGATE_NATS_URL: ground.natsUrl, AGENTGATE_NATS_CREDS: ground.credsFile('tool-runner'), AGENTGATE_KEY: ground.keyFile('tool-runner'), AGENTGATE_TRUST: ground.trustFile,
-      AGENTGATE_CONFIG: ground.configFile, AGENTGATE_REDIS_URL_FILE: ground.redisUrlFile('tool-runner'), AGENTGATE_STATE_DIR: join(ground.dir, 'runner'), SHOULD_NOT_LEAK: 'x',
+      PATH: process.env.PATH,
+      AGENTGATE_NATS_URL: ground.natsUrl,
+      AGENTGATE_NATS_CREDS: ground.credsFile('tool-runner'),
+      AGENTGATE_KEY: ground.keyFile('tool-runner'),
+      AGENTGATE_TRUST: ground.trustFile,
+      AGENTGATE_CONFIG: ground.configFile,
+      AGENTGATE_REDIS_URL_FILE: ground.redisUrlFile('tool-runner'),
+      AGENTGATE_STATE_DIR: join(ground.dir, 'runner'),
+      SHOULD_NOT_LEAK: 'x',
     },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const from = output.length;
-  for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk: Buffer) => { output += chunk.toString(); });
+  for (const stream of [child.stdout, child.stderr])
+    stream?.on('data', (chunk: Buffer) => {
+      output += chunk.toString();
+    });
   await until(() => output.slice(from).includes('"msg":"ready"') || child.exitCode !== null, 20_000);
   if (child.exitCode !== null) throw new Error(output.slice(from));
   return child;
@@ -81,46 +73,55 @@ const stopRunner = (child: ChildProcess): Promise<number | null> => {
 /** Plays the kill-switch: an order in the stream, fsynced. */
 const order = async (scope: Scope, state: KillRecord['state'] = 'killed'): Promise<number> => {
   const record: KillRecord = { v: 1, state, scope, reason: 'test', by: 'operator', at: new Date().toISOString() };
-  epoch = (await killSwitch.publishDurable(killSubject(scopeKey(scope)), JSON.stringify(record), { timeoutMs: 2_000 })).seq;
+  epoch = (await killSwitch.publishDurable(killSubject(scopeKey(scope)), JSON.stringify(record), { timeoutMs: 2_000 }))
+    .seq;
   return epoch;
 };
-/** Plays the credential-broker: one secret, sealed to whoever the runner's key says. */
-const serveBroker = (bus: Bus): void => {
-  const curve = createCurveKey();
-  bus.serveBatch(brokerLease, async (asks) =>
-    asks.map((ask) => {
-      leases.given.push(ask);
-      return { lease: `lease/${ask.permit.claims.id}`, sealed: Buffer.from(curve.seal(Buffer.from(secret), ask.seal_to)).toString('base64'), broker_key: curve.publicKey, expires_at: new Date(Date.now() + 60_000).toISOString() };
-    }),
-  );
-  bus.serveBatch(brokerRelease, async (asks) => asks.map((ask) => { leases.released.push(ask.lease); return { state: 'revoked' as const }; }));
-};
-
 const id = () => randomBytes(8).toString('hex');
 const ask = (tool: string, args: Record<string, unknown> = {}, more: Partial<PermittedOptions> = {}) => {
   const at = Date.now();
   const { call, claims, ...rest } = more;
-  return permitted({ now: at, key: ground.key('policy'), call: { call: `call_${id()}`, tool, arguments: args, epoch, ...call }, claims: { id: `prm_${id()}`, ...claims }, ...rest });
+  return permitted({
+    now: at,
+    key: ground.key('policy'),
+    call: { call: `call_${id()}`, tool, arguments: args, epoch, ...call },
+    claims: { id: `prm_${id()}`, ...claims },
+    ...rest,
+  });
 };
 const run = (a: ExecuteAsk) => execute(a, { timeoutMs: 15_000 });
-const waitFor = (tool: string) => until(() => output.includes(`"server":"${tool}","msg":"a tool server is connected"`), 15_000);
+const waitFor = (tool: string) =>
+  until(() => output.includes(`"server":"${tool}","msg":"a tool server is connected"`), 15_000);
 
 beforeAll(async () => {
-  const notes = join(process.cwd(), 'unused');
-  ground = await startGround({ config: config(notes) });
+  // Where the server's notes go is known only once the ground has a folder.
+  ground = await startGround({ config: config('/dev/null') });
   writeFileSync(ground.configFile, config(join(ground.dir, 'notes')));
   ingress = await ground.connect('ingress');
   killSwitch = await ground.connect('kill-switch');
   serveBroker(await ground.connect('credential-broker'));
-  pulses.push(setInterval(() => killSwitch.notify(killPulse, { v: 1, instance: 'kill-switch-1', epoch, at: Date.now() }), 200));
+  pulses.push(
+    setInterval(() => killSwitch.notify(killPulse, { v: 1, instance: 'kill-switch-1', epoch, at: Date.now() }), 200),
+  );
   execute = ingress.batcher(runnerExecute);
-  tools = await serveTools({ servers: ground.natsUrl, creds: ground.creds('tool-mytools'), server: 'mytools', tools: handlers });
-  const keyed = await serveTools({ servers: ground.natsUrl, creds: ground.creds('tool-keyedtools'), server: 'keyedtools', tools: handlers });
-  pulses.push(setTimeout(() => {}, 0));
+  tools = await serveTools({
+    servers: ground.natsUrl,
+    creds: ground.creds('tool-mytools'),
+    server: 'mytools',
+    tools: handlers,
+  });
+  const keyed = await serveTools({
+    servers: ground.natsUrl,
+    creds: ground.creds('tool-keyedtools'),
+    server: 'keyedtools',
+    tools: handlers,
+  });
   closers.push(() => keyed.close());
   process_ = await startRunner();
-  await until(() => epoch === 0, 1);
   await Promise.all(['fixture', 'keyed', 'mytools', 'keyedtools'].map(waitFor));
+  // Until the first pulse nobody vouches for its kill view.
+  while ((await run(ask('mytools/echo', { text: 'first' }))).code === 'KILL_SWITCH_UNAVAILABLE')
+    await new Promise((resolve) => setTimeout(resolve, 50));
 });
 const closers: (() => Promise<unknown>)[] = [];
 afterAll(async () => {
@@ -131,47 +132,82 @@ afterAll(async () => {
   await ground?.stop();
 });
 
-const textOf = (answer: ExecuteAnswer) => (answer.result as { content: { text: string }[] } | undefined)?.content[0]?.text;
+const textOf = (answer: ExecuteAnswer) =>
+  (answer.result as { content: { text: string }[] } | undefined)?.content[0]?.text;
 
 describe('runs a permitted call', () => {
   test('at a stdio server and at a server on NATS', async () => {
-    expect(await run(ask('fixture/echo', { text: 'over stdio' }))).toMatchObject({ outcome: 'ok', result: { content: [{ type: 'text', text: 'over stdio' }] } });
-    expect(await run(ask('mytools/echo', { text: 'over NATS' }))).toMatchObject({ outcome: 'ok', result: { content: [{ type: 'text', text: 'over NATS' }] } });
+    expect(await run(ask('fixture/echo', { text: 'over stdio' }))).toMatchObject({
+      outcome: 'ok',
+      result: { content: [{ type: 'text', text: 'over stdio' }] },
+    });
+    expect(await run(ask('mytools/echo', { text: 'over NATS' }))).toMatchObject({
+      outcome: 'ok',
+      result: { content: [{ type: 'text', text: 'over NATS' }] },
+    });
   });
 
   test('many at once, each with its own answer', async () => {
-    const answers = await Promise.all(Array.from({ length: 200 }, (_, i) => run(ask('mytools/echo', { text: `n${i}` }))));
+    const answers = await Promise.all(
+      Array.from({ length: 200 }, (_, i) => run(ask('mytools/echo', { text: `n${i}` }))),
+    );
     expect(answers.filter((a) => a.outcome !== 'ok')).toEqual([]);
     expect(answers.map(textOf)).toEqual(Array.from({ length: 200 }, (_, i) => `n${i}`));
   });
 
   test('although one of the servers is down, whose tools are unavailable', async () => {
-    expect(await run(ask('absent/echo', { text: 'a' }))).toMatchObject({ outcome: 'refused', code: 'UPSTREAM_UNAVAILABLE', reason: expect.stringContaining('absent cannot be reached') });
+    expect(await run(ask('absent/echo', { text: 'a' }))).toMatchObject({
+      outcome: 'refused',
+      code: 'UPSTREAM_UNAVAILABLE',
+      reason: expect.stringContaining('absent cannot be reached'),
+    });
   });
 
   test('and caps its result', async () => {
-    expect(await run(ask('fixture/big', { bytes: 100_000 }))).toMatchObject({ outcome: 'tool_error', reason: expect.stringMatching(/^the result has \d+ bytes, at most 65536 are allowed$/) });
+    expect(await run(ask('fixture/big', { bytes: 100_000 }))).toMatchObject({
+      outcome: 'tool_error',
+      reason: expect.stringMatching(/^the result has \d+ bytes, at most 65536 are allowed$/),
+    });
   });
 
   test('with a bad argument not at all, naming it', async () => {
-    expect(await run(ask('fixture/echo', { text: 5 }))).toMatchObject({ outcome: 'refused', code: 'FIELD_INVALID', reason: '/arguments/text: must be string' });
+    expect(await run(ask('fixture/echo', { text: 5 }))).toMatchObject({
+      outcome: 'refused',
+      code: 'FIELD_INVALID',
+      reason: '/arguments/text: must be string',
+    });
   });
 });
 
 describe('a compromised ingress', () => {
   test('runs nothing with a permit that another service signed', async () => {
-    expect(await run(ask('fixture/echo', { text: 'forged' }, { key: ground.key('ingress') }))).toMatchObject({ outcome: 'refused', code: 'POLICY_DENIED', reason: 'permit: policy did not sign it' });
+    expect(await run(ask('fixture/echo', { text: 'forged' }, { key: ground.key('ingress') }))).toMatchObject({
+      outcome: 'refused',
+      code: 'POLICY_DENIED',
+      reason: 'permit: policy did not sign it',
+    });
   });
 
   test('runs a permit once, also on the runner that was started anew', async () => {
     const once = ask('fixture/echo', { text: 'once' });
     expect(await run(once)).toMatchObject({ outcome: 'ok' });
-    expect(await run(once)).toMatchObject({ outcome: 'refused', code: 'POLICY_DENIED', reason: 'permit: it was used already' });
-    expect(await run({ ...once, call: `call_${id()}` })).toMatchObject({ outcome: 'refused', reason: 'permit: it is for another call' });
+    expect(await run(once)).toMatchObject({
+      outcome: 'refused',
+      code: 'POLICY_DENIED',
+      reason: 'permit: it was used already',
+    });
+    expect(await run({ ...once, call: `call_${id()}` })).toMatchObject({
+      outcome: 'refused',
+      reason: 'permit: it is for another call',
+    });
     const second = await startRunner();
     try {
       // Either of the two may get it.
-      for (let i = 0; i < 6; i++) expect(await run(once)).toMatchObject({ outcome: 'refused', code: expect.stringMatching(/^(POLICY_DENIED|RUNNER_UNAVAILABLE)$/) });
+      for (let i = 0; i < 6; i++)
+        expect(await run(once)).toMatchObject({
+          outcome: 'refused',
+          code: expect.stringMatching(/^(POLICY_DENIED|RUNNER_UNAVAILABLE)$/),
+        });
     } finally {
       expect(await stopRunner(second)).toBe(0);
     }
@@ -187,7 +223,10 @@ describe('the catalog', () => {
     await expect(bucket.get(toolKey('fixture/echo'))).rejects.toThrow();
     const policy = await ground.connect('policy');
     const entry = await policy.bucket('TOOLS').get(toolKey('fixture/echo'));
-    expect(catalogTool.parse(JSON.parse(new TextDecoder().decode(entry?.value)))).toMatchObject({ name: 'fixture/echo', annotations: { readOnlyHint: true } });
+    expect(catalogTool.parse(JSON.parse(new TextDecoder().decode(entry?.value)))).toMatchObject({
+      name: 'fixture/echo',
+      annotations: { readOnlyHint: true },
+    });
   });
 
   test('learns of a tool that a server adds', async () => {
@@ -205,7 +244,11 @@ describe('a credential', () => {
   test('reaches a stdio server in its environment, is taken out of the result, and its lease is released', async () => {
     const one = ask('keyed/env', {}, leased);
     const answer = await run(one);
-    expect(answer).toMatchObject({ outcome: 'ok', lease: `lease/${one.permit.claims.id}`, redacted: ['/content/0/text'] });
+    expect(answer).toMatchObject({
+      outcome: 'ok',
+      lease: `lease/${one.permit.claims.id}`,
+      redacted: ['/content/0/text'],
+    });
     expect(JSON.parse(textOf(answer) ?? '').API_KEY).toBe('[redacted]');
     await until(() => leases.released.includes(`lease/${one.permit.claims.id}`));
   });
@@ -231,7 +274,8 @@ describe('a credential', () => {
 });
 
 describe('ending a call', () => {
-  const cancel = (call: string) => ingress.broadcast(runnerCancel, { v: 1, call, why: 'cancelled' }, { enough: (all) => all.length === 1 });
+  const cancel = (call: string) =>
+    ingress.broadcast(runnerCancel, { v: 1, call, why: 'cancelled' }, { enough: (all) => all.length === 1 });
 
   test('on NATS is confirmed', async () => {
     const slow = ask('mytools/slow');
@@ -244,8 +288,12 @@ describe('ending a call', () => {
   });
 
   test('over MCP is unknown where the server says nothing, and completed where the result still comes', async () => {
-    const started = (n: number) => until(() => readFileSync(join(ground.dir, 'notes'), 'utf8').split('"start"').length > n);
-    for (const [tool, fate, outcome] of [['slow', 'unknown', 'unknown'], ['stubborn', 'completed', 'ok']] as const) {
+    const started = (n: number) =>
+      until(() => readFileSync(join(ground.dir, 'notes'), 'utf8').split('"start"').length > n);
+    for (const [tool, fate, outcome] of [
+      ['slow', 'unknown', 'unknown'],
+      ['stubborn', 'completed', 'ok'],
+    ] as const) {
       const before = readFileSync(join(ground.dir, 'notes'), 'utf8').split('"start"').length;
       const one = ask(`fixture/${tool}`, { ms: 5_000 });
       const answer = run(one);
@@ -256,7 +304,10 @@ describe('ending a call', () => {
   });
 
   test('at its deadline', async () => {
-    expect(await run(ask('mytools/slow', {}, { call: { deadline: Date.now() + 300 } }))).toMatchObject({ outcome: 'timeout', code: 'TIMEOUT' });
+    expect(await run(ask('mytools/slow', {}, { call: { deadline: Date.now() + 300 } }))).toMatchObject({
+      outcome: 'timeout',
+      code: 'TIMEOUT',
+    });
   });
 
   test('by a kill aborts it, tells its fate, and refuses what comes after', async () => {
@@ -268,18 +319,32 @@ describe('ending a call', () => {
     await until(() => toolCalls.length > before);
     const ordered = await order(scope);
     const began = performance.now();
-    const [point] = await killSwitch.broadcast(pointContain, { v: 1, epoch: ordered, scope }, { enough: (all) => all.length === 1 });
+    const [point] = await killSwitch.broadcast(
+      pointContain,
+      { v: 1, epoch: ordered, scope },
+      { enough: (all) => all.length === 1 },
+    );
     expect(performance.now() - began).toBeLessThan(400);
-    expect(point).toMatchObject({ service: 'tool-runner', epoch: ordered, calls: [{ call: slow.call, fate: 'aborted' }] });
+    expect(point).toMatchObject({
+      service: 'tool-runner',
+      epoch: ordered,
+      calls: [{ call: slow.call, fate: 'aborted' }],
+    });
     expect(await answer).toMatchObject({ outcome: 'aborted', code: 'KILLED_SESSION' });
-    expect(await run(ask('mytools/echo', { text: 'a' }, inScope))).toMatchObject({ outcome: 'refused', code: 'KILLED_SESSION' });
+    expect(await run(ask('mytools/echo', { text: 'a' }, inScope))).toMatchObject({
+      outcome: 'refused',
+      code: 'KILLED_SESSION',
+    });
     expect(await run(ask('mytools/echo', { text: 'a' }))).toMatchObject({ outcome: 'ok' });
   });
 
   test('a kill that reaches the runner by the stream alone holds all the same', async () => {
     const scope: Scope = { kind: 'session', id: 'ses_tokill_0001' };
     await order(scope);
-    expect(await run(ask('mytools/echo', { text: 'a' }, { call: { session: scope.id as string } }))).toMatchObject({ outcome: 'refused', code: 'KILLED_SESSION' });
+    expect(await run(ask('mytools/echo', { text: 'a' }, { call: { session: scope.id as string } }))).toMatchObject({
+      outcome: 'refused',
+      code: 'KILLED_SESSION',
+    });
   });
 });
 
@@ -293,7 +358,10 @@ test('says each second that it is there', async () => {
 describe('fails closed', () => {
   test('when Redis is gone, and works again when it is back', async () => {
     await ground.redis.stop();
-    expect(await run(ask('mytools/echo', { text: 'a' }))).toMatchObject({ outcome: 'refused', code: 'RUNNER_UNAVAILABLE' });
+    expect(await run(ask('mytools/echo', { text: 'a' }))).toMatchObject({
+      outcome: 'refused',
+      code: 'RUNNER_UNAVAILABLE',
+    });
     await ground.redis.start();
     let answer: ExecuteAnswer | undefined;
     for (let i = 0; i < 50 && answer?.outcome !== 'ok'; i++) {
@@ -306,8 +374,14 @@ describe('fails closed', () => {
   test('when nobody vouches for the kill view for 3 s', async () => {
     clearInterval(pulses[0]);
     await new Promise((resolve) => setTimeout(resolve, 3_300));
-    expect(await run(ask('mytools/echo', { text: 'a' }))).toMatchObject({ outcome: 'refused', code: 'KILL_SWITCH_UNAVAILABLE' });
-    pulses[0] = setInterval(() => killSwitch.notify(killPulse, { v: 1, instance: 'kill-switch-1', epoch, at: Date.now() }), 200);
+    expect(await run(ask('mytools/echo', { text: 'a' }))).toMatchObject({
+      outcome: 'refused',
+      code: 'KILL_SWITCH_UNAVAILABLE',
+    });
+    pulses[0] = setInterval(
+      () => killSwitch.notify(killPulse, { v: 1, instance: 'kill-switch-1', epoch, at: Date.now() }),
+      200,
+    );
     await new Promise((resolve) => setTimeout(resolve, 500));
     expect(await run(ask('mytools/echo', { text: 'a' }))).toMatchObject({ outcome: 'ok' });
   });
@@ -318,7 +392,10 @@ describe('fails closed', () => {
     await new Promise((resolve) => setTimeout(resolve, 200));
     expect(await stopRunner(process_)).toBe(0);
     expect(await answer).toMatchObject({ outcome: 'aborted', code: 'RUNNER_UNAVAILABLE' });
-    const pids = readFileSync(join(ground.dir, 'notes'), 'utf8').split('\n').filter((line) => line.includes('"up"')).map((line) => JSON.parse(line).pid as number);
+    const pids = readFileSync(join(ground.dir, 'notes'), 'utf8')
+      .split('\n')
+      .filter((line) => line.includes('"up"'))
+      .map((line) => JSON.parse(line).pid as number);
     for (const pid of pids) expect(() => process.kill(pid, 0)).toThrow();
   });
 });

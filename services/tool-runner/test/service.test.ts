@@ -1,24 +1,41 @@
 import { AgentGateError, type Scope } from '@agentgate/contracts';
 import { generateSigningKey } from '@agentgate/evidence';
 import { describe, expect, test } from 'vitest';
-import { fakeRunner, fakeUpstream, now, ok, until } from './fixtures/fakes.ts';
+import { fakeRunner, type fakeUpstream, now, ok, until } from './fixtures/fakes.ts';
 import { type PermittedOptions, permitted } from './fixtures/permitted.ts';
 
 const allowed = (options: Partial<PermittedOptions> = {}) => permitted({ now, ...options });
-const refused = (code: string, reason: string) => ({ outcome: 'refused', code, reason, duration_ms: expect.any(Number), redacted: [] });
+const refused = (code: string, reason: string) => ({
+  outcome: 'refused',
+  code,
+  reason,
+  duration_ms: expect.any(Number),
+  redacted: [],
+});
 
 test('runs a permitted call once and gives its result', async () => {
   const { runner, upstream } = fakeRunner();
   const ask = allowed();
-  expect(await runner.execute(ask)).toEqual({ outcome: 'ok', code: 'OK', reason: 'the tool ran', result: { content: [{ type: 'text', text: 'done' }] }, duration_ms: expect.any(Number), redacted: [] });
-  expect(upstream.sent).toMatchObject([{ call: ask.call, tool: 'echo', arguments: { text: 'hello' }, deadline: ask.deadline }]);
+  expect(await runner.execute(ask)).toEqual({
+    outcome: 'ok',
+    code: 'OK',
+    reason: 'the tool ran',
+    result: { content: [{ type: 'text', text: 'done' }] },
+    duration_ms: expect.any(Number),
+    redacted: [],
+  });
+  expect(upstream.sent).toMatchObject([
+    { call: ask.call, tool: 'echo', arguments: { text: 'hello' }, deadline: ask.deadline },
+  ]);
   expect(upstream.released).toBe(1);
 });
 
 describe('a compromised ingress runs nothing', () => {
   test('with a permit that it forged', async () => {
     const { runner, upstream } = fakeRunner();
-    expect(await runner.execute(allowed({ key: generateSigningKey() }))).toEqual(refused('POLICY_DENIED', 'permit: policy did not sign it'));
+    expect(await runner.execute(allowed({ key: generateSigningKey() }))).toEqual(
+      refused('POLICY_DENIED', 'permit: policy did not sign it'),
+    );
     expect(upstream.sent).toEqual([]);
   });
 
@@ -49,14 +66,18 @@ describe('a compromised ingress runs nothing', () => {
 
   test('with other arguments than were permitted', async () => {
     const { runner, upstream } = fakeRunner();
-    expect(await runner.execute({ ...allowed(), arguments: { text: 'other' } })).toEqual(refused('POLICY_DENIED', 'permit: it is for another call'));
+    expect(await runner.execute({ ...allowed(), arguments: { text: 'other' } })).toEqual(
+      refused('POLICY_DENIED', 'permit: it is for another call'),
+    );
     expect(upstream.sent).toEqual([]);
   });
 
   test('by telling an old epoch: the runner asks its own kill view', async () => {
     const { runner, upstream, kill } = fakeRunner();
     kill.killed.set('agent:default:demo', { kind: 'agent', id: 'demo' });
-    expect(await runner.execute(allowed({ call: { epoch: 0 } }))).toEqual(refused('KILLED_AGENT', 'agent demo is killed: test'));
+    expect(await runner.execute(allowed({ call: { epoch: 0 } }))).toEqual(
+      refused('KILLED_AGENT', 'agent demo is killed: test'),
+    );
     expect(upstream.sent).toEqual([]);
   });
 });
@@ -71,21 +92,29 @@ describe('refuses, and runs nothing,', () => {
   test('while its kill view is stale', async () => {
     const set = fakeRunner();
     set.kill.stale = true;
-    expect(await nothingRan(set)).toEqual(refused('KILL_SWITCH_UNAVAILABLE', 'nobody vouched for the kill view for 4000 ms'));
+    expect(await nothingRan(set)).toEqual(
+      refused('KILL_SWITCH_UNAVAILABLE', 'nobody vouched for the kill view for 4000 ms'),
+    );
   });
 
   test('when its kill view does not reach the epoch that ingress decided at', async () => {
-    expect(await nothingRan(fakeRunner(), allowed({ call: { epoch: 7 } }))).toEqual(refused('KILL_SWITCH_UNAVAILABLE', "the tool-runner's kill view has not reached epoch 7"));
+    expect(await nothingRan(fakeRunner(), allowed({ call: { epoch: 7 } }))).toEqual(
+      refused('KILL_SWITCH_UNAVAILABLE', "the tool-runner's kill view has not reached epoch 7"),
+    );
   });
 
   test('when Redis does not answer', async () => {
     const set = fakeRunner();
     set.marks.down = true;
-    expect(await nothingRan(set)).toEqual(refused('RUNNER_UNAVAILABLE', 'the permit cannot be marked as used: Redis does not answer'));
+    expect(await nothingRan(set)).toEqual(
+      refused('RUNNER_UNAVAILABLE', 'the permit cannot be marked as used: Redis does not answer'),
+    );
   });
 
   test("when the tool's own schema does not allow the arguments", async () => {
-    expect(await nothingRan(fakeRunner(), allowed({ call: { arguments: { text: 1 } } }))).toEqual(refused('FIELD_INVALID', '/arguments/text: must be string'));
+    expect(await nothingRan(fakeRunner(), allowed({ call: { arguments: { text: 1 } } }))).toEqual(
+      refused('FIELD_INVALID', '/arguments/text: must be string'),
+    );
   });
 
   test.each([
@@ -106,11 +135,16 @@ describe('refuses, and runs nothing,', () => {
     [{ witnessed: true }, 'POLICY_INVALID'],
     [{ credential: { name: 'crm-key' } }, 'CREDENTIAL_UNAVAILABLE'],
   ])('an obligation that it cannot carry out: %j', async (obligations, code) => {
-    expect(await nothingRan(fakeRunner(), allowed({ claims: { obligations } }))).toMatchObject({ outcome: 'refused', code });
+    expect(await nothingRan(fakeRunner(), allowed({ claims: { obligations } }))).toMatchObject({
+      outcome: 'refused',
+      code,
+    });
   });
 
   test('a tool that needs a credential when the permit names none', async () => {
-    expect(await nothingRan(fakeRunner({ credential: 'crm-key' }))).toEqual(refused('CREDENTIAL_UNAVAILABLE', 'the tool needs a credential, and the permit names none'));
+    expect(await nothingRan(fakeRunner({ credential: 'crm-key' }))).toEqual(
+      refused('CREDENTIAL_UNAVAILABLE', 'the tool needs a credential, and the permit names none'),
+    );
   });
 
   test('when the kill comes after all checks, while the way to the tool is prepared', async () => {
@@ -125,7 +159,9 @@ describe('refuses, and runs nothing,', () => {
     ['the expiry of the permit', 5_000, 'POLICY_DENIED', 'permit: it expired before the tool was called'],
   ])('when %s passes while the way to the tool is prepared', async (_, ms, code, reason) => {
     const set = fakeRunner();
-    set.upstream.beforeSend = () => { set.clock.now = now + ms; };
+    set.upstream.beforeSend = () => {
+      set.clock.now = now + ms;
+    };
     expect(await nothingRan(set)).toEqual(refused(code, reason));
   });
 
@@ -148,10 +184,22 @@ describe('refuses, and runs nothing,', () => {
 
 describe('what the tool says', () => {
   test.each([
-    [{ kind: 'error', reason: 'no such row' } as const, { outcome: 'tool_error', code: 'TOOL_ERROR', reason: 'no such row' }],
-    [{ kind: 'lost', reason: 'the connection broke' } as const, { outcome: 'unknown', code: 'OUTCOME_UNKNOWN', reason: 'the connection broke' }],
-    [{ kind: 'not_sent', code: 'UPSTREAM_UNAVAILABLE', reason: 'down' } as const, { outcome: 'refused', code: 'UPSTREAM_UNAVAILABLE', reason: 'down' }],
-    [{ kind: 'result', result: { content: [], isError: true } } as const, { outcome: 'tool_error', code: 'TOOL_ERROR', result: { content: [], isError: true } }],
+    [
+      { kind: 'error', reason: 'no such row' } as const,
+      { outcome: 'tool_error', code: 'TOOL_ERROR', reason: 'no such row' },
+    ],
+    [
+      { kind: 'lost', reason: 'the connection broke' } as const,
+      { outcome: 'unknown', code: 'OUTCOME_UNKNOWN', reason: 'the connection broke' },
+    ],
+    [
+      { kind: 'not_sent', code: 'UPSTREAM_UNAVAILABLE', reason: 'down' } as const,
+      { outcome: 'refused', code: 'UPSTREAM_UNAVAILABLE', reason: 'down' },
+    ],
+    [
+      { kind: 'result', result: { content: [], isError: true } } as const,
+      { outcome: 'tool_error', code: 'TOOL_ERROR', result: { content: [], isError: true } },
+    ],
   ])('becomes its outcome: %j', async (end, outcome) => {
     const { runner, upstream } = fakeRunner();
     upstream.answer = () => end;
@@ -168,16 +216,26 @@ describe('a credential', () => {
     const ask = withCredential();
     const answer = await runner.execute(ask);
     expect(upstream.sent).toMatchObject([{ secret: 'top-secret-0123456789' }]);
-    expect(answer).toMatchObject({ outcome: 'ok', lease: `lease/${ask.permit.claims.id}`, redacted: ['/content/0/text'], result: { content: [{ text: 'you sent [redacted]' }] } });
+    expect(answer).toMatchObject({
+      outcome: 'ok',
+      lease: `lease/${ask.permit.claims.id}`,
+      redacted: ['/content/0/text'],
+      result: { content: [{ text: 'you sent [redacted]' }] },
+    });
     expect(leases.released).toEqual([`lease/${ask.permit.claims.id}`]);
     upstream.answer = () => ({ kind: 'error', reason: 'bad key top-secret-0123456789' });
-    expect(await runner.execute(withCredential())).toMatchObject({ outcome: 'tool_error', reason: 'bad key [redacted]' });
+    expect(await runner.execute(withCredential())).toMatchObject({
+      outcome: 'tool_error',
+      reason: 'bad key [redacted]',
+    });
   });
 
   test('that the broker does not give refuses the call', async () => {
     const { runner, upstream, leases } = fakeRunner({ credential: 'crm-key' });
     leases.fail = new AgentGateError('BROKER_UNAVAILABLE', 'credential-broker is not running');
-    expect(await runner.execute(withCredential())).toEqual(refused('BROKER_UNAVAILABLE', 'credential-broker is not running'));
+    expect(await runner.execute(withCredential())).toEqual(
+      refused('BROKER_UNAVAILABLE', 'credential-broker is not running'),
+    );
     expect(upstream.sent).toEqual([]);
   });
 
@@ -231,7 +289,8 @@ describe('ending a call', () => {
     await until(() => set.upstream.sent.length === 3);
     const scope: Scope = { kind: 'session', id: 'ses_0123456789' };
     expect(await set.runner.contain(1, scope)).toEqual(inScope.map(({ call }) => ({ call, fate: 'aborted' })));
-    for (const answer of answers.slice(0, 2)) expect(await answer).toMatchObject({ outcome: 'aborted', code: 'KILLED_SESSION' });
+    for (const answer of answers.slice(0, 2))
+      expect(await answer).toMatchObject({ outcome: 'aborted', code: 'KILLED_SESSION' });
     expect(await set.runner.execute(allowed())).toMatchObject({ outcome: 'refused', code: 'KILLED_SESSION' });
     set.upstream.sent[2]?.end(ok());
     expect(await answers[2]).toMatchObject({ outcome: 'ok' });
@@ -261,6 +320,23 @@ describe('ending a call', () => {
     expect(set.upstream.sent).toEqual([]);
   });
 
+  test.each(Array.from({ length: 12 }, (_, depth) => depth))(
+    'that was told to be aborted never runs, however close to its start (%i turns)',
+    async (depth) => {
+      const set = fakeRunner();
+      const ask = allowed();
+      let fate: Promise<unknown> | undefined;
+      const later = (turns: number): void =>
+        queueMicrotask(() => {
+          if (turns > 0) later(turns - 1);
+          else fate = set.runner.cancel(ask.call, 'cancelled');
+        });
+      set.upstream.beforeSend = () => later(depth);
+      await set.runner.execute(ask);
+      if ((await fate) === 'aborted') expect(set.upstream.sent).toEqual([]);
+    },
+  );
+
   test('before it arrived refuses it on arrival', async () => {
     const { runner, upstream } = fakeRunner();
     const ask = allowed();
@@ -277,8 +353,26 @@ describe('ending a call', () => {
     const set = fakeRunner();
     set.upstream.answer = undefined;
     set.upstream.onStop = onStop;
-    expect(await set.runner.execute(allowed({ call: { deadline: now + 30 } }))).toMatchObject({ outcome: 'timeout', code: 'TIMEOUT', reason });
+    expect(await set.runner.execute(allowed({ call: { deadline: now + 30 } }))).toMatchObject({
+      outcome: 'timeout',
+      code: 'TIMEOUT',
+      reason,
+    });
     expect(set.upstream.sent[0]?.stopped).toEqual(['timeout']);
+  });
+
+  test('that the server ended at its deadline before the runner did is a timeout', async () => {
+    const set = fakeRunner();
+    set.upstream.answer = () => ({ kind: 'stopped' });
+    expect(await set.runner.execute(allowed({ call: { deadline: now + 50 } }))).toMatchObject({
+      outcome: 'timeout',
+      reason: 'the tool did not answer in time; it confirmed that it stopped',
+    });
+    expect(await set.runner.execute(allowed())).toMatchObject({
+      outcome: 'aborted',
+      code: 'OUTCOME_UNKNOWN',
+      reason: 'the tool stopped by itself',
+    });
   });
 
   test('at the stop of the runner waits for what runs, then ends it', async () => {

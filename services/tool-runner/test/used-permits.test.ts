@@ -17,15 +17,31 @@ test('refuses a permit that another replica marked', async () => {
 
 test('refuses, and keeps the permit as used, when Redis does not answer', async () => {
   let down = true;
-  const { used } = open({ mark: async () => { if (down) throw new Error('down'); return true; } });
-  await expect(used.use('prm_1', 5_000)).rejects.toMatchObject({ code: 'RUNNER_UNAVAILABLE', message: 'the permit cannot be marked as used: Redis does not answer' });
+  const { used } = open({
+    mark: async () => {
+      if (down) throw new Error('down');
+      return true;
+    },
+  });
+  await expect(used.use('prm_1', 5_000)).rejects.toMatchObject({
+    code: 'RUNNER_UNAVAILABLE',
+    message: 'the permit cannot be marked as used: Redis does not answer',
+  });
   down = false;
   await expect(used.use('prm_1', 5_000)).rejects.toMatchObject(refused);
 });
 
 test('the mark in Redis outlives the permit', async () => {
   const ttls: number[] = [];
-  const { used } = open({ mark: async (_, ttlMs) => { ttls.push(ttlMs); return true; } }, { now: 1_000 });
+  const { used } = open(
+    {
+      mark: async (_, ttlMs) => {
+        ttls.push(ttlMs);
+        return true;
+      },
+    },
+    { now: 1_000 },
+  );
   await used.use('prm_1', 5_000);
   expect(ttls).toEqual([6_000]);
 });

@@ -9,7 +9,15 @@ export interface BrokerLeases extends Broker {
 }
 
 /** Leases of the credential-broker. The secret comes sealed to a key that this process made at its start and keeps in memory. */
-export const createBrokerLeases = ({ bus, key, log }: { bus: Pick<Bus, 'batcher' | 'instance'>; key: SigningKey; log: { warn(fields: object, message: string): void } }): BrokerLeases => {
+export const createBrokerLeases = ({
+  bus,
+  key,
+  log,
+}: {
+  bus: Pick<Bus, 'batcher' | 'instance'>;
+  key: SigningKey;
+  log: { warn(fields: object, message: string): void };
+}): BrokerLeases => {
   const curve = createCurveKey();
   const lease = bus.batcher(brokerLease);
   const release = bus.batcher(brokerRelease);
@@ -20,11 +28,17 @@ export const createBrokerLeases = ({ bus, key, log }: { bus: Pick<Bus, 'batcher'
       const sig = Buffer.from(key.sign(Buffer.from(text))).toString('base64');
       const answer = await lease({ permit, runner: bus.instance, seal_to: curve.publicKey, sig, epoch });
       try {
-        const secret = Buffer.from(curve.open(Buffer.from(answer.sealed, 'base64'), answer.broker_key)).toString('utf8');
+        const secret = Buffer.from(curve.open(Buffer.from(answer.sealed, 'base64'), answer.broker_key)).toString(
+          'utf8',
+        );
         if (secret === '') throw new Error('it is empty');
         return { id: answer.lease, secret };
       } catch (cause) {
-        throw new AgentGateError('CREDENTIAL_UNAVAILABLE', 'the lease that the credential-broker gave cannot be opened', { cause });
+        throw new AgentGateError(
+          'CREDENTIAL_UNAVAILABLE',
+          'the lease that the credential-broker gave cannot be opened',
+          { cause },
+        );
       }
     },
     release: ({ id }, permit) => {

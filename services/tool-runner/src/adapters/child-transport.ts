@@ -1,5 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { type JSONRPCMessage, ReadBuffer, serializeMessage, type Transport } from '@modelcontextprotocol/client';
+import {
+  type JSONRPCMessage,
+  ReadBuffer,
+  SdkError,
+  SdkErrorCode,
+  serializeMessage,
+  type Transport,
+} from '@modelcontextprotocol/client';
 
 export interface ChildOptions {
   command: string;
@@ -37,6 +44,8 @@ const termAfterMs = 300;
 const killAfterMs = 1_000;
 const flushMs = 200;
 const maxLineChars = 2_048;
+/** What a process may leave unread before it gets nothing more. */
+const maxUnreadBytes = 32 * 1024 * 1024;
 
 /**
  * MCP over the standard streams of a child. Unlike the client's own transport it starts the child in a process group of its own, so
@@ -49,7 +58,13 @@ export const createChildTransport = (opts: ChildOptions, children: Children): Tr
   const transport: Transport = {
     start: () =>
       new Promise((resolve, reject) => {
-        child = spawn(opts.command, [...opts.args], { env: opts.env, cwd: opts.cwd, stdio: ['pipe', 'pipe', opts.onStderr ? 'pipe' : 'ignore'], shell: false, detached: true });
+        child = spawn(opts.command, [...opts.args], {
+          env: opts.env,
+          cwd: opts.cwd,
+          stdio: ['pipe', 'pipe', opts.onStderr ? 'pipe' : 'ignore'],
+          shell: false,
+          detached: true,
+        });
         children.add(child);
         child.once('spawn', () => resolve());
         child.once('error', (error) => {
@@ -73,12 +88,12 @@ export const createChildTransport = (opts: ChildOptions, children: Children): Tr
         child.stdout?.on('data', (chunk: Buffer) => take(transport, incoming, chunk));
         if (opts.onStderr && child.stderr) readLines(child.stderr, opts.onStderr);
       }),
-    send: (message) =>
-      new Promise((resolve, reject) => {
-        if (!child?.stdin?.writable) return reject(new Error('the process is gone'));
-        if (child.stdin.write(serializeMessage(message))) resolve();
-        else child.stdin.once('drain', resolve);
-      }),
+    send: async (message) => {
+      if (!child?.stdin?.writable) throw new SdkError(SdkErrorCode.NotConnected, 'the process is gone');
+      if (child.stdin.writableLength > maxUnreadBytes)
+        throw new SdkError(SdkErrorCode.NotConnected, 'the process does not read its input');
+      child.stdin.write(serializeMessage(message));
+    },
     close: async () => {
       if (!child || child.exitCode !== null || child.signalCode !== null) return;
       const ending = child;

@@ -17,9 +17,14 @@ const goodbyeMs = 500;
 export const createHttpUpstream = (opts: HttpOptions): Upstream => {
   const url = new URL(opts.http.url);
   const { inject } = opts;
-  const headers = (secret: string): Record<string, string> => (inject && 'header' in inject ? { [inject.header]: inject.format.replaceAll('{secret}', () => secret) } : {});
+  const headers = (secret: string): Record<string, string> =>
+    inject && 'header' in inject ? { [inject.header]: inject.format.replaceAll('{secret}', () => secret) } : {};
   // Of the newer revision first: there a cancellation is the end of the call's own request, which reaches servers without sessions too.
-  return createMcpUpstream({ ...opts, handshake: 'auto', transport: (secret) => createTransport(url, secret === undefined ? {} : headers(secret)) });
+  return createMcpUpstream({
+    ...opts,
+    handshake: 'auto',
+    transport: (secret) => createTransport(url, secret === undefined ? {} : headers(secret)),
+  });
 };
 
 const createTransport = (url: URL, headers: Record<string, string>): Transport => {

@@ -1,4 +1,12 @@
-import { Client, ProtocolError, SdkError, SdkErrorCode, SdkHttpError, type JSONRPCMessage, type Transport } from '@modelcontextprotocol/client';
+import {
+  Client,
+  type JSONRPCMessage,
+  ProtocolError,
+  SdkError,
+  SdkErrorCode,
+  SdkHttpError,
+  type Transport,
+} from '@modelcontextprotocol/client';
 import type { Dispatch, ListedTool, UpstreamCall, UpstreamEnd } from '../upstream.ts';
 
 /** The handshake: `legacy` is `initialize`, which nearly every server speaks; `auto` also finds servers of revision 2026-07-28 alone. */
@@ -51,7 +59,12 @@ export const openMcpSession = async (opts: McpSessionOptions): Promise<McpSessio
   return {
     list: async (timeoutMs) => {
       const { tools } = await client.listTools(undefined, { timeout: timeoutMs, cacheMode: 'refresh' });
-      return tools.map((tool) => ({ name: tool.name, description: tool.description ?? tool.title ?? '', inputSchema: { ...tool.inputSchema }, annotations: { ...tool.annotations } }));
+      return tools.map((tool) => ({
+        name: tool.name,
+        description: tool.description ?? tool.title ?? '',
+        inputSchema: { ...tool.inputSchema },
+        annotations: { ...tool.annotations },
+      }));
     },
     send: (call) => send(client, wire, call, opts.now()),
     close: () => client.close(),
@@ -61,8 +74,16 @@ export const openMcpSession = async (opts: McpSessionOptions): Promise<McpSessio
 const send = (client: Client, wire: Tap, call: UpstreamCall, now: number): Dispatch => {
   const abort = new AbortController();
   const timeout = Math.max(1, call.deadline - now) + clientGraceMs;
-  const { result, id } = wire.watching(() => client.request({ method: 'tools/call', params: { name: call.tool, arguments: call.arguments } }, { signal: abort.signal, timeout }));
-  const ended = result.then((value): UpstreamEnd => ({ kind: 'result', result: value }), (error: unknown) => (id === undefined ? notSent('the connection to the tool server is closed') : endOf(error)));
+  const { result, id } = wire.watching(() =>
+    client.request(
+      { method: 'tools/call', params: { name: call.tool, arguments: call.arguments } },
+      { signal: abort.signal, timeout },
+    ),
+  );
+  const ended = result.then(
+    (value): UpstreamEnd => ({ kind: 'result', result: value }),
+    (error: unknown) => (id === undefined ? notSent('the connection to the tool server is closed') : endOf(error)),
+  );
   /** Where each request is a stream of its own, closing it is how the protocol cancels. */
   const hasOwnStream = wire.transport.hasPerRequestStream === true && client.getProtocolEra() === 'modern';
   return {
@@ -88,19 +109,34 @@ const endOf = (error: unknown): UpstreamEnd => {
   if (error instanceof ProtocolError) return { kind: 'error', reason: `the tool server refused: ${error.message}` };
   if (error instanceof SdkHttpError) {
     const { status } = error;
-    if (status !== undefined && status >= 400 && status < 500) return notSent(`the tool server answered HTTP ${status}`);
-    return { kind: 'lost', reason: `the tool server answered HTTP ${status ?? 'with an error'}; it may have run the call` };
+    if (status !== undefined && status >= 400 && status < 500)
+      return notSent(`the tool server answered HTTP ${status}`);
+    return {
+      kind: 'lost',
+      reason: `the tool server answered HTTP ${status ?? 'with an error'}; it may have run the call`,
+    };
   }
   if (error instanceof SdkError) {
-    if (error.code === SdkErrorCode.InvalidResult) return { kind: 'error', reason: 'the tool answered with something that is no MCP result' };
-    if (error.code === SdkErrorCode.UnsupportedResultType) return { kind: 'error', reason: 'the tool asks for input in the middle of a call' };
+    if (error.code === SdkErrorCode.InvalidResult)
+      return { kind: 'error', reason: 'the tool answered with something that is no MCP result' };
+    if (error.code === SdkErrorCode.UnsupportedResultType)
+      return { kind: 'error', reason: 'the tool asks for input in the middle of a call' };
     if (error.code === SdkErrorCode.NotConnected) return notSent('the connection to the tool server is closed');
     return { kind: 'lost', reason: 'the connection to the tool server broke; it may have run the call' };
   }
-  return wasNeverConnected(error) ? notSent('the tool server cannot be reached') : { kind: 'lost', reason: 'the tool server did not answer in form; it may have run the call' };
+  return wasNeverConnected(error)
+    ? notSent('the tool server cannot be reached')
+    : { kind: 'lost', reason: 'the tool server did not answer in form; it may have run the call' };
 };
 
-const neverConnected = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'ENETUNREACH', 'EHOSTUNREACH', 'UND_ERR_CONNECT_TIMEOUT']);
+const neverConnected = new Set([
+  'ECONNREFUSED',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'ENETUNREACH',
+  'EHOSTUNREACH',
+  'UND_ERR_CONNECT_TIMEOUT',
+]);
 const wasNeverConnected = (error: unknown): boolean => {
   for (let e = error, depth = 0; e instanceof Error && depth < 5; e = e.cause, depth++) {
     if (e instanceof AggregateError && e.errors.some(wasNeverConnected)) return true;

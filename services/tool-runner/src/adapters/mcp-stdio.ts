@@ -26,9 +26,10 @@ export const createStdioUpstream = (opts: StdioOptions): Upstream => {
   const { server, stdio, inject, log } = opts;
   const home = join(opts.homes, server);
   mkdirSync(home, { recursive: true, mode: 0o700 });
-  const env = { PATH: opts.path, HOME: home, TMPDIR: home, ...stdio.env };
+  const env = { PATH: opts.path, HOME: home, ...stdio.env };
   const onStderr = bounded((line) => log.info({ server, stderr: line }, 'a tool server says'), opts.now);
-  const injected = (secret: string): Record<string, string> => (inject && 'env' in inject ? { [inject.env]: inject.format.replaceAll('{secret}', () => secret) } : {});
+  const injected = (secret: string): Record<string, string> =>
+    inject && 'env' in inject ? { [inject.env]: inject.format.replaceAll('{secret}', () => secret) } : {};
   return createMcpUpstream({
     ...opts,
     // Some servers end at whatever comes before `initialize`.

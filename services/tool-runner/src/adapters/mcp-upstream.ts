@@ -11,7 +11,11 @@ export interface McpUpstreamOptions {
   /** Which handshake is tried first; the other one is next. */
   handshake: Handshake;
   now: () => number;
-  log: { debug(fields: object, message: string): void; info(fields: object, message: string): void; warn(fields: object, message: string): void };
+  log: {
+    debug(fields: object, message: string): void;
+    info(fields: object, message: string): void;
+    warn(fields: object, message: string): void;
+  };
   pace?: Partial<Omit<RefresherOptions, 'refresh' | 'onFailure'>>;
 }
 
@@ -32,7 +36,16 @@ export const createMcpUpstream = (opts: McpUpstreamOptions): Upstream => {
   let privates = 0;
 
   const open = (secret: string | undefined, timeoutMs: number, onClosed: () => void) =>
-    openMcpSession({ server, transport: opts.transport(secret), handshake, timeoutMs, now: opts.now, log, onClosed, onToolsChanged: () => refresher.soon() });
+    openMcpSession({
+      server,
+      transport: opts.transport(secret),
+      handshake,
+      timeoutMs,
+      now: opts.now,
+      log,
+      onClosed,
+      onToolsChanged: () => refresher.soon(),
+    });
 
   const connect = async (): Promise<McpSession> => {
     let session: McpSession | undefined;
@@ -79,7 +92,8 @@ export const createMcpUpstream = (opts: McpUpstreamOptions): Upstream => {
   const problem = () => (shared ? undefined : `${server} cannot be reached: ${why}`);
 
   const privately = async (secret: string, timeoutMs: number): Promise<Channel> => {
-    if (privates >= maxPrivate) throw new AgentGateError('OVERLOADED', `${server} has ${maxPrivate} calls with credentials of their own running`);
+    if (privates >= maxPrivate)
+      throw new AgentGateError('OVERLOADED', `${server} has ${maxPrivate} calls with credentials of their own running`);
     privates++;
     try {
       const session = await open(secret, Math.max(1, timeoutMs), () => {});
@@ -93,7 +107,9 @@ export const createMcpUpstream = (opts: McpUpstreamOptions): Upstream => {
     } catch (cause) {
       privates--;
       // The cause may quote what the server says of the credential, so it is not repeated.
-      throw new AgentGateError('UPSTREAM_UNAVAILABLE', `${server} did not take a session with the call's credential`, { cause });
+      throw new AgentGateError('UPSTREAM_UNAVAILABLE', `${server} did not take a session with the call's credential`, {
+        cause,
+      });
     }
   };
 

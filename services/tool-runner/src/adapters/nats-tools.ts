@@ -1,5 +1,11 @@
 import type { Batcher, Bus } from '@agentgate/bus';
-import { AgentGateError, type Server, type ToolCallAnswer, type ToolCallAsk, toolListAnswer } from '@agentgate/contracts';
+import {
+  AgentGateError,
+  type Server,
+  type ToolCallAnswer,
+  type ToolCallAsk,
+  toolListAnswer,
+} from '@agentgate/contracts';
 import { createRefresher, pace, type RefresherOptions } from '../refresher.ts';
 import type { Dispatch, ListedTool, Upstream, UpstreamCall, UpstreamEnd } from '../upstream.ts';
 
@@ -42,7 +48,9 @@ export const createNatsUpstream = (opts: NatsToolsOptions): Upstream => {
   });
   const problem = () => (why === undefined ? undefined : `${server} cannot be reached: ${why}`);
   const injected = (secret: string | undefined): Pick<ToolCallAsk, 'credential'> =>
-    secret !== undefined && inject && 'field' in inject ? { credential: { [inject.field]: inject.format.replaceAll('{secret}', () => secret) } } : {};
+    secret !== undefined && inject && 'field' in inject
+      ? { credential: { [inject.field]: inject.format.replaceAll('{secret}', () => secret) } }
+      : {};
 
   return {
     server,
@@ -51,7 +59,11 @@ export const createNatsUpstream = (opts: NatsToolsOptions): Upstream => {
     prepare: async ({ secret }) => {
       const wrong = problem();
       if (wrong !== undefined) throw new AgentGateError('UPSTREAM_UNAVAILABLE', wrong);
-      return { send: (call) => send({ bus, subject, batcher, now: opts.now() }, call, injected(secret), () => refresher.soon()), release: () => {} };
+      return {
+        send: (call) =>
+          send({ bus, subject, batcher, now: opts.now() }, call, injected(secret), () => refresher.soon()),
+        release: () => {},
+      };
     },
     start: () => refresher.start(),
     close: async () => refresher.stop(),
@@ -59,10 +71,18 @@ export const createNatsUpstream = (opts: NatsToolsOptions): Upstream => {
 };
 
 const list = async (bus: NatsToolsOptions['bus'], subject: string): Promise<ListedTool[]> => {
-  const data = await bus.requestRaw(`${subject}.list`, JSON.stringify({ v: 1 }), { of: 'the tool server', timeoutMs: listMs });
+  const data = await bus.requestRaw(`${subject}.list`, JSON.stringify({ v: 1 }), {
+    of: 'the tool server',
+    timeoutMs: listMs,
+  });
   const parsed = toolListAnswer.safeParse(JSON.parse(new TextDecoder().decode(data)));
   if (!parsed.success) throw new Error('it listed its tools in another form than agreed');
-  return parsed.data.tools.map(({ name, description, input_schema, annotations }) => ({ name, description, inputSchema: input_schema, annotations: annotations ?? {} }));
+  return parsed.data.tools.map(({ name, description, input_schema, annotations }) => ({
+    name,
+    description,
+    inputSchema: input_schema,
+    annotations: annotations ?? {},
+  }));
 };
 
 interface Way {
@@ -73,10 +93,23 @@ interface Way {
 }
 
 /** The batcher sends what one turn of the event loop gathered: no message of the kill-switch can come in between. */
-const send = ({ bus, subject, batcher, now }: Way, call: UpstreamCall, credential: Pick<ToolCallAsk, 'credential'>, suspect: () => void): Dispatch => {
+const send = (
+  { bus, subject, batcher, now }: Way,
+  call: UpstreamCall,
+  credential: Pick<ToolCallAsk, 'credential'>,
+  suspect: () => void,
+): Dispatch => {
   let isTaken = false;
   const { call: id, tool, arguments: args, deadline } = call;
-  const ended = batcher({ call: id, tool, arguments: args, deadline, ...credential }, { timeoutMs: Math.max(1, deadline - now) + graceMs, onTaken: () => { isTaken = true; } }).then(endOfAnswer, (error: unknown) => {
+  const ended = batcher(
+    { call: id, tool, arguments: args, deadline, ...credential },
+    {
+      timeoutMs: Math.max(1, deadline - now) + graceMs,
+      onTaken: () => {
+        isTaken = true;
+      },
+    },
+  ).then(endOfAnswer, (error: unknown) => {
     const end = endOfError(error, isTaken);
     if (end.kind === 'not_sent') suspect();
     return end;
@@ -85,7 +118,12 @@ const send = ({ bus, subject, batcher, now }: Way, call: UpstreamCall, credentia
     ended,
     stop: () => {
       // The confirmation is the call's own answer, so this one says nothing new.
-      bus.requestRaw(`${subject}.cancel`, JSON.stringify({ v: 1, call: id }), { of: 'the tool server', timeoutMs: cancelMs }).catch(() => {});
+      bus
+        .requestRaw(`${subject}.cancel`, JSON.stringify({ v: 1, call: id }), {
+          of: 'the tool server',
+          timeoutMs: cancelMs,
+        })
+        .catch(() => {});
     },
     abandon: () => {},
   };
@@ -96,7 +134,10 @@ const endOfAnswer = ({ status, result }: ToolCallAnswer): UpstreamEnd => {
     case 'ok':
       return { kind: 'result', result };
     case 'tool_error':
-      return { kind: 'result', result: typeof result === 'object' && result !== null ? { ...result, isError: true } : result };
+      return {
+        kind: 'result',
+        result: typeof result === 'object' && result !== null ? { ...result, isError: true } : result,
+      };
     case 'cancelled':
       return { kind: 'stopped' };
     default:
@@ -106,8 +147,14 @@ const endOfAnswer = ({ status, result }: ToolCallAnswer): UpstreamEnd => {
 
 /** In doubt the call may have run. */
 const endOfError = (error: unknown, isTaken: boolean): UpstreamEnd => {
-  const { code, message } = error instanceof AgentGateError ? error : new AgentGateError('INTERNAL', 'the tool server failed');
+  const { code, message } =
+    error instanceof AgentGateError ? error : new AgentGateError('INTERNAL', 'the tool server failed');
   if (code === 'FIELD_INVALID' || code === 'MALFORMED') return { kind: 'error', reason: message };
-  if (!isTaken && code !== 'OUTCOME_UNKNOWN' && /is not running|cannot be reached|too many requests/.test(message)) return { kind: 'not_sent', code: code === 'OVERLOADED' ? code : 'UPSTREAM_UNAVAILABLE', reason: 'the tool server cannot be reached' };
+  if (!isTaken && code !== 'OUTCOME_UNKNOWN' && /is not running|cannot be reached|too many requests/.test(message))
+    return {
+      kind: 'not_sent',
+      code: code === 'OVERLOADED' ? code : 'UPSTREAM_UNAVAILABLE',
+      reason: 'the tool server cannot be reached',
+    };
   return { kind: 'lost', reason: 'the tool server took the call, and its answer did not come' };
 };

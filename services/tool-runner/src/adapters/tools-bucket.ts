@@ -46,11 +46,22 @@ export const openToolsBucket = async ({ bus, record, log }: ToolsBucketOptions):
         for (const tool of tools) {
           const was = await write(bucket, held, tool);
           if (was === 'same') continue;
-          const event = was === undefined
-            ? { name: 'tool.registered' as const, subject: tool.name, data: { tool: tool.name, schema_digest: tool.schema_digest } }
-            : { name: 'tool.changed' as const, subject: tool.name, data: { tool: tool.name, was, schema_digest: tool.schema_digest } };
+          const event =
+            was === undefined
+              ? {
+                  name: 'tool.registered' as const,
+                  subject: tool.name,
+                  data: { tool: tool.name, schema_digest: tool.schema_digest },
+                }
+              : {
+                  name: 'tool.changed' as const,
+                  subject: tool.name,
+                  data: { tool: tool.name, was, schema_digest: tool.schema_digest },
+                };
           // It is queued whatever happens, and written when it can be.
-          await record(event).catch((error: unknown) => log.warn({ err: error, tool: tool.name }, 'a tool of the catalog is not in evidence yet'));
+          await record(event).catch((error: unknown) =>
+            log.warn({ err: error, tool: tool.name }, 'a tool of the catalog is not in evidence yet'),
+          );
         }
         const names = new Set(tools.map((t) => t.name));
         await removeWhere((tool) => serverOf(tool) === server && !names.has(tool));
@@ -61,13 +72,18 @@ export const openToolsBucket = async ({ bus, record, log }: ToolsBucketOptions):
 };
 
 /** Writes the tool unless it stands there already; the digest that was there before, if any. */
-const write = async (bucket: Bucket, held: Map<string, Held>, tool: CatalogTool): Promise<string | undefined | 'same'> => {
+const write = async (
+  bucket: Bucket,
+  held: Map<string, Held>,
+  tool: CatalogTool,
+): Promise<string | undefined | 'same'> => {
   const key = toolKey(tool.name);
   const before = held.get(key);
   if (before?.digest === tool.schema_digest) return 'same';
   try {
     const value = JSON.stringify(tool);
-    const revision = before === undefined ? await bucket.create(key, value) : await bucket.update(key, value, before.revision);
+    const revision =
+      before === undefined ? await bucket.create(key, value) : await bucket.update(key, value, before.revision);
     held.set(key, { name: tool.name, digest: tool.schema_digest, revision });
     return before?.digest;
   } catch (error) {

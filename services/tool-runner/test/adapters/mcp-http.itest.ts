@@ -12,7 +12,14 @@ const http = async (...args: Parameters<typeof startHttp>): Promise<HttpBench> =
   return server;
 };
 const connect = async (url: string): Promise<{ upstream: Upstream; listed: ListedTool[][] }> => {
-  const upstream = createHttpUpstream({ server: 'crm', http: { url }, inject: { header: 'Authorization', format: 'Bearer {secret}' }, now: Date.now, log: listen().log, pace: quick });
+  const upstream = createHttpUpstream({
+    server: 'crm',
+    http: { url },
+    inject: { header: 'Authorization', format: 'Bearer {secret}' },
+    now: Date.now,
+    log: listen().log,
+    pace: quick,
+  });
   open.push({ stop: () => upstream.close() });
   const listed: ListedTool[][] = [];
   upstream.onTools((tools) => void listed.push(tools));
@@ -51,7 +58,12 @@ describe.each(['modern', 'sessions', 'strict'] as const)('a server of kind %s', 
     expect(server.requests.every((r) => r.authorization === undefined)).toBe(true);
     const before = server.requests.length;
     expect(textOf(await callOnce(upstream, 'whoami', {}, 's3cret-0123456789'))).toBe('Bearer s3cret-0123456789');
-    expect(server.requests.slice(before).filter((r) => r.method === 'POST').every((r) => r.authorization === 'Bearer s3cret-0123456789')).toBe(true);
+    expect(
+      server.requests
+        .slice(before)
+        .filter((r) => r.method === 'POST')
+        .every((r) => r.authorization === 'Bearer s3cret-0123456789'),
+    ).toBe(true);
     expect(textOf(await callOnce(upstream, 'whoami'))).toBe('nobody');
   });
 });
@@ -62,10 +74,18 @@ test('calls to a server that is gone are refused until it is back', async () => 
   const channel = await upstream.prepare({ deadline: Date.now() + 5_000 });
   await server.stop();
   // On a connection that was kept open nobody knows how far the request came; on a new one it is known that it did not.
-  expect(await send(channel, 'echo', { text: 'a' }).ended).toMatchObject({ kind: expect.stringMatching(/^(lost|not_sent)$/) });
-  expect(await send(channel, 'echo', { text: 'a' }).ended).toEqual({ kind: 'not_sent', code: 'UPSTREAM_UNAVAILABLE', reason: expect.stringMatching(/^the (tool server cannot be reached|connection to the tool server is closed)$/) });
+  expect(await send(channel, 'echo', { text: 'a' }).ended).toMatchObject({
+    kind: expect.stringMatching(/^(lost|not_sent)$/),
+  });
+  expect(await send(channel, 'echo', { text: 'a' }).ended).toEqual({
+    kind: 'not_sent',
+    code: 'UPSTREAM_UNAVAILABLE',
+    reason: expect.stringMatching(/^the (tool server cannot be reached|connection to the tool server is closed)$/),
+  });
   await until(() => upstream.problem() !== undefined, 5_000);
-  await expect(upstream.prepare({ deadline: Date.now() + 1_000 })).rejects.toMatchObject({ code: 'UPSTREAM_UNAVAILABLE' });
+  await expect(upstream.prepare({ deadline: Date.now() + 1_000 })).rejects.toMatchObject({
+    code: 'UPSTREAM_UNAVAILABLE',
+  });
   await http('sessions', undefined, Number(new URL(server.url).port));
   await until(() => upstream.problem() === undefined, 5_000);
   expect(textOf(await callOnce(upstream, 'echo', { text: 'back' }))).toBe('back');
@@ -86,6 +106,9 @@ test('follows no redirect, so that the credential goes nowhere else', async () =
   const server = await http('modern', elsewhere.url);
   const { upstream } = await connect(server.url);
   expect(upstream.problem()).toMatch(/^crm cannot be reached/);
-  await expect(upstream.prepare({ secret: 's3cret-0123456789', deadline: Date.now() + 2_000 })).rejects.toMatchObject({ code: 'UPSTREAM_UNAVAILABLE', message: "crm did not take a session with the call's credential" });
+  await expect(upstream.prepare({ secret: 's3cret-0123456789', deadline: Date.now() + 2_000 })).rejects.toMatchObject({
+    code: 'UPSTREAM_UNAVAILABLE',
+    message: "crm did not take a session with the call's credential",
+  });
   expect(elsewhere.requests).toEqual([]);
 });

@@ -15,7 +15,17 @@ afterEach(async () => {
 test('lists the tools of a server and calls one', async () => {
   const { upstream, listed } = await start();
   expect(upstream.problem()).toBeUndefined();
-  expect(listed[0]?.find((t) => t.name === 'echo')).toEqual({ name: 'echo', description: 'Returns its text.', inputSchema: { type: 'object', properties: { text: { type: 'string' } }, required: ['text'], additionalProperties: false }, annotations: { readOnlyHint: true } });
+  expect(listed[0]?.find((t) => t.name === 'echo')).toEqual({
+    name: 'echo',
+    description: 'Returns its text.',
+    inputSchema: {
+      type: 'object',
+      properties: { text: { type: 'string' } },
+      required: ['text'],
+      additionalProperties: false,
+    },
+    annotations: { readOnlyHint: true },
+  });
   expect(textOf(await callOnce(upstream, 'echo', { text: 'hello' }))).toBe('hello');
 });
 
@@ -24,22 +34,29 @@ test('gives a server PATH, a home of its own and what is configured, and nothing
   const { upstream, dir } = await start();
   delete process.env.AGENTGATE_TEST_SECRET;
   const env = JSON.parse(textOf(await callOnce(upstream, 'env')));
-  expect(Object.keys(env).sort()).toEqual(['HOME', 'NOTES', 'PATH', 'TMPDIR']);
+  expect(Object.keys(env).sort()).toEqual(['HOME', 'NOTES', 'PATH']);
   expect(env.HOME).toBe(`${dir}/fixture`);
 });
 
 test('starts no shell', async () => {
-  const { upstream, said } = await start({ stdio: { command: `${process.execPath} ${stdioServer}; true`, args: [], env: {} } });
+  const { upstream, said } = await start({
+    stdio: { command: `${process.execPath} ${stdioServer}; true`, args: [], env: {} },
+  });
   expect(upstream.problem()).toMatch(/^fixture cannot be reached: .*ENOENT/);
   expect(said.lines.some((l) => l.message === 'a tool server cannot be reached')).toBe(true);
-  await expect(upstream.prepare({ deadline: Date.now() + 1_000 })).rejects.toMatchObject({ code: 'UPSTREAM_UNAVAILABLE' });
+  await expect(upstream.prepare({ deadline: Date.now() + 1_000 })).rejects.toMatchObject({
+    code: 'UPSTREAM_UNAVAILABLE',
+  });
 });
 
 test('tells of a call in flight that it is lost when the process dies, and starts the process again', async () => {
   const { upstream, notes } = await start();
   const channel = await upstream.prepare({ deadline: Date.now() + 5_000 });
   const slow = send(channel, 'slow', { ms: 5_000 });
-  expect(await callOnce(upstream, 'crash')).toEqual({ kind: 'lost', reason: 'the connection to the tool server broke; it may have run the call' });
+  expect(await callOnce(upstream, 'crash')).toEqual({
+    kind: 'lost',
+    reason: 'the connection to the tool server broke; it may have run the call',
+  });
   expect(await slow.ended).toMatchObject({ kind: 'lost' });
   await until(() => upstream.problem() === undefined, 5_000);
   expect(textOf(await callOnce(upstream, 'echo', { text: 'again' }))).toBe('again');
@@ -56,7 +73,11 @@ test('cancels at the server, once, and hears what still comes', async () => {
   slow.stop('cancelled');
   slow.abandon();
   expect(textOf(await callOnce(upstream, 'echo', { text: 'after' }))).toBe('after');
-  expect(notes().filter((n) => n.event === 'cancel').map((n) => n.tool)).toEqual(['stubborn', 'slow']);
+  expect(
+    notes()
+      .filter((n) => n.event === 'cancel')
+      .map((n) => n.tool),
+  ).toEqual(['stubborn', 'slow']);
 });
 
 test('a protocol error is the tool’s own error', async () => {
@@ -73,6 +94,19 @@ test('ends a process that sends a message without bound', async () => {
   const { upstream } = await start();
   expect(await callOnce(upstream, 'big', { bytes: 9 * 1024 * 1024 })).toMatchObject({ kind: 'lost' });
   await until(() => upstream.problem() === undefined, 5_000);
+});
+
+test('takes a burst of calls at once', async () => {
+  const warned: string[] = [];
+  const onWarning = (warning: Error) => void warned.push(warning.message);
+  process.on('warning', onWarning);
+  const { upstream } = await start();
+  const channel = await upstream.prepare({ deadline: Date.now() + 10_000 });
+  const text = 'x'.repeat(1_000);
+  const ends = await Promise.all(Array.from({ length: 1_000 }, () => send(channel, 'echo', { text }).ended));
+  expect(ends.every((end) => textOf(end) === text)).toBe(true);
+  process.off('warning', onWarning);
+  expect(warned).toEqual([]);
 });
 
 test('lists again when the server tells that its tools changed', async () => {
@@ -94,9 +128,13 @@ test('ends the process and all that it started when it closes', async () => {
 
 test('a credential lives in a process of its own, which ends with the call and whose words are not logged', async () => {
   const { upstream, notes, said } = await start({ inject: { env: 'API_KEY', format: 'key={secret}' } });
-  expect(JSON.parse(textOf(await callOnce(upstream, 'env', {}, 's3cret-0123456789'))).API_KEY).toBe('key=s3cret-0123456789');
+  expect(JSON.parse(textOf(await callOnce(upstream, 'env', {}, 's3cret-0123456789'))).API_KEY).toBe(
+    'key=s3cret-0123456789',
+  );
   expect(JSON.parse(textOf(await callOnce(upstream, 'env'))).API_KEY).toBeUndefined();
-  const pids = notes().filter((n) => n.event === 'up').map((n) => n.pid ?? 0);
+  const pids = notes()
+    .filter((n) => n.event === 'up')
+    .map((n) => n.pid ?? 0);
   expect(pids).toHaveLength(2);
   await until(() => !isAlive(pids[1] ?? 0));
   expect(isAlive(pids[0] ?? 0)).toBe(true);
