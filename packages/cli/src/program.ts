@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import { registerAgent } from './commands/agent.ts';
 import { registerCall, registerSession } from './commands/call.ts';
 import { registerDemo } from './commands/demo.ts';
+import { registerGround } from './commands/ground.ts';
 import { registerKill, registerKills, registerLift } from './commands/kill.ts';
 import { registerStatus } from './commands/status.ts';
 import { runIn } from './run.ts';
@@ -29,6 +30,7 @@ export const createProgram = (): Command => {
     registerLift,
     registerKills,
     registerAgent,
+    registerGround,
   ])
     register(program, run);
   return program;

@@ -105,7 +105,7 @@ export const streams: readonly StreamSpec[] = [
  * The durable consumer by which audit takes events; made by the provisioner. After a crash of audit, what it had not acknowledged comes again
  * after `ackWaitMs` and the log lags by so much; `maxAckPending` batches are all that audit may have to hold in memory.
  */
-export const auditConsumer = { stream: 'AUDIT', name: 'audit', ackWaitMs: 5_000, maxAckPending: 256 } as const;
+export const auditConsumer = { stream: 'AUDIT', name: 'audit', ackWaitMs: 5_000, maxAckPending: 64 } as const;
 
 export const eventsSubject = (service: string): string => `events.v1.${service}`;
 export const evidenceSubject = (tenant: string, type: string): string => `evidence.v1.${tenant}.${type}`;

@@ -25,9 +25,15 @@ const imported = (share: Share, self: string, from: string) => ({
   type: 'service' as const,
   local_subject: share.local,
 });
-const withToken = (subject: string, position: number, token: string) => subject.split('.').with(position - 1, token).join('.');
+const withToken = (subject: string, position: number, token: string) =>
+  subject
+    .split('.')
+    .with(position - 1, token)
+    .join('.');
 
-const once = <T extends { subject: string }>(items: T[]): T[] => [...new Map(items.map((item) => [item.subject, item])).values()];
+const once = <T extends { subject: string }>(items: T[]): T[] => [
+  ...new Map(items.map((item) => [item.subject, item])).values(),
+];
 
 /** `ids` are the accounts' public keys. */
 export const claimsOfCoreAccount = (account: AccountName, ids: Record<AccountName, string>): AccountClaims => ({
@@ -37,7 +43,11 @@ export const claimsOfCoreAccount = (account: AccountName, ids: Record<AccountNam
 });
 
 /** `revoked`: user public key → seconds since the epoch; whatever was minted until then is void. */
-export const claimsOfTenant = (self: string, ids: Record<AccountName, string>, revoked: Record<string, number>): AccountClaims => ({
+export const claimsOfTenant = (
+  self: string,
+  ids: Record<AccountName, string>,
+  revoked: Record<string, number>,
+): AccountClaims => ({
   limits: noLimits,
   imports: shares.filter((s) => s.to === 'tenants').map((s) => imported(s, self, ids[s.from])),
   ...(Object.keys(revoked).length > 0 ? { revocations: revoked } : {}),

@@ -1,7 +1,7 @@
 import { rmSync } from 'node:fs';
 import { type Config, name } from '@agentgate/contracts';
 import { GroundError } from './error.ts';
-import { readRoster, type Roster, type RosterEntry, sameAgent, writeRoster } from './roster.ts';
+import { type Roster, type RosterEntry, readRoster, sameAgent, writeRoster } from './roster.ts';
 import type { Seeds } from './seeds.ts';
 import { agentUser, credsFile, layAgent } from './users.ts';
 
@@ -25,27 +25,41 @@ export const layAgents = async (home: string, seeds: Seeds, config: Config, now:
       .filter(([agent]) => !roster.removed.some((r) => sameAgent(r, { tenant, name: agent })))
       .map(([agent, { labels }]) => ({ tenant, name: agent, labels, from: 'config' as const })),
   );
-  const stays = (a: RosterEntry) => wanted.some((w) => sameAgent(w, a)) || (a.from === 'command' && a.tenant in config.tenants);
+  const stays = (a: RosterEntry) =>
+    wanted.some((w) => sameAgent(w, a)) || (a.from === 'command' && a.tenant in config.tenants);
   for (const gone of roster.agents.filter((a) => !stays(a))) roster = revoke(home, roster, gone, now);
   const byCommand = roster.agents.filter((a) => !wanted.some((w) => sameAgent(w, a)));
   const agents: RosterEntry[] = [];
-  for (const agent of [...wanted, ...byCommand]) agents.push({ ...agent, user: await layAgent(home, seeds, agent.tenant, agent.name) });
+  for (const agent of [...wanted, ...byCommand])
+    agents.push({ ...agent, user: await layAgent(home, seeds, agent.tenant, agent.name) });
   roster = { ...roster, agents };
   writeRoster(home, roster);
   return roster;
 };
 
 /** A new agent of a tenant that the configuration names. Throws GroundError where it exists already. */
-export const addAgent = async (home: string, seeds: Seeds, tenants: readonly string[], wish: { tenant: string; name: string; labels: string[] }): Promise<RosterEntry> => {
+export const addAgent = async (
+  home: string,
+  seeds: Seeds,
+  tenants: readonly string[],
+  wish: { tenant: string; name: string; labels: string[] },
+): Promise<RosterEntry> => {
   for (const word of [wish.tenant, wish.name, ...wish.labels]) {
     const checked = name.safeParse(word);
-    if (!checked.success) throw new GroundError(`${JSON.stringify(word)} ${checked.error.issues[0]?.message ?? 'is no name'}`);
+    if (!checked.success)
+      throw new GroundError(`${JSON.stringify(word)} ${checked.error.issues[0]?.message ?? 'is no name'}`);
   }
-  if (!tenants.includes(wish.tenant)) throw new GroundError(`no tenant is named ${wish.tenant}: tenants are named in agentgate.yaml`);
+  if (!tenants.includes(wish.tenant))
+    throw new GroundError(`no tenant is named ${wish.tenant}: tenants are named in agentgate.yaml`);
   const roster = readRoster(home);
-  if (roster.agents.some((a) => sameAgent(a, wish))) throw new GroundError(`agent ${wish.name} of tenant ${wish.tenant} exists already`);
+  if (roster.agents.some((a) => sameAgent(a, wish)))
+    throw new GroundError(`agent ${wish.name} of tenant ${wish.tenant} exists already`);
   const added: RosterEntry = { ...wish, from: 'command', user: await layAgent(home, seeds, wish.tenant, wish.name) };
-  writeRoster(home, { ...roster, agents: [...roster.agents, added], removed: roster.removed.filter((r) => !sameAgent(r, wish)) });
+  writeRoster(home, {
+    ...roster,
+    agents: [...roster.agents, added],
+    removed: roster.removed.filter((r) => !sameAgent(r, wish)),
+  });
   return added;
 };
 
@@ -55,6 +69,9 @@ export const removeAgent = (home: string, who: { tenant: string; name: string },
   const gone = roster.agents.find((a) => sameAgent(a, who));
   if (!gone) throw new GroundError(`no agent is named ${who.name} in tenant ${who.tenant}`);
   const after = revoke(home, roster, gone, now);
-  writeRoster(home, { ...after, removed: [...after.removed.filter((r) => !sameAgent(r, who)), { tenant: gone.tenant, name: gone.name }] });
+  writeRoster(home, {
+    ...after,
+    removed: [...after.removed.filter((r) => !sameAgent(r, who)), { tenant: gone.tenant, name: gone.name }],
+  });
   return gone;
 };

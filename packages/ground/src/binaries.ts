@@ -12,7 +12,11 @@ const isProgram = (path: string): boolean => {
 };
 
 /** Where programs are looked for, the first first: AGENTGATE_BIN, the checkout's own `.agentgate/bin`, PATH. */
-export const binaryFolders = (opts: { root: string; bin?: string | undefined; path?: string | undefined }): string[] => [
+export const binaryFolders = (opts: {
+  root: string;
+  bin?: string | undefined;
+  path?: string | undefined;
+}): string[] => [
   ...(opts.bin ? [opts.bin] : []),
   join(opts.root, '.agentgate', 'bin'),
   ...(opts.path ?? '').split(delimiter).filter((folder) => folder !== ''),

@@ -1,14 +1,14 @@
 export { addAgent, removeAgent } from './agents.ts';
 export { binaryFolders, findBinary, natsServer, redisServer } from './binaries.ts';
 export { pushTenant } from './claims.ts';
-export { createDeployment, type Deployment, mintOneShot, openHome, type Ports } from './deployment.ts';
+export { createDeployment, type Deployment, type Hosts, mintOneShot, openHome, type Ports } from './deployment.ts';
 export { GroundError } from './error.ts';
 export { mintUser, nameInCreds } from './jwt.ts';
 export { mintProbe, ownTenant, probeAgent } from './own-tenant.ts';
 export { privateFolder, writePrivate } from './private-file.ts';
 export { provision, recordAgents } from './provision.ts';
 export { natsReady, portIsFree, redisReady } from './ready.ts';
-export { readRoster, type Roster, type RosterEntry } from './roster.ts';
+export { type Roster, type RosterEntry, readRoster } from './roster.ts';
 export type { Seeds } from './seeds.ts';
 export { logOrigin } from './signing-keys.ts';
 export { agentUser } from './users.ts';

@@ -38,7 +38,9 @@ operator: ${text(o.operatorJwt)}
 system_account: ${o.systemAccount}
 resolver { type: full, dir: ${text(join(o.home, 'run', 'jwt'))}, allow_delete: false }
 resolver_preload {
-${Object.entries(o.accounts).map(([id, jwt]) => `  ${id}: ${text(jwt)}`).join('\n')}
+${Object.entries(o.accounts)
+  .map(([id, jwt]) => `  ${id}: ${text(jwt)}`)
+  .join('\n')}
 }
 `;
 

@@ -8,12 +8,26 @@ import type { Seeds } from './seeds.ts';
 
 export const ownTenant = 'agentgate';
 export const probeAgent = 'probe';
-export const probeEntry: RosterEntry = { tenant: ownTenant, name: probeAgent, labels: [], user: 'minted-at-need', from: 'command' };
+export const probeEntry: RosterEntry = {
+  tenant: ownTenant,
+  name: probeAgent,
+  labels: [],
+  user: 'minted-at-need',
+  from: 'command',
+};
 
 export const refuseReserved = (config: Config): void => {
-  if (ownTenant in config.tenants) throw new GroundError(`tenant ${ownTenant}: this name is reserved for the gate itself`);
+  if (ownTenant in config.tenants)
+    throw new GroundError(`tenant ${ownTenant}: this name is reserved for the gate itself`);
 };
 
 /** Credentials of the probe for a minute; they are never written down. */
 export const mintProbe = async (seeds: Seeds): Promise<string> =>
-  (await mintUser({ name: probeAgent, accountSeed: seeds.tenant(ownTenant), permissions: agentPermissions(probeAgent), expiresInS: 60 })).creds;
+  (
+    await mintUser({
+      name: probeAgent,
+      accountSeed: seeds.tenant(ownTenant),
+      permissions: agentPermissions(probeAgent),
+      expiresInS: 60,
+    })
+  ).creds;

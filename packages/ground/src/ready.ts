@@ -2,11 +2,20 @@ import { createConnection, createServer } from 'node:net';
 import { GroundError } from './error.ts';
 
 /** One exchange on a TCP port: resolves with what came until `enough` held, rejects when the time is over. */
-const exchange = (opts: { port: number; say?: string; enough: (heard: string) => boolean; timeoutMs: number }): Promise<string> =>
+const exchange = (opts: {
+  host?: string;
+  port: number;
+  say?: string;
+  enough: (heard: string) => boolean;
+  timeoutMs: number;
+}): Promise<string> =>
   new Promise((resolve, reject) => {
     let heard = '';
-    const socket = createConnection({ host: '127.0.0.1', port: opts.port });
-    const timer = setTimeout(() => end(() => reject(new GroundError(`port ${opts.port} said nothing`))), opts.timeoutMs);
+    const socket = createConnection({ host: opts.host ?? '127.0.0.1', port: opts.port });
+    const timer = setTimeout(
+      () => end(() => reject(new GroundError(`port ${opts.port} said nothing`))),
+      opts.timeoutMs,
+    );
     const end = (then: () => void) => {
       clearTimeout(timer);
       socket.destroy();
@@ -21,7 +30,12 @@ const exchange = (opts: { port: number; say?: string; enough: (heard: string) =>
     });
   });
 
-const until = async (what: string, timeoutMs: number, gone: () => string | undefined, once: () => Promise<boolean>): Promise<void> => {
+const until = async (
+  what: string,
+  timeoutMs: number,
+  gone: () => string | undefined,
+  once: () => Promise<boolean>,
+): Promise<void> => {
   const end = Date.now() + timeoutMs;
   for (;;) {
     if (await once().catch(() => false)) return;
@@ -33,14 +47,27 @@ const until = async (what: string, timeoutMs: number, gone: () => string | undef
 };
 
 /** Waits until nats-server greets. `gone` tells why it ended, where it did. */
-export const natsReady = (port: number, opts: { timeoutMs: number; gone?: () => string | undefined }): Promise<void> =>
-  until('nats-server', opts.timeoutMs, opts.gone ?? (() => undefined), async () => (await exchange({ port, enough: (h) => h.includes('\r\n'), timeoutMs: 1_000 })).startsWith('INFO '));
+export const natsReady = (
+  port: number,
+  opts: { timeoutMs: number; gone?: () => string | undefined; host?: string },
+): Promise<void> =>
+  until('nats-server', opts.timeoutMs, opts.gone ?? (() => undefined), async () =>
+    (await exchange({ port, ...(opts.host === undefined ? {} : { host: opts.host }), enough: (h) => h.includes('\r\n'), timeoutMs: 1_000 })).startsWith('INFO '),
+  );
 
 /** Waits until Redis answers a user's PING, which it does not while it loads. */
-export const redisReady = (url: string, opts: { timeoutMs: number; gone?: () => string | undefined }): Promise<void> => {
+export const redisReady = (
+  url: string,
+  opts: { timeoutMs: number; gone?: () => string | undefined },
+): Promise<void> => {
   const { port, username, password } = new URL(url);
   return until('Redis', opts.timeoutMs, opts.gone ?? (() => undefined), async () => {
-    const heard = await exchange({ port: Number(port), say: `AUTH ${username} ${password}\r\nPING\r\n`, enough: (h) => h.split('\r\n').length > 2, timeoutMs: 1_000 });
+    const heard = await exchange({
+      port: Number(port),
+      say: `AUTH ${username} ${password}\r\nPING\r\n`,
+      enough: (h) => h.split('\r\n').length > 2,
+      timeoutMs: 1_000,
+    });
     return heard.includes('+PONG');
   });
 };

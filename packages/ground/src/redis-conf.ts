@@ -4,7 +4,12 @@ import type { ServiceName } from '@agentgate/contracts';
 import { readIfThere, writePrivate } from './private-file.ts';
 
 /** Which keys are whose. A service that is not named has no user and no password. */
-const keysOf: Partial<Record<ServiceName, string[]>> = { ingress: ['idem:*'], policy: ['ses:*', 'rate:*'], 'kill-switch': ['kill:*'], 'tool-runner': ['permit:*'] };
+const keysOf: Partial<Record<ServiceName, string[]>> = {
+  ingress: ['idem:*'],
+  policy: ['ses:*', 'rate:*'],
+  'kill-switch': ['kill:*'],
+  'tool-runner': ['permit:*'],
+};
 export const redisUsers = Object.keys(keysOf) as ServiceName[];
 
 /**
@@ -16,8 +21,22 @@ const commands = [
   '+eval +evalsha +eval_ro +evalsha_ro +script|load +script|exists -@dangerous -select -swapdb +info',
 ].join(' ');
 
+/**
+ * Nobody can be this user: it is off and has no password. But Redis replays its append-only file in its name, and what it may not
+ * do is left out of a transaction's replay: without these rights every script's writes would be gone after a restart.
+ */
+const defaultUser = 'user default off resetpass resetchannels ~* +@all';
+
 const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
 const urlFile = (home: string, service: string) => join(home, 'keys', 'redis', `${service}.url`);
+
+export interface RedisAddress {
+  port: number;
+  /** Where services find it. */
+  host: string;
+  /** The address that it listens on. */
+  listen: string;
+}
 
 export interface RedisFiles {
   conf: string;
@@ -27,18 +46,23 @@ export interface RedisFiles {
 }
 
 /** Writes redis.conf, the users with their passwords (made once) as digests, and each service's URL. */
-export const layRedis = (home: string, port: number): RedisFiles => {
+export const layRedis = (home: string, address: RedisAddress): RedisFiles => {
+  const { host, port } = address;
   const users = redisUsers.map((service) => {
     const before = readIfThere(urlFile(home, service))?.trim();
     const password = before ? new URL(before).password : randomBytes(24).toString('base64url');
-    const url = `redis://${service}:${password}@127.0.0.1:${port}`;
+    const url = `redis://${service}:${password}@${host}:${port}`;
     if (url !== before) writePrivate(urlFile(home, service), `${url}\n`);
-    return { service, url, line: `user ${service} on #${sha256(password)} resetchannels ${(keysOf[service] ?? []).map((k) => `~${k}`).join(' ')} ${commands}` };
+    return {
+      service,
+      url,
+      line: `user ${service} on #${sha256(password)} resetchannels ${(keysOf[service] ?? []).map((k) => `~${k}`).join(' ')} ${commands}`,
+    };
   });
   const acl = join(home, 'keys', 'redis', 'users.acl');
-  writePrivate(acl, ['user default off resetchannels -@all', ...users.map((u) => u.line), ''].join('\n'));
+  writePrivate(acl, [defaultUser, ...users.map((u) => u.line), ''].join('\n'));
   const conf = join(home, 'redis.conf');
-  writePrivate(conf, redisConf(home, port, acl));
+  writePrivate(conf, redisConf(home, address, acl));
   return {
     conf,
     urlFile: (service) => urlFile(home, service),
@@ -52,8 +76,8 @@ export const layRedis = (home: string, port: number): RedisFiles => {
 
 const quoted = (path: string) => `"${path.replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`;
 
-const redisConf = (home: string, port: number, acl: string) => `# Written by agentgate; changes are lost.
-bind 127.0.0.1
+const redisConf = (home: string, { port, listen }: RedisAddress, acl: string) => `# Written by agentgate; changes are lost.
+bind ${listen}
 port ${port}
 protected-mode yes
 daemonize no

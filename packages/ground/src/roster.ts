@@ -7,7 +7,13 @@ import { readIfThere, writePrivate } from './private-file.ts';
 // agents.json: every agent that has credentials, by whose wish, and every user that was revoked. It outlives restarts, so that
 // a removed agent stays removed although agentgate.yaml still names it, and its revocation stands in each later account JWT.
 
-const entry = z.strictObject({ tenant: name, name, labels: z.array(name), user: z.string(), from: z.enum(['config', 'command']) });
+const entry = z.strictObject({
+  tenant: name,
+  name,
+  labels: z.array(name),
+  user: z.string(),
+  from: z.enum(['config', 'command']),
+});
 export type RosterEntry = z.infer<typeof entry>;
 const roster = z.strictObject({
   v: z.literal(1),
@@ -29,9 +35,12 @@ export const readRoster = (home: string): Roster => {
     throw new GroundError(`${fileOf(home)} cannot be read`, { cause });
   }
 };
-export const writeRoster = (home: string, content: Roster): void => writePrivate(fileOf(home), `${JSON.stringify(content, null, 2)}\n`);
+export const writeRoster = (home: string, content: Roster): void =>
+  writePrivate(fileOf(home), `${JSON.stringify(content, null, 2)}\n`);
 
-export const sameAgent = (a: { tenant: string; name: string }, b: { tenant: string; name: string }): boolean => a.tenant === b.tenant && a.name === b.name;
+export const sameAgent = (a: { tenant: string; name: string }, b: { tenant: string; name: string }): boolean =>
+  a.tenant === b.tenant && a.name === b.name;
 
 /** The users of a tenant that may not come in any more. */
-export const revokedOf = (content: Roster, tenant: string): Record<string, number> => Object.fromEntries(content.revoked.filter((r) => r.tenant === tenant).map((r) => [r.user, r.at]));
+export const revokedOf = (content: Roster, tenant: string): Record<string, number> =>
+  Object.fromEntries(content.revoked.filter((r) => r.tenant === tenant).map((r) => [r.user, r.at]));

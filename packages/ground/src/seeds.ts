@@ -15,11 +15,16 @@ export interface Seeds {
 
 export const laySeeds = (home: string): Seeds => {
   const seed = (file: string, make: () => string) => readOrMake(join(home, 'keys', 'nats', `${file}.nk`), make);
-  const core = Object.fromEntries(coreAccounts.map((account) => [account, seed(`account-${account}`, newAccountSeed)])) as Record<AccountName, string>;
+  const core = Object.fromEntries(
+    coreAccounts.map((account) => [account, seed(`account-${account}`, newAccountSeed)]),
+  ) as Record<AccountName, string>;
   return {
     operator: seed('operator', newOperatorSeed),
     core,
-    ids: Object.fromEntries(coreAccounts.map((account) => [account, publicKeyOf(core[account])])) as Record<AccountName, string>,
+    ids: Object.fromEntries(coreAccounts.map((account) => [account, publicKeyOf(core[account])])) as Record<
+      AccountName,
+      string
+    >,
     tenant: (tenant) => seed(`tenant-${tenant}`, newAccountSeed),
   };
 };

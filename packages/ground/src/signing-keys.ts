@@ -21,9 +21,15 @@ const keyIn = (file: string): SigningKey => signingKeyFromSeed(readOrMake(file, 
 /** The services' signing keys, made once, and trust.json: whose signature counts for what. */
 export const layKeys = (home: string): SigningKeys => {
   const fileOf = (service: string) => join(home, 'keys', 'sign', `${service}.seed`);
-  const keys = Object.fromEntries(services.map((service) => [service, keyIn(fileOf(service))])) as Record<ServiceName, SigningKey>;
+  const keys = Object.fromEntries(services.map((service) => [service, keyIn(fileOf(service))])) as Record<
+    ServiceName,
+    SigningKey
+  >;
   const trustFile = join(home, 'keys', 'trust.json');
-  const trust = { v: 1, keys: services.map((service) => ({ keyid: keys[service].keyid, service, public_key: keys[service].publicKey })) };
+  const trust = {
+    v: 1,
+    keys: services.map((service) => ({ keyid: keys[service].keyid, service, public_key: keys[service].publicKey })),
+  };
   writePrivate(trustFile, `${JSON.stringify(trust, null, 2)}\n`);
   const logKeyFile = join(home, 'keys', 'log.seed');
   const jwtKeyFile = join(home, 'keys', 'jwt.seed');

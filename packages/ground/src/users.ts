@@ -1,5 +1,14 @@
 import { join } from 'node:path';
-import { agentPermissions, type Config, name, type Permissions, people, personPermissions, serviceUsers, toolPermissions } from '@agentgate/contracts';
+import {
+  agentPermissions,
+  type Config,
+  name,
+  type Permissions,
+  people,
+  personPermissions,
+  serviceUsers,
+  toolPermissions,
+} from '@agentgate/contracts';
 import { isCreds, mintUser, userOfSame } from './jwt.ts';
 import { readIfThere, writePrivate } from './private-file.ts';
 import type { Seeds } from './seeds.ts';
@@ -26,7 +35,8 @@ const layUser = async (file: string, wanted: Wanted): Promise<string> => {
 
 export const serviceCredsFile = (home: string, user: string): string => join(home, 'keys', 'services', `${user}.creds`);
 export const credsFolder = (home: string): string => join(home, 'creds');
-export const agentUser = (tenant: string, agent: string): string => (tenant === 'default' ? `agent-${agent}` : `${tenant}.agent-${agent}`);
+export const agentUser = (tenant: string, agent: string): string =>
+  tenant === 'default' ? `agent-${agent}` : `${tenant}.agent-${agent}`;
 export const credsFile = (home: string, user: string): string => join(credsFolder(home), `${user}.creds`);
 
 export const layServiceUsers = async (home: string, seeds: Seeds): Promise<void> => {
@@ -37,7 +47,11 @@ export const layServiceUsers = async (home: string, seeds: Seeds): Promise<void>
 
 export const layPeople = async (home: string, seeds: Seeds): Promise<void> => {
   for (const person of people) {
-    await layUser(credsFile(home, person), { name: person, accountSeed: seeds.core.OPS, permissions: personPermissions(person, person) });
+    await layUser(credsFile(home, person), {
+      name: person,
+      accountSeed: seeds.core.OPS,
+      permissions: personPermissions(person, person),
+    });
   }
 };
 
@@ -46,10 +60,18 @@ export const layToolServers = async (home: string, seeds: Seeds, servers: Config
   for (const server of Object.values(servers)) {
     if (!server.nats) continue;
     const tool = name.parse(server.nats.subject.split('.').at(-1));
-    await layUser(credsFile(home, `tool-${tool}`), { name: `tool-${tool}`, accountSeed: seeds.core.TOOLS, permissions: toolPermissions(tool) });
+    await layUser(credsFile(home, `tool-${tool}`), {
+      name: `tool-${tool}`,
+      accountSeed: seeds.core.TOOLS,
+      permissions: toolPermissions(tool),
+    });
   }
 };
 
 /** A name like `*` would make its owner everybody, hence the check before anything is minted. */
 export const layAgent = async (home: string, seeds: Seeds, tenant: string, agent: string): Promise<string> =>
-  layUser(credsFile(home, agentUser(name.parse(tenant), name.parse(agent))), { name: agent, accountSeed: seeds.tenant(tenant), permissions: agentPermissions(agent) });
+  layUser(credsFile(home, agentUser(name.parse(tenant), name.parse(agent))), {
+    name: agent,
+    accountSeed: seeds.tenant(tenant),
+    permissions: agentPermissions(agent),
+  });

@@ -9,7 +9,8 @@ import { addAgent, pushTenant, readRoster, recordAgents, removeAgent } from '../
 let ground: Ground;
 beforeAll(async () => {
   ground = await startGround({
-    config: 'v: 1\ntenants: { default: { agents: { demo: {}, second: {} } }, acme: { agents: { demo: {} } } }\nservers: { echo: { nats: { subject: tool.v1.echo } } }\n',
+    config:
+      'v: 1\ntenants: { default: { agents: { demo: {}, second: {} } }, acme: { agents: { demo: {} } } }\nservers: { echo: { nats: { subject: tool.v1.echo } } }\n',
   });
   const ingress = await ground.connect('ingress');
   ingress.serveRaw(agentVerbs.call, async (_, { subject }) => ({ subject }));
@@ -25,8 +26,12 @@ const ask = async (user: string, subject: string, body = '{}') => {
 };
 
 test('tells ingress tenant and agent by the subject', async () => {
-  expect(await ask('agent-demo', 'agent.demo.call')).toEqual({ subject: `gate.v1.${ground.accountId('default')}.demo.call` });
-  expect(await ask('acme.agent-demo', 'agent.demo.call')).toEqual({ subject: `gate.v1.${ground.accountId('acme')}.demo.call` });
+  expect(await ask('agent-demo', 'agent.demo.call')).toEqual({
+    subject: `gate.v1.${ground.accountId('default')}.demo.call`,
+  });
+  expect(await ask('acme.agent-demo', 'agent.demo.call')).toEqual({
+    subject: `gate.v1.${ground.accountId('acme')}.demo.call`,
+  });
   expect(await ask('operator', 'ops.operator.kills')).toEqual({ subject: 'ops.v1.operator.kills' });
 });
 
@@ -58,6 +63,16 @@ test.each([
   await expect(ask(user, subject)).rejects.toThrow(/did not answer|is not running/);
 });
 
+test('lets a user who may publish nothing publish nothing, although NATS takes an empty list for everything', async () => {
+  const subject = 'gate.v1.x.y.call';
+  const asOne = async (pub: string[]) => {
+    const creds = await ground.mintUser({ account: 'CORE', user: 'one', pub, sub: ['_INBOX_one.>'] });
+    return (await ground.connect('one', { creds })).requestRaw(subject, '{}', { of: 'x', timeoutMs: 400 });
+  };
+  await expect(asOne([])).rejects.toThrow('did not answer');
+  expect(await asOne([subject])).toBeTruthy();
+});
+
 test('lets an auditor read EVIDENCE', async () => {
   const auditor = await ground.connect('auditor');
   expect((await auditor.streamInfo('EVIDENCE')).config).toMatchObject({ name: 'EVIDENCE' });
@@ -70,7 +85,10 @@ test('disconnects a removed agent at once, refuses its credentials from then on,
   await addAgent(home, seeds, ['default'], { tenant: 'default', name: 'brief', labels: ['x'] });
   await recordAgents({ natsUrl, seeds, roster: readRoster(home) });
   const agents = (await ground.connect('policy')).bucket('AGENTS');
-  expect(JSON.parse(new TextDecoder().decode((await agents.get('default.brief'))?.value))).toMatchObject({ agent: 'brief', labels: ['x'] });
+  expect(JSON.parse(new TextDecoder().decode((await agents.get('default.brief'))?.value))).toMatchObject({
+    agent: 'brief',
+    labels: ['x'],
+  });
   const creds = ground.creds('agent-brief');
   const bus = await ground.connect('agent-brief');
   const cut = new Promise((resolve) => bus.onState(resolve));
@@ -82,6 +100,8 @@ test('disconnects a removed agent at once, refuses its credentials from then on,
   expect(performance.now() - t).toBeLessThan(2_000);
   await recordAgents({ natsUrl, seeds, roster: readRoster(home) });
   expect((await agents.get('default.brief'))?.operation ?? 'PURGE').toBe('PURGE');
-  await expect(connectBus({ servers: natsUrl, creds, user: 'brief', instance: 'x', timeoutMs: 1_000 })).rejects.toThrow('did not take user brief');
+  await expect(connectBus({ servers: natsUrl, creds, user: 'brief', instance: 'x', timeoutMs: 1_000 })).rejects.toThrow(
+    'did not take user brief',
+  );
   expect(await ask('agent-demo', 'agent.demo.call')).toBeTruthy();
 });

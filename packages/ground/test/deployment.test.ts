@@ -14,9 +14,17 @@ beforeEach(() => {
 afterEach(() => rmSync(join(home, '..'), { recursive: true, force: true }));
 
 const ports = { nats: 4222, websocket: 9222, redis: 6380 };
-const configWith = (agents: string[], tenant = 'default'): Config => parseConfig(JSON.stringify({ v: 1, tenants: { [tenant]: { agents: Object.fromEntries(agents.map((a) => [a, { labels: ['dev'] }])) } } }), '/srv/agentgate.yaml');
+const configWith = (agents: string[], tenant = 'default'): Config =>
+  parseConfig(
+    JSON.stringify({
+      v: 1,
+      tenants: { [tenant]: { agents: Object.fromEntries(agents.map((a) => [a, { labels: ['dev'] }])) } },
+    }),
+    '/srv/agentgate.yaml',
+  );
 const lay = (config = configWith(['demo'])) => createDeployment({ home, config, ports });
-const files = (folder = home): string[] => readdirSync(folder, { recursive: true, withFileTypes: true }).map((e) => join(e.parentPath, e.name));
+const files = (folder = home): string[] =>
+  readdirSync(folder, { recursive: true, withFileTypes: true }).map((e) => join(e.parentPath, e.name));
 
 test('finds the same keys, credentials and passwords, when it is laid a second time', async () => {
   await lay();
@@ -34,7 +42,9 @@ test('lets nobody but the owner in, whatever the umask', async () => {
   } finally {
     process.umask(before);
   }
-  const modes = [home, ...files()].map((f) => [f, statSync(f).isDirectory() ? 0o700 : 0o600, statSync(f).mode & 0o777] as const);
+  const modes = [home, ...files()].map(
+    (f) => [f, statSync(f).isDirectory() ? 0o700 : 0o600, statSync(f).mode & 0o777] as const,
+  );
   expect(modes.filter(([, want, got]) => want !== got)).toEqual([]);
 });
 
@@ -43,18 +53,31 @@ test('mints a user again for the same key, when its permissions changed', async 
   const first = await mintUser({ name: 'x', accountSeed, permissions: { pub: ['a'], sub: [] } });
   const second = await mintUser({ name: 'x', accountSeed, permissions: { pub: ['b'], sub: [] }, creds: first.creds });
   expect(second.user).toBe(first.user);
-  expect(await userOfSame(second.creds, { name: 'x', accountSeed, permissions: { pub: ['b'], sub: [] } })).toBe(first.user);
-  expect(await userOfSame(second.creds, { name: 'x', accountSeed, permissions: { pub: ['a'], sub: [] } })).toBeUndefined();
-  expect(await userOfSame(second.creds, { name: 'y', accountSeed, permissions: { pub: ['b'], sub: [] } })).toBeUndefined();
+  expect(await userOfSame(second.creds, { name: 'x', accountSeed, permissions: { pub: ['b'], sub: [] } })).toBe(
+    first.user,
+  );
+  expect(
+    await userOfSame(second.creds, { name: 'x', accountSeed, permissions: { pub: ['a'], sub: [] } }),
+  ).toBeUndefined();
+  expect(
+    await userOfSame(second.creds, { name: 'y', accountSeed, permissions: { pub: ['b'], sub: [] } }),
+  ).toBeUndefined();
 });
 
 test('refuses to mint an agent whose name could stand for others', async () => {
   const { seeds } = await lay();
   for (const name of ['*', 'a.b', '>', '', 'Demo', 'a b', '../x']) {
     await expect(layAgent(home, seeds, 'default', name)).rejects.toThrow('must be 1 to 63');
-    await expect(addAgent(home, seeds, ['default'], { tenant: 'default', name, labels: [] })).rejects.toThrow(GroundError);
+    await expect(addAgent(home, seeds, ['default'], { tenant: 'default', name, labels: [] })).rejects.toThrow(
+      GroundError,
+    );
   }
-  expect(readdirSync(join(home, 'creds')).sort()).toEqual(['agent-demo.creds', 'approver.creds', 'auditor.creds', 'operator.creds']);
+  expect(readdirSync(join(home, 'creds')).sort()).toEqual([
+    'agent-demo.creds',
+    'approver.creds',
+    'auditor.creds',
+    'operator.creds',
+  ]);
 });
 
 test('gives agents of other tenants credentials under the name of their tenant', async () => {
@@ -92,8 +115,12 @@ test('keeps an agent that was added by command over later starts', async () => {
 
 test('refuses a second agent of the same name, and a tenant that nobody configured', async () => {
   const { seeds } = await lay();
-  await expect(addAgent(home, seeds, ['default'], { tenant: 'default', name: 'demo', labels: [] })).rejects.toThrow('exists already');
-  await expect(addAgent(home, seeds, ['default'], { tenant: 'acme', name: 'demo', labels: [] })).rejects.toThrow('no tenant is named acme');
+  await expect(addAgent(home, seeds, ['default'], { tenant: 'default', name: 'demo', labels: [] })).rejects.toThrow(
+    'exists already',
+  );
+  await expect(addAgent(home, seeds, ['default'], { tenant: 'acme', name: 'demo', labels: [] })).rejects.toThrow(
+    'no tenant is named acme',
+  );
 });
 
 test('refuses to go on with a roster that it cannot read, since that would let revoked users in', async () => {

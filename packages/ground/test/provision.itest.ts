@@ -8,7 +8,8 @@ beforeAll(async () => {
   ground = await startGround({ redis: false });
 });
 afterAll(() => ground.stop());
-const lay = () => provision({ natsUrl: ground.natsUrl, seeds: ground.deployment.seeds, roster: ground.deployment.roster() });
+const lay = () =>
+  provision({ natsUrl: ground.natsUrl, seeds: ground.deployment.seeds, roster: ground.deployment.roster() });
 
 test('changes nothing when everything is as it should be', async () => {
   const killSwitch = await ground.connect('kill-switch');
@@ -22,7 +23,11 @@ test('puts a stream right that was changed', async () => {
   const creds = await ground.mintUser({ account: 'CORE', user, pub: ['$JS.API.>'], sub: [`${inboxOf(user)}.>`] });
   const bus = await ground.connect(user, { creds });
   const spec = streams.find((s) => s.name === 'KILL');
-  await bus.requestRaw('$JS.API.STREAM.UPDATE.KILL', JSON.stringify({ ...spec, account: undefined, storage: 'file', num_replicas: 1, max_bytes: 1024 * 1024 }), { of: 'x', timeoutMs: 2_000 });
+  await bus.requestRaw(
+    '$JS.API.STREAM.UPDATE.KILL',
+    JSON.stringify({ ...spec, account: undefined, storage: 'file', num_replicas: 1, max_bytes: 1024 * 1024 }),
+    { of: 'x', timeoutMs: 2_000 },
+  );
   const killSwitch = await ground.connect('kill-switch');
   expect((await killSwitch.streamInfo('KILL')).config).toMatchObject({ max_bytes: 1024 * 1024 });
   await lay();

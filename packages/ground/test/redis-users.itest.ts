@@ -18,7 +18,10 @@ const as = (service: Parameters<Ground['redisUrl']>[0]) => {
   clients.push(client);
   return client;
 };
-const own = { ingress: 'idem:a', policy: 'ses:a', 'kill-switch': 'kill:a', 'tool-runner': 'permit:a' } as Record<string, string>;
+const own = { ingress: 'idem:a', policy: 'ses:a', 'kill-switch': 'kill:a', 'tool-runner': 'permit:a' } as Record<
+  string,
+  string
+>;
 
 test.each(redisUsers)('lets %s use values, hashes and scripts under its own prefix', async (service) => {
   const redis = as(service);
@@ -36,11 +39,31 @@ test.each(redisUsers)('keeps %s from the keys of the others, also by script', as
   for (const key of Object.values(own).filter((k) => k !== own[service])) {
     await expect(redis.get(key)).rejects.toThrow('NOPERM');
     await expect(redis.set(key, 'x')).rejects.toThrow('NOPERM');
-    await expect(redis.eval(`return redis.call('SET', '${key}', 'x')`, 0)).rejects.toThrow(/can't access at least one of the keys|No permissions/i);
+    await expect(redis.eval(`return redis.call('SET', '${key}', 'x')`, 0)).rejects.toThrow(
+      /can't access at least one of the keys|No permissions/i,
+    );
   }
 });
 
-test.each(['FLUSHALL', 'FLUSHDB', 'KEYS *', 'SCAN 0', 'RANDOMKEY', 'CONFIG GET *', 'ACL LIST', 'MONITOR', 'SHUTDOWN', 'SAVE', 'REPLICAOF NO ONE', 'SCRIPT FLUSH', 'FUNCTION LIST', 'CLIENT LIST', 'SUBSCRIBE x', 'PUBLISH x y', 'SELECT 1'])('refuses %s', async (line) => {
+test.each([
+  'FLUSHALL',
+  'FLUSHDB',
+  'KEYS *',
+  'SCAN 0',
+  'RANDOMKEY',
+  'CONFIG GET *',
+  'ACL LIST',
+  'MONITOR',
+  'SHUTDOWN',
+  'SAVE',
+  'REPLICAOF NO ONE',
+  'SCRIPT FLUSH',
+  'FUNCTION LIST',
+  'CLIENT LIST',
+  'SUBSCRIBE x',
+  'PUBLISH x y',
+  'SELECT 1',
+])('refuses %s', async (line) => {
   const [command = '', ...args] = line.split(' ');
   await expect(as('kill-switch').call(command, ...args)).rejects.toThrow('NOPERM');
 });
@@ -50,4 +73,12 @@ test('takes nobody without a password', async () => {
   stranger.on('error', () => {});
   clients.push(stranger);
   await expect(stranger.get('kill:a')).rejects.toThrow('NOAUTH');
+});
+
+test('keeps what a script wrote when Redis starts again', async () => {
+  const write = "redis.call('SET', KEYS[1], '1') redis.call('PEXPIRE', KEYS[1], 60000) return 1";
+  await as('policy').eval(write, 1, 'ses:kept');
+  await ground.redis.stop();
+  await ground.redis.start();
+  expect(await as('policy').get('ses:kept')).toBe('1');
 });

@@ -6,7 +6,21 @@ import { fileURLToPath } from 'node:url';
 import { type Bus, connectBus, type Log } from '@agentgate/bus';
 import { type AccountName, type Config, parseConfig, type ServiceName } from '@agentgate/contracts';
 import type { SigningKey } from '@agentgate/evidence';
-import { binaryFolders, createDeployment, type Deployment, findBinary, GroundError, mintUser, nameInCreds, natsReady, natsServer, type Ports, provision, redisReady, redisServer } from '@agentgate/ground';
+import {
+  binaryFolders,
+  createDeployment,
+  type Deployment,
+  findBinary,
+  GroundError,
+  mintUser,
+  nameInCreds,
+  natsReady,
+  natsServer,
+  type Ports,
+  provision,
+  redisReady,
+  redisServer,
+} from '@agentgate/ground';
 import { readTrust, type Trust } from '@agentgate/runtime';
 import { createProgram, type Program } from './program.ts';
 
@@ -33,7 +47,13 @@ export interface Ground {
   creds(user: string): string;
   credsFile(user: string): string;
   /** Credentials with permissions of the test's own choice, to play an attacker or a broken service. `account` is a core account or a tenant. */
-  mintUser(opts: { account: AccountName | { tenant: string }; user: string; pub: string[]; sub: string[]; answers?: { max: number; ttlMs: number } }): Promise<string>;
+  mintUser(opts: {
+    account: AccountName | { tenant: string };
+    user: string;
+    pub: string[];
+    sub: string[];
+    answers?: { max: number; ttlMs: number };
+  }): Promise<string>;
   redisUrl(service: ServiceName): string;
   redisUrlFile(service: ServiceName): string;
   key(service: ServiceName): SigningKey;
@@ -71,8 +91,18 @@ const startOnce = async (options: GroundOptions): Promise<Ground> => {
   const home = join(dir, 'home');
   const deployment = await createDeployment({ home, config, ports });
   const folders = binaryFolders({ root, bin: process.env.AGENTGATE_BIN, path: process.env.PATH });
-  const nats = createProgram({ binary: findBinary(natsServer, folders), args: ['-c', deployment.natsConf], logFile: join(dir, 'nats.log'), ready: (gone) => natsReady(ports.nats, { timeoutMs: 15_000, gone }) });
-  const redis = createProgram({ binary: findBinary(redisServer, folders), args: [deployment.redis.conf], logFile: join(dir, 'redis.log'), ready: (gone) => redisReady(deployment.redis.url('policy'), { timeoutMs: 15_000, gone }) });
+  const nats = createProgram({
+    binary: findBinary(natsServer, folders),
+    args: ['-c', deployment.natsConf],
+    logFile: join(dir, 'nats.log'),
+    ready: (gone) => natsReady(ports.nats, { timeoutMs: 15_000, gone }),
+  });
+  const redis = createProgram({
+    binary: findBinary(redisServer, folders),
+    args: [deployment.redis.conf],
+    logFile: join(dir, 'redis.log'),
+    ready: (gone) => redisReady(deployment.redis.url('policy'), { timeoutMs: 15_000, gone }),
+  });
   const buses: Bus[] = [];
   const stop = async () => {
     await Promise.all(buses.map((bus) => bus.close().catch(() => {})));
@@ -87,7 +117,14 @@ const startOnce = async (options: GroundOptions): Promise<Ground> => {
     await stop();
     throw error;
   }
-  return { ...outline(deployment, dir, configFile), nats, redis, redisPort: ports.redis, connect: connector(deployment, buses), stop };
+  return {
+    ...outline(deployment, dir, configFile),
+    nats,
+    redis,
+    redisPort: ports.redis,
+    connect: connector(deployment, buses),
+    stop,
+  };
 };
 
 const outline = (deployment: Deployment, dir: string, configFile: string) => {
@@ -102,7 +139,8 @@ const outline = (deployment: Deployment, dir: string, configFile: string) => {
     credsFile: deployment.credsFile,
     mintUser: async ({ account, user, pub, sub, answers }: Parameters<Ground['mintUser']>[0]) => {
       const accountSeed = typeof account === 'string' ? seeds.core[account] : seeds.tenant(account.tenant);
-      return (await mintUser({ name: user, accountSeed, permissions: { pub, sub, ...(answers ? { answers } : {}) } })).creds;
+      return (await mintUser({ name: user, accountSeed, permissions: { pub, sub, ...(answers ? { answers } : {}) } }))
+        .creds;
     },
     redisUrl: redis.url,
     redisUrlFile: redis.urlFile,
@@ -120,12 +158,27 @@ const connector =
   async (user, opts = {}) => {
     const creds = opts.creds ?? readFileSync(deployment.credsFile(user), 'utf8');
     const name = await nameInCreds(creds);
-    const bus = await connectBus({ servers: deployment.natsUrl, creds, user: name, instance: opts.instance ?? `${name.replaceAll('.', '-')}-1`, ...(opts.log ? { log: opts.log } : {}) });
+    const bus = await connectBus({
+      servers: deployment.natsUrl,
+      creds,
+      user: name,
+      instance: opts.instance ?? `${name.replaceAll('.', '-')}-1`,
+      ...(opts.log ? { log: opts.log } : {}),
+    });
     buses.push(bus);
     return bus;
   };
 
-const yamlOf = (tenants: Record<string, string[]>) => JSON.stringify({ v: 1, tenants: Object.fromEntries(Object.entries(tenants).map(([tenant, agents]) => [tenant, { agents: Object.fromEntries(agents.map((a) => [a, {}])) }])) });
+const yamlOf = (tenants: Record<string, string[]>) =>
+  JSON.stringify({
+    v: 1,
+    tenants: Object.fromEntries(
+      Object.entries(tenants).map(([tenant, agents]) => [
+        tenant,
+        { agents: Object.fromEntries(agents.map((a) => [a, {}])) },
+      ]),
+    ),
+  });
 
 const freePort = (): Promise<{ port: number; release: () => Promise<void> }> =>
   new Promise((resolve, reject) => {

@@ -13,7 +13,12 @@ export interface Program {
 
 const stopMs = 5_000;
 
-export const createProgram = (opts: { binary: string; args: string[]; logFile: string; ready: (gone: () => string | undefined) => Promise<void> }): Program => {
+export const createProgram = (opts: {
+  binary: string;
+  args: string[];
+  logFile: string;
+  ready: (gone: () => string | undefined) => Promise<void>;
+}): Program => {
   let child: ChildProcess | undefined;
   let exited: Promise<void> = Promise.resolve();
   const tail = () => readFileSync(opts.logFile, 'utf8').slice(-600);

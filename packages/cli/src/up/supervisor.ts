@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { openLogFile } from './log-file.ts';
 import { removePid, writePid } from './pid-files.ts';
+import { splitLines } from './split-lines.ts';
 
 export interface ProgramSpec {
   name: string;
@@ -61,8 +61,7 @@ export const createSupervisor = (opts: SupervisorOptions): Supervisor => {
   const { home, onLine, onEnd, random = Math.random, firstDelayMs = 250 } = opts;
   const programs = new Map<string, Program>();
 
-  const takeLine = (program: Program, raw: string) => {
-    const line = raw.length > maxLineLength ? `${raw.slice(0, maxLineLength)}…` : raw;
+  const takeLine = (program: Program, line: string) => {
     program.lines = [...program.lines.slice(1 - keptLines), line];
     program.log.write(line);
     onLine(program.spec.name, line);
@@ -71,31 +70,13 @@ export const createSupervisor = (opts: SupervisorOptions): Supervisor => {
   const run = (program: Program) => {
     const { spec } = program;
     program.startedAt = Date.now();
-    // A group of its own: the terminal's Ctrl-C reaches us alone, and we end them in order.
-    const child = spawn(spec.command, spec.args, {
-      cwd: spec.cwd,
-      env: spec.env,
-      stdio: ['ignore', 'pipe', 'pipe'],
-      detached: true,
-    });
+    const { child, gone } = launch(spec, (line) => takeLine(program, line));
     program.child = child;
     if (child.pid !== undefined) writePid(home, spec.name, child.pid);
-    for (const stream of [child.stdout, child.stderr]) {
-      if (stream)
-        createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY }).on('line', (line) =>
-          takeLine(program, line),
-        );
-    }
-    program.gone = new Promise((resolve) => {
-      const end = (how: string) => {
-        if (program.child !== child) return;
-        program.child = undefined;
-        if (child.pid !== undefined) removePid(home, spec.name, child.pid);
-        resolve();
-        if (program.wanted) again(program, how);
-      };
-      child.once('error', (error) => end(error.message));
-      child.once('exit', (code, signal) => end(signal ?? `code ${code}`));
+    program.gone = gone.then((how) => {
+      program.child = undefined;
+      if (child.pid !== undefined) removePid(home, spec.name, child.pid);
+      if (program.wanted) again(program, how);
     });
   };
 
@@ -117,8 +98,6 @@ export const createSupervisor = (opts: SupervisorOptions): Supervisor => {
       const timer = setTimeout(() => signalGroup(pid, 'SIGKILL'), graceMs);
       await program.gone;
       clearTimeout(timer);
-      // What it may have left of its own children.
-      signalGroup(pid, 'SIGKILL');
     }
     program.log.close();
     programs.delete(program.spec.name);
@@ -150,6 +129,28 @@ export const createSupervisor = (opts: SupervisorOptions): Supervisor => {
       return program && { name, pid: program.child?.pid, ends: program.ends, lastLines: program.lines };
     },
   };
+};
+
+/** Starts a program. `gone` resolves with how it ended, once it did. */
+const launch = (spec: ProgramSpec, onLine: (line: string) => void): { child: ChildProcess; gone: Promise<string> } => {
+  // A group of its own: the terminal's Ctrl-C reaches us alone, and we end them in order.
+  const child = spawn(spec.command, spec.args, {
+    cwd: spec.cwd,
+    env: spec.env,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true,
+  });
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding('utf8').on('data', splitLines(maxLineLength, onLine));
+  const gone = new Promise<string>((resolve) => {
+    child.once('error', (error) => resolve(error.message));
+    child.once('exit', (code, signal) => {
+      // Whatever it had started itself does not outlive it.
+      if (child.pid !== undefined) signalGroup(child.pid, 'SIGKILL');
+      resolve(signal ?? `code ${code}`);
+    });
+  });
+  return { child, gone };
 };
 
 const signalGroup = (leader: number, signal: NodeJS.Signals) => {

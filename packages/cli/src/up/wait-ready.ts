@@ -5,7 +5,7 @@ import { entryOf } from './log-lines.ts';
 import type { ProgramState } from './supervisor.ts';
 
 /** What a service tells of itself at /readyz. */
-export const readiness = z.object({
+const readiness = z.object({
   status: z.string(),
   problems: z.array(z.string()),
   service: z.string(),

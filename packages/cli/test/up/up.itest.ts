@@ -27,7 +27,8 @@ const start = async () => {
     { stdio: ['ignore', 'pipe', 'pipe'], detached: true },
   );
   child = started;
-  for (const stream of [started.stdout, started.stderr]) stream.on('data', (data) => {
+  for (const stream of [started.stdout, started.stderr])
+    stream.on('data', (data) => {
       output += String(data);
     });
   await vi.waitFor(
