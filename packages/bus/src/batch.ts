@@ -10,7 +10,7 @@ import type { Msg } from '@nats-io/transport-node';
 import type { z } from 'zod';
 import { decode, tellFailure, unavailable } from './codec.ts';
 import { type Core, matches } from './core.ts';
-import { type Mux, nobodyListens } from './mux.ts';
+import { type Exchange, type Mux, nobodyListens } from './mux.ts';
 import { overloaded } from './request.ts';
 
 // Natural batching: alone, an item leaves at once; while messages are in flight, what arrives meanwhile leaves together.
@@ -23,13 +23,22 @@ const maxWaiting = 16_384;
 interface Item<B> {
   text: string;
   settled: boolean;
+  /** Once it left: what ends with it. Before, it is undefined, and the item cannot have run. */
+  onSettled: (() => void) | undefined;
   timer: NodeJS.Timeout;
   resolve(answer: B): void;
   reject(error: AgentGateError): void;
   onTaken: (() => void) | undefined;
 }
 
-export type Batcher<A, B> = (ask: A, opts?: { timeoutMs?: number; onTaken?: () => void }) => Promise<B>;
+export interface BatchedAsk {
+  timeoutMs?: number;
+  /** Late work only: the server took the item over. */
+  onTaken?: () => void;
+  /** Aborted before the item left, it never leaves. Once it has left, its answer is what counts. */
+  signal?: AbortSignal;
+}
+export type Batcher<A, B> = (ask: A, opts?: BatchedAsk) => Promise<B>;
 
 /** A batch contract as its asker needs it; `of` is the part that a failure names. */
 export type Batched<A, B> = Pick<BatchContract<A, B>, 'subject' | 'answer' | 'items' | 'late' | 'timeoutMs'> & {
@@ -66,28 +75,34 @@ export const createBatcher = <A, B>(
     });
   };
 
-  return (ask, { timeoutMs = contract.timeoutMs, onTaken } = {}) =>
+  return (ask, { timeoutMs = contract.timeoutMs, onTaken, signal } = {}) =>
     new Promise<B>((resolve, reject) => {
+      if (signal?.aborted) return reject(notSent());
       if (queue.length >= maxWaiting) return reject(overloaded());
       if (!core.connected()) return reject(unavailable(contract.of, 'cannot be reached: not connected to NATS'));
       const item: Item<B> = {
         text: JSON.stringify(ask),
         settled: false,
-        timer: setTimeout(() => settle(item, () => reject(late(contract, timeoutMs))), timeoutMs),
+        onSettled: undefined,
+        timer: setTimeout(() => settle(item, () => reject(silence(contract, item, timeoutMs))), timeoutMs),
         resolve,
         reject,
         onTaken,
       };
+      signal?.addEventListener('abort', () => item.onSettled ?? settle(item, () => reject(notSent())), { once: true });
       queue.push(item);
       schedule();
     });
 };
+
+const notSent = () => new AgentGateError('CANCELLED', 'it was ended before it was sent');
 
 const settle = <B>(item: Item<B>, then: () => void) => {
   if (item.settled) return;
   item.settled = true;
   clearTimeout(item.timer);
   then();
+  item.onSettled?.();
 };
 
 const takeBatch = <B>(queue: Item<B>[], most: number): Item<B>[] => {
@@ -106,14 +121,20 @@ const takeBatch = <B>(queue: Item<B>[], most: number): Item<B>[] => {
 };
 
 /** Late work that was handed over may have been done, so its silence is not a plain "unavailable". */
-const late = <A, B>(contract: Batched<A, B>, timeoutMs: number) =>
-  contract.late
+const silence = <A, B>(contract: Batched<A, B>, item: Item<B>, timeoutMs: number) =>
+  contract.late && item.onSettled
     ? new AgentGateError('OUTCOME_UNKNOWN', `${contract.of} did not answer within ${timeoutMs} ms; it may have run`)
     : unavailable(contract.of, `did not answer within ${timeoutMs} ms`);
 
 const sendBatch = <A, B>(core: Core, mux: Mux, contract: Batched<A, B>, items: Item<B>[], landed: () => void): void => {
+  let open: Exchange | undefined;
   let left = items.length;
   let isFlying = true;
+  // Answered, timed out or failed: with its last item the exchange is over.
+  const onSettled = () => {
+    if (--left === 0) finish();
+  };
+  for (const item of items) item.onSettled = onSettled;
   const land = () => {
     if (!isFlying) return;
     isFlying = false;
@@ -121,7 +142,7 @@ const sendBatch = <A, B>(core: Core, mux: Mux, contract: Batched<A, B>, items: I
     landed();
   };
   const finish = () => {
-    open.close();
+    open?.close();
     land();
   };
   const failAll = (error: AgentGateError) => {
@@ -139,7 +160,7 @@ const sendBatch = <A, B>(core: Core, mux: Mux, contract: Batched<A, B>, items: I
       );
     else finish();
   }, contract.timeoutMs);
-  const open = mux.open((arrival) => {
+  open = mux.open((arrival) => {
     if (arrival === 'disconnected')
       return failAll(
         contract.late
@@ -147,11 +168,9 @@ const sendBatch = <A, B>(core: Core, mux: Mux, contract: Batched<A, B>, items: I
           : unavailable(contract.of, 'cannot be reached: the connection to NATS broke'),
       );
     if (nobodyListens(arrival)) return failAll(unavailable(contract.of, 'is not running'));
-    const taken = takeAnswers(contract, items, arrival.data);
-    if (taken === 'malformed') return failAll(unavailable(contract.of, 'gave a malformed answer'));
-    left -= taken;
+    if (!takeAnswers(contract, items, arrival.data))
+      return failAll(unavailable(contract.of, 'gave a malformed answer'));
     land();
-    if (left <= 0) finish();
   });
   try {
     core.nc.publish(
@@ -164,18 +183,18 @@ const sendBatch = <A, B>(core: Core, mux: Mux, contract: Batched<A, B>, items: I
   }
 };
 
-/** Settles the items that a message answers; how many, or that it is not in form. */
-const takeAnswers = <A, B>(contract: Batched<A, B>, items: Item<B>[], data: Uint8Array): number | 'malformed' => {
+/** Settles the items that a message answers; false when it is not in form. */
+const takeAnswers = <A, B>(contract: Batched<A, B>, items: Item<B>[], data: Uint8Array): boolean => {
   let body: z.infer<typeof batchAnswer>;
   try {
     body = parseField(batchAnswer, decode(data));
   } catch {
-    return 'malformed';
+    return false;
   }
   if (body.taken !== undefined) for (const item of items) item.onTaken?.();
   for (const { n, answer, error } of body.items) {
     const item = items[n];
-    if (!item) return 'malformed';
+    if (!item) return false;
     settle(item, () => {
       if (error) return item.reject(new AgentGateError(error.code, error.reason));
       const parsed = contract.answer.safeParse(answer);
@@ -183,7 +202,7 @@ const takeAnswers = <A, B>(contract: Batched<A, B>, items: Item<B>[], data: Uint
       else item.reject(unavailable(contract.of, 'gave a malformed answer', parsed.error));
     });
   }
-  return body.items.length;
+  return true;
 };
 
 interface Asked<A> {

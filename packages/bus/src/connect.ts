@@ -57,10 +57,7 @@ export interface Bus {
   /** As `batcher`, for a tool server on NATS: `subject` is the one of its configuration. */
   toolBatcher(subject: string, opts?: { inFlight?: number; timeoutMs?: number }): Batcher<ToolCallAsk, ToolCallAnswer>;
   serveBatch<A, B>(contract: BatchContract<A, B>, handler: (asks: A[]) => Promise<(B | AgentGateError)[]>): void;
-  serveLate<A, B>(
-    contract: Pick<BatchContract<A, B>, 'subject' | 'ask' | 'of'>,
-    handler: (ask: A) => Promise<B>,
-  ): void;
+  serveLate<A, B>(contract: Pick<BatchContract<A, B>, 'subject' | 'ask' | 'of'>, handler: (ask: A) => Promise<B>): void;
   broadcast<A, B>(contract: BroadcastContract<A, B>, body: A, opts?: Gather<B>): Promise<B[]>;
   serveBroadcast<A, B>(contract: BroadcastContract<A, B>, handler: (ask: A) => Promise<B>): void;
   notify<B>(contract: NoticeContract<B>, body: B): void;

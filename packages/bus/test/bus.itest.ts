@@ -1,4 +1,14 @@
-import { AgentGateError, batch, broadcast, killStream, killSubject, notice, policyDecide, policyVisible, request } from '@agentgate/contracts';
+import {
+  AgentGateError,
+  batch,
+  broadcast,
+  killStream,
+  killSubject,
+  notice,
+  policyDecide,
+  policyVisible,
+  request,
+} from '@agentgate/contracts';
 import { type Ground, startGround } from '@agentgate/testkit';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
@@ -7,10 +17,38 @@ import { type Bus, connectBus, WrongRevision } from '../src/index.ts';
 const v = z.literal(1);
 const item = z.strictObject({ i: z.int() });
 /** Contracts of the test's own, spoken by users that may say everything in account CORE. */
-const double = request('test.double', { ask: z.strictObject({ v, n: z.int() }), answer: z.strictObject({ v, n: z.int() }), by: ['ingress'], of: 'policy', timeoutMs: 300 });
-const square = batch('test.square', { ask: item, answer: item, by: ['ingress'], of: 'policy', items: 64, late: false, timeoutMs: 500 });
-const slowly = batch('test.slowly', { ask: item, answer: item, by: ['ingress'], of: 'tool-runner', items: 64, late: true, timeoutMs: 500 });
-const count = broadcast('test.count', { ask: z.strictObject({ v }), answer: z.strictObject({ v, instance: z.string() }), by: ['ingress'], of: ['policy'], timeoutMs: 300 });
+const double = request('test.double', {
+  ask: z.strictObject({ v, n: z.int() }),
+  answer: z.strictObject({ v, n: z.int() }),
+  by: ['ingress'],
+  of: 'policy',
+  timeoutMs: 300,
+});
+const square = batch('test.square', {
+  ask: item,
+  answer: item,
+  by: ['ingress'],
+  of: 'policy',
+  items: 64,
+  late: false,
+  timeoutMs: 500,
+});
+const slowly = batch('test.slowly', {
+  ask: item,
+  answer: item,
+  by: ['ingress'],
+  of: 'tool-runner',
+  items: 64,
+  late: true,
+  timeoutMs: 500,
+});
+const count = broadcast('test.count', {
+  ask: z.strictObject({ v }),
+  answer: z.strictObject({ v, instance: z.string() }),
+  by: ['ingress'],
+  of: ['policy'],
+  timeoutMs: 300,
+});
 const word = notice('test.word', { body: z.strictObject({ v, word: z.string() }), by: ['ingress'], of: ['policy'] });
 
 let ground: Ground;
@@ -19,11 +57,20 @@ let server: Bus;
 let second: Bus;
 
 const everything = async (user: string, instance: string) =>
-  connectBus({ servers: ground.natsUrl, creds: await ground.mintUser({ account: 'CORE', user, pub: ['>'], sub: ['>'] }), user, instance });
+  connectBus({
+    servers: ground.natsUrl,
+    creds: await ground.mintUser({ account: 'CORE', user, pub: ['>'], sub: ['>'] }),
+    user,
+    instance,
+  });
 
 beforeAll(async () => {
   ground = await startGround({ redis: false });
-  [asker, server, second] = await Promise.all([everything('asker', 'a-1'), everything('server', 's-1'), everything('server', 's-2')]);
+  [asker, server, second] = await Promise.all([
+    everything('asker', 'a-1'),
+    everything('server', 's-1'),
+    everything('server', 's-2'),
+  ]);
 });
 afterAll(async () => {
   await Promise.all([asker, server, second].map((bus) => bus?.close()));
@@ -43,23 +90,41 @@ describe('a request', () => {
       throw n === 1 ? new AgentGateError('RATE_LIMITED', 'slow down') : new Error('secret');
     });
     await server.flush();
-    await expect(asker.ask(other, { v: 1, n: 1 })).rejects.toMatchObject({ code: 'RATE_LIMITED', message: 'slow down' });
-    await expect(asker.ask(other, { v: 1, n: 2 })).rejects.toMatchObject({ code: 'INTERNAL', message: 'internal error' });
+    await expect(asker.ask(other, { v: 1, n: 1 })).rejects.toMatchObject({
+      code: 'RATE_LIMITED',
+      message: 'slow down',
+    });
+    await expect(asker.ask(other, { v: 1, n: 2 })).rejects.toMatchObject({
+      code: 'INTERNAL',
+      message: 'internal error',
+    });
   });
 
   test('names the field of an ask that is not in form', async () => {
-    await expect(asker.ask(double, { v: 1, n: 'x' } as never)).rejects.toMatchObject({ code: 'FIELD_INVALID', message: expect.stringContaining('/n') });
+    await expect(asker.ask(double, { v: 1, n: 'x' } as never)).rejects.toMatchObject({
+      code: 'FIELD_INVALID',
+      message: expect.stringContaining('/n'),
+    });
   });
 
   test('fails with the part that is not running, that is silent, and that answers nonsense', async () => {
-    await expect(asker.ask({ ...double, subject: 'test.nobody' }, { v: 1, n: 1 })).rejects.toMatchObject({ code: 'POLICY_UNAVAILABLE', message: 'policy is not running' });
+    await expect(asker.ask({ ...double, subject: 'test.nobody' }, { v: 1, n: 1 })).rejects.toMatchObject({
+      code: 'POLICY_UNAVAILABLE',
+      message: 'policy is not running',
+    });
     const silent = { ...double, subject: 'test.silent' };
     server.serve(silent, () => new Promise(() => {}));
     const liar = { ...double, subject: 'test.liar' };
     server.serveRaw(liar, async () => ({ v: 1, n: 'many' }));
     await server.flush();
-    await expect(asker.ask(silent, { v: 1, n: 1 })).rejects.toMatchObject({ code: 'POLICY_UNAVAILABLE', message: 'policy did not answer within 300 ms' });
-    await expect(asker.ask(liar, { v: 1, n: 1 })).rejects.toMatchObject({ code: 'POLICY_UNAVAILABLE', message: 'policy gave a malformed answer' });
+    await expect(asker.ask(silent, { v: 1, n: 1 })).rejects.toMatchObject({
+      code: 'POLICY_UNAVAILABLE',
+      message: 'policy did not answer within 300 ms',
+    });
+    await expect(asker.ask(liar, { v: 1, n: 1 })).rejects.toMatchObject({
+      code: 'POLICY_UNAVAILABLE',
+      message: 'policy gave a malformed answer',
+    });
   });
 });
 
@@ -73,7 +138,9 @@ describe('a batch', () => {
     await server.flush();
     const ask = asker.batcher(square);
     const answers = await Promise.allSettled(Array.from({ length: 500 }, (_, i) => ask({ i })));
-    expect(answers.map((a) => (a.status === 'fulfilled' ? a.value.i : a.reason.code))).toEqual(Array.from({ length: 500 }, (_, i) => (i === 13 ? 'RATE_LIMITED' : i * i)));
+    expect(answers.map((a) => (a.status === 'fulfilled' ? a.value.i : a.reason.code))).toEqual(
+      Array.from({ length: 500 }, (_, i) => (i === 13 ? 'RATE_LIMITED' : i * i)),
+    );
     expect(sizes.length).toBeLessThan(20);
   });
 
@@ -86,7 +153,8 @@ describe('a batch', () => {
 
   test('fails every item when nobody listens', async () => {
     const ask = asker.batcher({ ...square, subject: 'test.nobody' });
-    for (const got of await Promise.allSettled([ask({ i: 1 }), ask({ i: 2 })])) expect(got).toMatchObject({ reason: { code: 'POLICY_UNAVAILABLE' } });
+    for (const got of await Promise.allSettled([ask({ i: 1 }), ask({ i: 2 })]))
+      expect(got).toMatchObject({ reason: { code: 'POLICY_UNAVAILABLE' } });
   });
 
   test('with late answers: a slow item holds up nobody', async () => {
@@ -98,7 +166,9 @@ describe('a batch', () => {
     const ask = asker.batcher(slowly);
     const order: number[] = [];
     let taken = 0;
-    await Promise.all([200, 1, 50].map((i) => ask({ i }, { timeoutMs: 2_000, onTaken: () => taken++ }).then((a) => order.push(a.i))));
+    await Promise.all(
+      [200, 1, 50].map((i) => ask({ i }, { timeoutMs: 2_000, onTaken: () => taken++ }).then((a) => order.push(a.i))),
+    );
     expect(order).toEqual([1, 50, 200]);
     expect(taken).toBe(3);
   });
@@ -107,7 +177,9 @@ describe('a batch', () => {
     const lost = { ...slowly, subject: 'test.lost' };
     server.serveRaw({ ...double, subject: 'test.lost' }, () => new Promise(() => {}));
     await server.flush();
-    await expect(asker.batcher(lost)({ i: 1 }, { timeoutMs: 5_000 })).rejects.toMatchObject({ code: 'OUTCOME_UNKNOWN' });
+    await expect(asker.batcher(lost)({ i: 1 }, { timeoutMs: 5_000 })).rejects.toMatchObject({
+      code: 'OUTCOME_UNKNOWN',
+    });
   });
 });
 
@@ -134,8 +206,13 @@ describe('streams', () => {
     const subject = killSubject('bus-test');
     const first = await asker.publishDurable(subject, '{"a":1}', { id: 'x1', timeoutMs: 2_000 });
     expect(first).toMatchObject({ stream: 'KILL', duplicate: false });
-    expect(await asker.publishDurable(subject, '{"a":1}', { id: 'x1', timeoutMs: 2_000 })).toMatchObject({ seq: first.seq, duplicate: true });
-    await expect(asker.publishDurable(subject, '{"a":2}', { expectedLastSubjectSeq: 0, timeoutMs: 2_000 })).rejects.toBeInstanceOf(WrongRevision);
+    expect(await asker.publishDurable(subject, '{"a":1}', { id: 'x1', timeoutMs: 2_000 })).toMatchObject({
+      seq: first.seq,
+      duplicate: true,
+    });
+    await expect(
+      asker.publishDurable(subject, '{"a":2}', { expectedLastSubjectSeq: 0, timeoutMs: 2_000 }),
+    ).rejects.toBeInstanceOf(WrongRevision);
   });
 
   test('are followed from the start, on, and again after a restart of the server', async () => {
@@ -195,6 +272,8 @@ test('a service’s user may not answer in another’s place or listen to it', a
   runner.serve(policyVisible, async () => ({ v: 1 as const, tools: [] }));
   await new Promise((resolve) => setTimeout(resolve, 100));
   const ingress = await ground.connect('ingress');
-  await expect(ingress.ask(policyVisible, { v: 1, tenant: 'default', agent: 'demo' })).rejects.toMatchObject({ code: 'POLICY_UNAVAILABLE' });
+  await expect(ingress.ask(policyVisible, { v: 1, tenant: 'default', agent: 'demo' })).rejects.toMatchObject({
+    code: 'POLICY_UNAVAILABLE',
+  });
   expect(stolen).toBe(0);
 });

@@ -46,7 +46,8 @@ export function batchFit(items: readonly ChainItem[]): number {
   let bytes = ENVELOPE_BYTES;
   let count = 0;
   for (const { text } of items) {
-    bytes += Buffer.byteLength(JSON.stringify(text)) + 1;
+    // In JSON a text at most doubles: canonical texts hold no raw control characters, so only quotes and backslashes are escaped.
+    bytes += 2 * Buffer.byteLength(text) + 3;
     if (count === MAX_BATCH_EVENTS || (bytes > MAX_BATCH_BYTES && count > 0)) break;
     count += 1;
   }

@@ -52,7 +52,14 @@ export const natsReady = (
   opts: { timeoutMs: number; gone?: () => string | undefined; host?: string },
 ): Promise<void> =>
   until('nats-server', opts.timeoutMs, opts.gone ?? (() => undefined), async () =>
-    (await exchange({ port, ...(opts.host === undefined ? {} : { host: opts.host }), enough: (h) => h.includes('\r\n'), timeoutMs: 1_000 })).startsWith('INFO '),
+    (
+      await exchange({
+        port,
+        ...(opts.host === undefined ? {} : { host: opts.host }),
+        enough: (h) => h.includes('\r\n'),
+        timeoutMs: 1_000,
+      })
+    ).startsWith('INFO '),
   );
 
 /** Waits until Redis answers a user's PING, which it does not while it loads. */

@@ -76,7 +76,11 @@ export const layRedis = (home: string, address: RedisAddress): RedisFiles => {
 
 const quoted = (path: string) => `"${path.replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`;
 
-const redisConf = (home: string, { port, listen }: RedisAddress, acl: string) => `# Written by agentgate; changes are lost.
+const redisConf = (
+  home: string,
+  { port, listen }: RedisAddress,
+  acl: string,
+) => `# Written by agentgate; changes are lost.
 bind ${listen}
 port ${port}
 protected-mode yes

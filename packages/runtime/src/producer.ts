@@ -7,7 +7,14 @@ import {
   eventsSubject,
   eventType,
 } from '@agentgate/contracts';
-import { batchFit, type ChainItem, createChain, encodeBatch, type SigningKey } from '@agentgate/evidence';
+import {
+  batchFit,
+  type ChainItem,
+  createChain,
+  encodeBatch,
+  MAX_BATCH_EVENTS,
+  type SigningKey,
+} from '@agentgate/evidence';
 import type { Logger } from 'pino';
 import { newId } from './ids.ts';
 
@@ -69,7 +76,7 @@ export const createProducer = ({ bus, service, instance, key, log, now }: Produc
 
   const send = async () => {
     while (queue.length > 0) {
-      const batch = queue.splice(0, batchFit(queue.map((w) => w.item)));
+      const batch = queue.splice(0, batchFit(queue.slice(0, MAX_BATCH_EVENTS).map((w) => w.item)));
       const body = encodeBatch(
         batch.map((w) => w.item),
         key,

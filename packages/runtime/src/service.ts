@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { flushCompileCache } from 'node:module';
 import { type Bus, connectBus } from '@agentgate/bus';
 import type { ServiceName } from '@agentgate/contracts';
 import { type SigningKey, signingKeyFromSeed } from '@agentgate/evidence';
@@ -119,6 +120,8 @@ const start = async (opts: Parameters<typeof runService>[0], log: Logger, die: S
   bus.answerMicro({ service, version, description: `AgentGate ${service}` });
   const life = tellLife({ service, instance, evidence, keyid: key.keyid, log });
   state = 'running';
+  // Where NODE_COMPILE_CACHE names a folder: the next start is faster and smaller, however this one ends.
+  flushCompileCache();
   log.info({ instance }, 'ready');
 
   const stop = async () => {

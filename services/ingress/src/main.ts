@@ -99,10 +99,11 @@ const start = async (ctx: ServiceContext) => {
   const alive = setInterval(() => tellAlive('up'), aliveMs);
   return {
     close: async () => {
-      clearInterval(alive);
-      tellAlive('leaving');
       const until = now() + 5_000;
       while (live.size > 0 && now() < until) await new Promise((resolve) => setTimeout(resolve, 20));
+      // Only now: a kill waits for this point as long as calls run here.
+      clearInterval(alive);
+      tellAlive('leaving');
       await killView.close();
       redis.disconnect();
     },

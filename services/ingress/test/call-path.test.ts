@@ -7,8 +7,19 @@ const who = { tenant: 'default', agent: 'demo', session: 'ses_0123456789', tool:
 const call = { ...who, call: 'call_0123456789', arguments: { path: '/a' }, deadline: 30_000 };
 const policy = { revision: 'r1', digest: 'a'.repeat(64) };
 const permit = { claims: {}, seal: {} } as unknown as Permit;
-const allow = { decision: { action: 'allow' as const, code: 'OK' as const, reason: 'granted', obligations: {} }, policy, permit };
-const ran: ExecuteAnswer = { outcome: 'ok', code: 'OK', reason: 'done', result: { content: [] }, duration_ms: 1, redacted: [] };
+const allow = {
+  decision: { action: 'allow' as const, code: 'OK' as const, reason: 'granted', obligations: {} },
+  policy,
+  permit,
+};
+const ran: ExecuteAnswer = {
+  outcome: 'ok',
+  code: 'OK',
+  reason: 'done',
+  result: { content: [] },
+  duration_ms: 1,
+  redacted: [],
+};
 const session: Scope = { kind: 'session', id: who.session };
 
 /** Ports of a gate where everything works, and what was recorded and dispatched in which order. */
@@ -36,16 +47,37 @@ const gate = (over: Partial<CallPorts> = {}) => {
   return { trail, events, live, run: () => runCall(ports, live, call, undefined) };
 };
 const never = (what: string) => async () => expect.fail(`${what} was reached`);
-const down = (code: 'POLICY_UNAVAILABLE' | 'KILL_SWITCH_UNAVAILABLE' | 'EVIDENCE_UNAVAILABLE' | 'RUNNER_UNAVAILABLE' | 'OUTCOME_UNKNOWN') => async () => {
-  throw new AgentGateError(code, 'down');
-};
+const down =
+  (
+    code:
+      | 'POLICY_UNAVAILABLE'
+      | 'KILL_SWITCH_UNAVAILABLE'
+      | 'EVIDENCE_UNAVAILABLE'
+      | 'RUNNER_UNAVAILABLE'
+      | 'OUTCOME_UNKNOWN',
+  ) =>
+  async () => {
+    throw new AgentGateError(code, 'down');
+  };
 
 describe('an allowed call', () => {
   test('is decided in evidence, run, completed in evidence, and answered, in this order', async () => {
     const g = gate();
-    expect(await g.run()).toEqual({ call: call.call, status: 'ok', code: 'OK', reason: 'done', result: { content: [] }, evidence: { decided: 'evt_call_decided0', completed: 'evt_call_completed0' } });
+    expect(await g.run()).toEqual({
+      call: call.call,
+      status: 'ok',
+      code: 'OK',
+      reason: 'done',
+      result: { content: [] },
+      evidence: { decided: 'evt_call_decided0', completed: 'evt_call_completed0' },
+    });
     expect(g.trail).toEqual(['call.decided', 'execute', 'call.completed']);
-    expect(g.events[0]?.data).toMatchObject({ kill_epoch: 7, policy, deadline: call.deadline, arguments: { path: '/a' } });
+    expect(g.events[0]?.data).toMatchObject({
+      kill_epoch: 7,
+      policy,
+      deadline: call.deadline,
+      arguments: { path: '/a' },
+    });
   });
 
   test('runs nothing when the decision cannot be written to evidence', async () => {
@@ -95,8 +127,16 @@ describe('a refused call', () => {
   });
 
   test('says killed when a kill covers it, whatever policy says', async () => {
-    const g = gate({ execute: never('execute'), checkKill: async () => ({ epoch: 8, killed: { scope: session, reason: 'stop' } }), decide: down('POLICY_UNAVAILABLE') });
-    expect(await g.run()).toMatchObject({ status: 'killed', code: 'KILLED_SESSION', reason: 'session ses_0123456789 is killed: stop' });
+    const g = gate({
+      execute: never('execute'),
+      checkKill: async () => ({ epoch: 8, killed: { scope: session, reason: 'stop' } }),
+      decide: down('POLICY_UNAVAILABLE'),
+    });
+    expect(await g.run()).toMatchObject({
+      status: 'killed',
+      code: 'KILLED_SESSION',
+      reason: 'session ses_0123456789 is killed: stop',
+    });
   });
 
   test('is not dispatched when the kill arrived between the check and the dispatch', async () => {

@@ -16,7 +16,11 @@ const memoryStore = () => {
   };
   return { claims, store };
 };
-const keyed = (over: Partial<Claim> = {}) => ({ at: 'idem:default:demo:k', claim: { call: 'call_0000000001', content: 'c1', until: 1_000, ...over }, deadline: 500 });
+const keyed = (over: Partial<Claim> = {}) => ({
+  at: 'idem:default:demo:k',
+  claim: { call: 'call_0000000001', content: 'c1', until: 1_000, ...over },
+  deadline: 500,
+});
 const ok: Reply = { call: 'call_0000000001', status: 'ok', code: 'OK', reason: '' };
 
 describe('a keyed call', () => {
@@ -35,21 +39,52 @@ describe('a keyed call', () => {
 
   test('is refused with KEY_REUSED for other content', async () => {
     const { store } = memoryStore();
-    await runOnce(store, keyed(), () => 0, async () => ok);
-    await expect(runOnce(store, keyed({ content: 'c2' }), () => 0, async () => expect.fail('it ran'))).rejects.toMatchObject({ code: 'KEY_REUSED' });
+    await runOnce(
+      store,
+      keyed(),
+      () => 0,
+      async () => ok,
+    );
+    await expect(
+      runOnce(
+        store,
+        keyed({ content: 'c2' }),
+        () => 0,
+        async () => expect.fail('it ran'),
+      ),
+    ).rejects.toMatchObject({ code: 'KEY_REUSED' });
   });
 
   test('is outcome_unknown and never runs again when the first worker is gone', async () => {
     const { store, claims } = memoryStore();
     claims.set('idem:default:demo:k', keyed().claim);
-    const reply = await runOnce(store, keyed(), () => 2_000, async () => expect.fail('it ran'));
+    const reply = await runOnce(
+      store,
+      keyed(),
+      () => 2_000,
+      async () => expect.fail('it ran'),
+    );
     expect(reply).toMatchObject({ status: 'outcome_unknown', code: 'OUTCOME_UNKNOWN' });
   });
 
   test('may be asked again after approval_required', async () => {
     const { store } = memoryStore();
     const asks: Reply = { status: 'approval_required', code: 'APPROVAL_REQUIRED', reason: '' };
-    expect(await runOnce(store, keyed(), () => 0, async () => asks)).toEqual(asks);
-    expect(await runOnce(store, keyed(), () => 0, async () => ok)).toEqual(ok);
+    expect(
+      await runOnce(
+        store,
+        keyed(),
+        () => 0,
+        async () => asks,
+      ),
+    ).toEqual(asks);
+    expect(
+      await runOnce(
+        store,
+        keyed(),
+        () => 0,
+        async () => ok,
+      ),
+    ).toEqual(ok);
   });
 });

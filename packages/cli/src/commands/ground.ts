@@ -12,7 +12,8 @@ const startMs = 30_000;
 
 /** A name or an address, which goes into URLs and configuration files as it is. */
 const host = (text: string): string => {
-  if (!/^[a-z0-9][a-z0-9.-]{0,252}$/i.test(text)) throw new InvalidArgumentError('must be a host name or an IPv4 address');
+  if (!/^[a-z0-9][a-z0-9.-]{0,252}$/i.test(text))
+    throw new InvalidArgumentError('must be a host name or an IPv4 address');
   return text;
 };
 
@@ -23,7 +24,9 @@ const natsRuns = (at: { host: string; port: number }): Promise<boolean> =>
   );
 
 export const registerGround = (program: Command, run: Run): void => {
-  const ground = program.command('ground').description('what a stack stands on, for servers that are not started by up');
+  const ground = program
+    .command('ground')
+    .description('what a stack stands on, for servers that are not started by up');
   ground
     .command('lay')
     .description('write keys, credentials and the configuration of NATS and Redis into the home; starts nothing')
@@ -48,7 +51,9 @@ export const registerGround = (program: Command, run: Run): void => {
     );
   ground
     .command('provision')
-    .description('make streams, buckets and the records of agents in a running NATS, or change them to what they must be')
+    .description(
+      'make streams, buckets and the records of agents in a running NATS, or change them to what they must be',
+    )
     .option('--nats-host <name>', 'where NATS is', host, '127.0.0.1')
     .action(
       run(async (ctx, flags: { natsHost: string }) => {
