@@ -5,6 +5,7 @@ import { registerDemo } from './commands/demo.ts';
 import { registerGround } from './commands/ground.ts';
 import { registerKill, registerKills, registerLift } from './commands/kill.ts';
 import { registerStatus } from './commands/status.ts';
+import { registerEvidence } from './evidence/index.ts';
 import { runIn } from './run.ts';
 import { registerUp } from './up/command.ts';
 
@@ -30,6 +31,7 @@ export const createProgram = (): Command => {
     registerLift,
     registerKills,
     registerAgent,
+    registerEvidence,
     registerGround,
   ])
     register(program, run);

@@ -131,6 +131,12 @@ test('mounts of the home only what the ground lays, each under its own name', ()
   }
 });
 
+test('finds Redis by its name, and lets both servers listen inside of their containers', () => {
+  expect(new URL(deployment.redis.url('policy')).host).toBe('redis:6380');
+  expect(readFileSync(deployment.redis.conf, 'utf8')).toMatch(/^bind 0\.0\.0\.0$/m);
+  expect(readFileSync(deployment.natsConf, 'utf8')).toMatch(/^host: "0\.0\.0\.0"$/m);
+});
+
 test('lets only the one-shot commands see the whole home', () => {
   const whole = Object.entries(compose.services).filter(([, { volumes }]) => volumes.some((v) => v.target === home));
   expect(whole.map(([name]) => name).sort()).toEqual(['ground', 'provision']);

@@ -1,0 +1,2 @@
+export { registerEvidence } from './commands.ts';
+export { createEntryVerifier, type ReadEntry, type ReadOptions, readEvidence } from './read.ts';
