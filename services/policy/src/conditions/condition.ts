@@ -8,9 +8,9 @@ import { fails, holds, UnsafeCondition, unclear, type Verdict } from './verdict.
 const maxMembers = 1024;
 
 type Judge = (value: unknown) => Verdict;
-export type Scalar = string | number | boolean | null;
+type Scalar = string | number | boolean | null;
 /** A verdict, and which condition gave it where that was not `holds`. */
-export interface Judged {
+interface Judged {
   verdict: Verdict;
   condition: string;
 }

@@ -10,7 +10,7 @@ const hostAndPort = /^(?:\[[0-9a-f:.]+\]|[^/?#\\@%\s:[\]]+)(?::\d{1,5})?$/i;
 const bareIpv6 = /^[0-9a-f:.]*:[0-9a-f:.]*:[0-9a-f:.]*$/i;
 
 /** The host of a URL, of `host:port` or of a host alone: lowercase ASCII without brackets and trailing dot. */
-export const hostOf = (text: string): { host: string } | { fault: string } => {
+const hostOf = (text: string): { host: string } | { fault: string } => {
   if (text.length > maxLength) return { fault: `it is longer than ${maxLength} characters` };
   if (/[\p{Cc}\p{Cf}\p{Z}\\]/u.test(text))
     return { fault: 'it holds white space, a backslash or an invisible character' };
@@ -57,15 +57,6 @@ export const prepareHostIn = (patterns: readonly string[]): ((value: unknown) =>
     );
 };
 
-/** An IPv4 address inside IPv6 (`::ffff:a.b.c.d`) reaches the same machine, so it is judged as IPv4. */
-const mapped = /^::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})$/;
-const unmapped = (address: string): string => {
-  const [, high, low] = mapped.exec(address) ?? [];
-  if (high === undefined || low === undefined) return address;
-  const bits = [Number.parseInt(high, 16), Number.parseInt(low, 16)];
-  return bits.flatMap((n) => [n >> 8, n & 255]).join('.');
-};
-
 const family = (address: string): 'ipv4' | 'ipv6' => (isIP(address) === 4 ? 'ipv4' : 'ipv6');
 
 /** `cidr_in`: an address, alone or as the host of a URL, in one of these networks. A name is not judged: it may resolve to anything. */
@@ -83,8 +74,8 @@ export const prepareCidrIn = (networks: readonly string[]): ((value: unknown) =>
   }
   return (value) =>
     judgeHost(value, (host) => {
-      const address = unmapped(host);
-      if (isIP(address) === 0) return unclear('its host is a name, not an address');
-      return list.check(address, family(address)) ? holds : fails('its address is outside');
+      if (isIP(host) === 0) return unclear('its host is a name, not an address');
+      // An IPv4 address inside IPv6 (`::ffff:a.b.c.d`) reaches the same machine; the list judges it as IPv4.
+      return list.check(host, family(host)) ? holds : fails('its address is outside');
     });
 };

@@ -9,7 +9,7 @@ const percentEscape = /%(?:[0-9a-f]{2}|u[0-9a-f])/i;
 const meaningful = /[./\\%~]/;
 
 /** Why a text is not an absolute path with one reading only. */
-export const pathFault = (path: string): string | undefined => {
+const pathFault = (path: string): string | undefined => {
   if (path.length > maxLength) return `it is longer than ${maxLength} characters`;
   if (!path.startsWith('/')) return 'it is not an absolute path';
   if (path.includes('\\')) return 'it holds a backslash';
@@ -42,7 +42,7 @@ const unicodeFault = (path: string): string | undefined => {
 /** `under`: the path itself or anything below it. Symbolic links are the tool server's to refuse: they are not in the text. */
 export const prepareUnder = (prefix: string): ((value: unknown) => Verdict) => {
   const folder = prefix.length > 1 && prefix.endsWith('/') ? prefix.slice(0, -1) : prefix;
-  const wrong = pathFault(folder);
+  const wrong = pathFault(prefix);
   if (wrong) throw new UnsafeCondition(`${JSON.stringify(prefix)} cannot be a path prefix: ${wrong}`);
   const below = folder === '/' ? '/' : `${folder}/`;
   return (value) => {

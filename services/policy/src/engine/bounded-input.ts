@@ -1,5 +1,4 @@
 import { hash } from 'node:crypto';
-import { limits } from '@agentgate/contracts';
 
 /**
  * Beyond this the engine reads how long a string is and its digest instead: a string of the longest message costs it 0.5 ms.
@@ -10,10 +9,16 @@ const maxCharacters = 2048;
 const maxMembers = 1024;
 
 /** In place of what is too long for the engine. */
-export interface Summary {
+interface Summary {
   length: number;
   /** Lowercase hex, SHA-256 of the string, or of the array's JSON text. */
   sha256: string;
+}
+
+/** The protocol's bounds of any message. Handed in: their module brings every schema with it, 40 MB a worker. */
+export interface Bounds {
+  depth: number;
+  keysPerObject: number;
 }
 
 export type Bounded = { value: Record<string, unknown> } | { fault: string };
@@ -31,31 +36,31 @@ const pointerTo = (path: readonly string[]) =>
  * without a seed (thousands of colliding keys hang it), does not bound depth, and reads a lone surrogate or an infinite
  * number as something else: so none of these get that far, whoever checked before.
  */
-export const boundedArguments = (args: Record<string, unknown>): Bounded => {
+export const boundedArguments = (args: Record<string, unknown>, bounds: Bounds): Bounded => {
   try {
-    return { value: copyObject(args, ['arguments']) };
+    return { value: copyObject(args, ['arguments'], bounds) };
   } catch (error) {
     if (error instanceof TooMuch) return { fault: error.message };
     throw error;
   }
 };
 
-const copyObject = (object: object, path: string[]): Record<string, unknown> => {
-  if (path.length > limits.depth)
-    throw new TooMuch(`${pointerTo(path.slice(0, 3))}: deeper than ${limits.depth} levels`);
+const copyObject = (object: object, path: string[], bounds: Bounds): Record<string, unknown> => {
+  if (path.length > bounds.depth)
+    throw new TooMuch(`${pointerTo(path.slice(0, 3))}: deeper than ${bounds.depth} levels`);
   const entries = Object.entries(object);
-  if (entries.length > limits.keysPerObject)
-    throw new TooMuch(`${pointerTo(path)}: more than ${limits.keysPerObject} keys`);
+  if (entries.length > bounds.keysPerObject)
+    throw new TooMuch(`${pointerTo(path)}: more than ${bounds.keysPerObject} keys`);
   const copy: Record<string, unknown> = {};
   for (const [key, value] of entries) {
     if (!key.isWellFormed()) throw new TooMuch(`${pointerTo(path)}: a key holds a lone surrogate`);
     if (key === '__proto__') throw new TooMuch(`${pointerTo(path)}: a key is not allowed`);
-    copy[key] = bounded(value, [...path, key]);
+    copy[key] = bounded(value, [...path, key], bounds);
   }
   return copy;
 };
 
-const bounded = (value: unknown, path: string[]): unknown => {
+const bounded = (value: unknown, path: string[], bounds: Bounds): unknown => {
   switch (typeof value) {
     case 'string':
       if (!value.isWellFormed()) throw new TooMuch(`${pointerTo(path)}: a lone surrogate is not allowed`);
@@ -67,16 +72,16 @@ const bounded = (value: unknown, path: string[]): unknown => {
       return value;
     case 'object':
       if (value === null) return null;
-      return Array.isArray(value) ? copyArray(value, path) : copyObject(value, path);
+      return Array.isArray(value) ? copyArray(value, path, bounds) : copyObject(value, path, bounds);
     default:
       throw new TooMuch(`${pointerTo(path)}: not JSON`);
   }
 };
 
-const copyArray = (array: unknown[], path: string[]): unknown => {
-  if (path.length > limits.depth)
-    throw new TooMuch(`${pointerTo(path.slice(0, 3))}: deeper than ${limits.depth} levels`);
-  const copy = array.map((member, index) => bounded(member, [...path, String(index)]));
+const copyArray = (array: unknown[], path: string[], bounds: Bounds): unknown => {
+  if (path.length > bounds.depth)
+    throw new TooMuch(`${pointerTo(path.slice(0, 3))}: deeper than ${bounds.depth} levels`);
+  const copy = array.map((member, index) => bounded(member, [...path, String(index)], bounds));
   return array.length > maxMembers ? summary(array.length, JSON.stringify(array)) : copy;
 };
 

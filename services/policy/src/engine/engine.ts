@@ -2,7 +2,7 @@ import { AgentGateError } from '@agentgate/contracts';
 import type { CompiledPolicy } from '../grants/compile.ts';
 import type { Evaluation } from './evaluator.ts';
 import type { PolicyInput } from './policy-input.ts';
-import { type Slot, type SlotResult, startSlot } from './slot.ts';
+import { startWorkers, type WorkersLog } from './workers.ts';
 
 /** Decides in a worker. An evaluation that hangs or throws costs its own call an answer, and the worker its life. */
 export interface PolicyEngine {
@@ -16,7 +16,7 @@ export interface PolicyEngine {
 export interface EngineOptions {
   policy: CompiledPolicy;
   module: WebAssembly.Module;
-  log: { warn(fields: object, message: string): void; error(fields: object, message: string): void };
+  log: WorkersLog;
   /** One evaluation may take so long; default 50. */
   cutOffMs?: number;
   worker?: URL;
@@ -30,73 +30,36 @@ interface Waiting {
 const maxBatch = 256;
 /** Calls that may wait; beyond it they are told at once. */
 const maxWaiting = 8_192;
-/** How long calls wait for a worker when both were lost. */
-const respawnMs = 1_000;
 
 const unavailable = (why: string) =>
   new AgentGateError('POLICY_UNAVAILABLE', `the policy engine did not decide: ${why}`);
 
-/** Resolves once the policy is loaded; rejects where it cannot be. Two workers: one decides, one is warm for when that one is lost. */
+/** Resolves once the policy is loaded; rejects where it cannot be. */
 export const startEngine = async (opts: EngineOptions): Promise<PolicyEngine> => {
-  const { log, cutOffMs = 50, worker = new URL('./worker.ts', import.meta.url) } = opts;
-  const start = (): Slot => {
-    const slot = startSlot({ policy: opts.policy, module: opts.module, worker, cutOffMs });
-    // Who uses the slot hears of it; until then a refusal must not end the process.
-    slot.ready.catch(() => {});
-    return slot;
-  };
-  let current = start();
-  let spare = start();
-  let lost = 0;
-  let closed = false;
-  try {
-    await Promise.all([current.ready, spare.ready]);
-  } catch (error) {
-    await Promise.all([current.end(), spare.end()]);
-    throw error;
-  }
-
-  const replace = (slot: Slot, why: string) => {
-    lost++;
-    log.warn({ why, lost }, 'an evaluation was cut off, and its worker ended');
-    slot.end().catch((error: unknown) => log.error({ err: error }, 'a worker did not end'));
-    current = spare;
-    spare = start();
-  };
-  const attempt = async (inputs: PolicyInput[]): Promise<SlotResult> => {
-    const slot = current;
-    const state = await within(respawnMs, slot.ready);
-    // One that is still loading is not ended: a slow machine would never get a new one.
-    if (state === 'late') return { kind: 'lost', why: 'it is being loaded anew' };
-    const result: SlotResult =
-      state === 'done' ? await slot.run(inputs) : { kind: 'lost', why: 'it could not be loaded anew' };
-    if (result.kind === 'lost' && !closed) replace(slot, result.why);
-    return result;
-  };
-  /** A batch that was lost is decided again one by one: only the call that is to blame gets no answer. */
-  const decideBatch = async (batch: Waiting[]): Promise<void> => {
-    const whole = await attempt(batch.map((each) => each.input));
-    if (whole.kind === 'done') {
-      for (const [i, each] of batch.entries()) each.answer(whole.evaluations[i] ?? unavailable('no answer'));
-      return;
-    }
-    if (batch.length === 1) return batch[0]?.answer(unavailable(whole.why));
-    for (const each of batch) await decideBatch([each]);
-  };
-
+  const { policy, module, log, cutOffMs = 50, worker = new URL('./worker.ts', import.meta.url) } = opts;
+  const workers = await startWorkers({ policy, module, worker, cutOffMs }, log);
   const queue: Waiting[] = [];
   let running: Promise<void> | undefined;
-  const decideNext = async () => {
-    const batch = queue.splice(0, maxBatch);
-    try {
-      await decideBatch(batch);
-    } catch (error) {
-      log.error({ err: error }, 'the policy engine failed');
-      for (const each of batch) each.answer(unavailable('it failed'));
-    }
+  let closed = false;
+
+  /** A batch that was lost is decided again one by one: only the call that is to blame gets no answer. */
+  const decideBatch = async (batch: Waiting[]): Promise<void> => {
+    const whole = await workers.attempt(batch.map((each) => each.input));
+    if (whole.kind === 'done')
+      for (const [i, each] of batch.entries()) each.answer(whole.evaluations[i] ?? unavailable('no answer'));
+    else if (whole.kind === 'none' || batch.length === 1) for (const each of batch) each.answer(unavailable(whole.why));
+    else for (const each of batch) await decideBatch([each]);
   };
   const pump = async () => {
-    while (queue.length > 0) await decideNext();
+    while (queue.length > 0) {
+      const batch = queue.splice(0, maxBatch);
+      try {
+        await decideBatch(batch);
+      } catch (error) {
+        log.error({ err: error }, 'the policy engine failed');
+        for (const each of batch) each.answer(unavailable('it failed'));
+      }
+    }
     running = undefined;
   };
   const enqueue = (input: PolicyInput) =>
@@ -108,7 +71,7 @@ export const startEngine = async (opts: EngineOptions): Promise<PolicyEngine> =>
     });
   return {
     get lost() {
-      return lost;
+      return workers.lost;
     },
     decide: (inputs) => {
       const answers = Promise.all(inputs.map(enqueue));
@@ -118,22 +81,8 @@ export const startEngine = async (opts: EngineOptions): Promise<PolicyEngine> =>
     close: async () => {
       closed = true;
       for (const each of queue.splice(0)) each.answer(unavailable('it has stopped'));
-      await Promise.all([current.end(), spare.end()]);
+      await workers.end();
       await running;
     },
   };
-};
-
-const within = async (ms: number, ready: Promise<void>): Promise<'done' | 'failed' | 'late'> => {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<'late'>((resolve) => {
-    timer = setTimeout(() => resolve('late'), ms);
-  });
-  const settled = ready.then(
-    () => 'done' as const,
-    () => 'failed' as const,
-  );
-  const state = await Promise.race([settled, late]);
-  clearTimeout(timer);
-  return state;
 };

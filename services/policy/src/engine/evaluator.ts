@@ -35,7 +35,7 @@ export const createEvaluator = async (policy: CompiledPolicy, module: WebAssembl
   };
 
   return (input, entryPoint = 'agentgate/decision') => {
-    const bounded = boundedArguments(input.call.arguments);
+    const bounded = boundedArguments(input.call.arguments, policy.bounds);
     if ('fault' in bounded) return bounded;
     const facts = factsOf(input);
     if (!facts) return { result: undefined };

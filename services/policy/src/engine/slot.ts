@@ -1,7 +1,8 @@
-import { Worker } from 'node:worker_threads';
+import { SHARE_ENV, Worker } from 'node:worker_threads';
 import type { CompiledPolicy } from '../grants/compile.ts';
 import type { Evaluation } from './evaluator.ts';
 import type { PolicyInput } from './policy-input.ts';
+import { startWatch } from './watch.ts';
 import type { WorkerAnswer, WorkerAsk, WorkerStart } from './worker-loop.ts';
 
 export type SlotResult =
@@ -26,79 +27,109 @@ export interface SlotOptions {
 }
 
 const startMs = 20_000;
+const answerMs = 25;
+
+/** The thread answers between two steps of whatever it runs, a loop of the engine's too. */
+const spentMs = async (worker: Worker): Promise<number | undefined> => {
+  const usage = worker.cpuUsage().then(
+    ({ user, system }) => (user + system) / 1000,
+    () => undefined,
+  );
+  let timer: NodeJS.Timeout | undefined;
+  const silent = new Promise<undefined>((resolve) => {
+    timer = setTimeout(() => resolve(undefined), answerMs);
+  });
+  const spent = await Promise.race([usage, silent]);
+  clearTimeout(timer);
+  return spent;
+};
+
+/** The worker's side of the line: who listens now, and why there is nobody any more. */
+interface Line {
+  worker: Worker;
+  gone: string | undefined;
+  onAnswer: ((answer: WorkerAnswer) => void) | undefined;
+  onGone: (() => void) | undefined;
+}
+
+const openLine = (worker: Worker): Line => {
+  const line: Line = { worker, gone: undefined, onAnswer: undefined, onGone: undefined };
+  worker.on('message', (answer: WorkerAnswer) => line.onAnswer?.(answer));
+  worker.on('error', (error: unknown) => hangUp(line, error instanceof Error ? error.message : String(error)));
+  worker.on('exit', () => hangUp(line, 'the worker ended'));
+  return line;
+};
+const hangUp = (line: Line, why: string) => {
+  line.gone ??= why;
+  line.onGone?.();
+};
+const stopListening = (line: Line) => {
+  line.onAnswer = undefined;
+  line.onGone = undefined;
+};
+
+const untilReady = (line: Line) =>
+  new Promise<void>((resolve, reject) => {
+    const end = (then: () => void) => {
+      clearTimeout(timer);
+      stopListening(line);
+      then();
+    };
+    const late = new Error(`the policy was not loaded within ${startMs} ms`);
+    const timer = setTimeout(() => end(() => reject(late)), startMs);
+    line.onAnswer = (answer) => {
+      if (answer.kind === 'ready') end(resolve);
+    };
+    line.onGone = () => end(() => reject(new Error(`the policy cannot be loaded: ${line.gone}`)));
+  });
+
+const runBatch = (line: Line, ask: WorkerAsk) =>
+  new Promise<SlotResult>((resolve) => {
+    if (line.gone) return resolve({ kind: 'lost', why: line.gone });
+    const end = (result: SlotResult) => {
+      stopListening(line);
+      resolve(result);
+    };
+    line.onAnswer = (answer) => {
+      if (answer.kind === 'ready' || answer.batch !== ask.batch) return;
+      if (answer.kind === 'done') end({ kind: 'done', evaluations: answer.evaluations });
+      else end({ kind: 'lost', why: answer.why });
+    };
+    line.onGone = () => end({ kind: 'lost', why: line.gone ?? 'the worker ended' });
+    line.worker.postMessage(ask);
+  });
 
 export const startSlot = ({ policy, module, worker: file, cutOffMs }: SlotOptions): Slot => {
   const progress = new Int32Array(new SharedArrayBuffer(4));
   const worker = new Worker(file, {
     workerData: { policy, module, progress } satisfies WorkerStart,
-    resourceLimits: { maxOldGenerationSizeMb: 128, maxYoungGenerationSizeMb: 16 },
-    // The worker reads no environment, and has no business with our streams.
-    env: {},
+    resourceLimits: { maxOldGenerationSizeMb: 96, maxYoungGenerationSizeMb: 8 },
+    // For NODE_COMPILE_CACHE: without it each worker strips types anew, and keeps 10 MB of what it took.
+    env: SHARE_ENV,
   });
-  let gone: string | undefined;
+  const line = openLine(worker);
   let batch = 0;
-  let onAnswer: ((answer: WorkerAnswer) => void) | undefined;
-  let onGone: (() => void) | undefined;
-  const leave = (why: string) => {
-    gone ??= why;
-    onGone?.();
-  };
-  worker.on('message', (answer: WorkerAnswer) => onAnswer?.(answer));
-  worker.on('error', (error: unknown) => leave(error instanceof Error ? error.message : String(error)));
-  worker.on('exit', () => leave('the worker ended'));
-
-  const ready = new Promise<void>((resolve, reject) => {
-    const end = (then: () => void) => {
-      clearTimeout(timer);
-      onAnswer = undefined;
-      onGone = undefined;
-      then();
-    };
-    const timer = setTimeout(
-      () => end(() => reject(new Error(`the policy was not loaded within ${startMs} ms`))),
-      startMs,
-    );
-    onAnswer = (answer) => {
-      if (answer.kind === 'ready') end(resolve);
-    };
-    onGone = () => end(() => reject(new Error(`the policy cannot be loaded: ${gone}`)));
+  let busy = false;
+  const watch = startWatch({
+    cutOffMs,
+    at: () => (busy && !line.gone ? `${batch}/${Atomics.load(progress, 0)}` : undefined),
+    spentMs: () => spentMs(worker),
+    onHung: () => hangUp(line, `no decision within ${cutOffMs} ms`),
   });
-
-  const run = (inputs: PolicyInput[]) =>
-    new Promise<SlotResult>((resolve) => {
-      const number = ++batch;
-      const end = (result: SlotResult) => {
-        clearInterval(watch);
-        onAnswer = undefined;
-        onGone = undefined;
-        resolve(result);
-      };
-      if (gone) return resolve({ kind: 'lost', why: gone });
-      let before = Atomics.load(progress, 0);
-      const check = () => {
-        const done = Atomics.load(progress, 0);
-        if (done !== before) before = done;
-        // An answer may lie unread where it was this thread that stood still: two turns of the loop read it.
-        else setImmediate(() => setImmediate(() => end({ kind: 'lost', why: `no decision within ${cutOffMs} ms` })));
-      };
-      const watch = setInterval(check, cutOffMs);
-      onAnswer = (answer) => {
-        if (answer.kind === 'ready' || answer.batch !== number) return;
-        end(
-          answer.kind === 'done'
-            ? { kind: 'done', evaluations: answer.evaluations }
-            : { kind: 'lost', why: answer.why },
-        );
-      };
-      onGone = () => end({ kind: 'lost', why: gone ?? 'the worker ended' });
-      worker.postMessage({ batch: number, inputs } satisfies WorkerAsk);
-    });
-
+  const ready = untilReady(line);
+  // Who uses the slot hears of it; until then a refusal must not end the process.
+  ready.catch(() => {});
   return {
     ready,
-    run,
+    run: async (inputs) => {
+      busy = true;
+      const result = await runBatch(line, { batch: ++batch, inputs });
+      busy = false;
+      return result;
+    },
     end: async () => {
-      leave('the worker was ended');
+      watch.stop();
+      hangUp(line, 'the worker was ended');
       await worker.terminate();
     },
   };

@@ -1,13 +1,13 @@
 import { loadPolicy } from '@open-policy-agent/opa-wasm';
 import type { PolicyData } from '../grants/policy-data.ts';
 
-// OPA's Wasm, with what its SDK leaves open closed. Reasons: FACTS in this folder's README.
+// OPA's Wasm, with what its SDK leaves open closed. The README of this service lists the traps and their guards.
 
-export const entryPoints = ['agentgate/decision', 'agentgate/explain'] as const;
+const entryPoints = ['agentgate/decision', 'agentgate/explain'] as const;
 export type EntryPoint = (typeof entryPoints)[number];
 
 /** Rego's answer, in whatever form; `result` is absent for no result or several. */
-export interface EngineResult {
+interface EngineResult {
   result?: unknown;
 }
 export type Engine = (input: object, entryPoint: EntryPoint) => EngineResult;

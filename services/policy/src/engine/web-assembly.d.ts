@@ -1,7 +1,7 @@
 // The part of the WebAssembly API that is used here: it comes with the DOM's types, which a service has no use for.
 declare namespace WebAssembly {
   class Module {
-    private constructor();
+    constructor(bytes: Uint8Array);
   }
   class Instance {
     private constructor();

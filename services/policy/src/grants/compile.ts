@@ -1,4 +1,4 @@
-import { type Config, ConfigError, type Grant } from '@agentgate/contracts';
+import { type Config, ConfigError, type Grant, limits } from '@agentgate/contracts';
 import { UnsafeCondition } from '../conditions/verdict.ts';
 import { prepareWhere, type Where } from '../conditions/where.ts';
 import {
@@ -15,6 +15,8 @@ export interface CompiledPolicy {
   data: PolicyData;
   /** The conditions of the grant of that number, in the file's order. */
   wheres: Map<number, Where>;
+  /** What a call's arguments may be at most. */
+  bounds: { depth: number; keysPerObject: number };
 }
 
 /** More grants under one key, and one call would have to weigh them all. */
@@ -122,5 +124,10 @@ export const compileGrants = (config: Pick<Config, 'grants' | 'servers' | 'crede
     }
     if (list[number]?.conditional && grant.where) wheres.set(number, grant.where);
   }
-  return { data: { grants: { list, whom: Object.fromEntries(index) }, credentials: credentialsOf(config) }, wheres };
+  const { depth, keysPerObject } = limits;
+  return {
+    data: { grants: { list, whom: Object.fromEntries(index) }, credentials: credentialsOf(config) },
+    wheres,
+    bounds: { depth, keysPerObject },
+  };
 };

@@ -26,7 +26,7 @@ export interface GrantsOf {
   any: PatternEntry[];
 }
 
-export interface CredentialOf {
+interface CredentialOf {
   name: string;
   scope?: string;
   ttl_s?: number;

@@ -35,7 +35,7 @@ test('an index by whom and by how closely the tool is named', () => {
 });
 
 test('what a server needs upstream goes with its name, and the secret’s source does not', () => {
-  expect(compile('').data.credentials).toEqual({ crm: { name: 'crm-key', scope: 'read', ttl_s: 30 } });
+  expect(compile('  []').data.credentials).toEqual({ crm: { name: 'crm-key', scope: 'read', ttl_s: 30 } });
 });
 
 test('a server may be named like what every object inherits', () => {

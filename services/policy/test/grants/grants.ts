@@ -2,7 +2,7 @@ import { type Config, parseConfig } from '@agentgate/contracts';
 import { type CompiledPolicy, compileGrants } from '../../src/grants/compile.ts';
 
 /** A configuration as its file would be, for the grants that a test is about. */
-export const gateConfig = (grants: string, more = ''): Config =>
+const gateConfig = (grants: string, more = ''): Config =>
   parseConfig(
     `v: 1
 tenants: { default: { agents: { demo: { labels: [dev] } } }, acme: { agents: { eve: {} } } }

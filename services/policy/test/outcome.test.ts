@@ -1,0 +1,70 @@
+import { AgentGateError } from '@agentgate/contracts';
+import { expect, test } from 'vitest';
+import { outcomeOf } from '../src/outcome.ts';
+
+const with_ = { server: 'crm', credentials: { crm: { name: 'crm-key' }, fs: { name: 'fs-key' } } };
+const allow = { action: 'allow', code: 'OK', reason: 'allowed', rule: 'a', obligations: {} };
+const deny = { action: 'deny', code: 'NO_GRANT', reason: 'no', obligations: {} };
+
+test.each([allow, deny, { ...allow, obligations: { credential: { name: 'crm-key', ttl_s: 5 } } }])(
+  'takes %j',
+  (result) => {
+    expect(outcomeOf({ result }, with_)).toEqual(result);
+  },
+);
+
+test.each<[string, unknown, RegExp]>([
+  ['no result', undefined, /there is none$/],
+  ['null', null, /: \/: /],
+  ['true', true, /: \/: /],
+  ['a list', [allow], /: \/: /],
+  ['an unknown action', { ...allow, action: 'permit' }, /\/action: /],
+  ['an unknown code', { ...allow, code: 'FINE' }, /\/code: /],
+  ['an unknown field', { ...allow, permit: true }, /\/permit: unknown field$/],
+  ['no obligations', { ...allow, obligations: undefined }, /\/obligations: /],
+  ['a reason that is too long', { ...allow, reason: 'x'.repeat(3000) }, /\/reason: /],
+  ['a code of another action', { ...allow, code: 'NO_GRANT' }, /code NO_GRANT does not go with allow$/],
+  ['OK for a denial', { ...deny, code: 'OK' }, /code OK does not go with deny$/],
+  ['a code that is not policy’s', { ...deny, code: 'KILLED_AGENT' }, /code KILLED_AGENT does not go with deny$/],
+  [
+    'rate limits',
+    { ...allow, obligations: { rate_limits: [{ key: 'k', limit: 1, window_s: 1 }] } },
+    /carries out the obligation rate_limits$/,
+  ],
+  ['redaction', { ...allow, obligations: { redact: { result: ['/a'] } } }, /carries out the obligation redact$/],
+  ['taint', { ...allow, obligations: { taint: ['web'] } }, /carries out the obligation taint$/],
+  ['evidence', { ...allow, obligations: { evidence: 'digest' } }, /carries out the obligation evidence$/],
+  ['a witness', { ...allow, obligations: { witnessed: true } }, /carries out the obligation witnessed$/],
+  ['approvers', { ...allow, obligations: { approvers: { min: 2 } } }, /carries out the obligation approvers$/],
+  ['an unknown obligation', { ...allow, obligations: { pay: 1 } }, /\/obligations\/pay: unknown field$/],
+  [
+    'another server’s credential',
+    { ...allow, obligations: { credential: { name: 'fs-key' } } },
+    /not configured for that credential$/,
+  ],
+  [
+    'a credential with a denial',
+    { ...deny, obligations: { credential: { name: 'crm-key' } } },
+    /goes with allow only$/,
+  ],
+])('denies with POLICY_INVALID for %s', (_, result, why) => {
+  expect(outcomeOf({ result }, with_)).toEqual({
+    action: 'deny',
+    code: 'POLICY_INVALID',
+    reason: expect.stringMatching(why),
+    obligations: {},
+  });
+});
+
+test('a field that the engine must not see is the caller’s fault', () => {
+  expect(outcomeOf({ fault: '/arguments: more than 512 keys' }, with_)).toEqual({
+    action: 'deny',
+    code: 'FIELD_INVALID',
+    reason: '/arguments: more than 512 keys',
+    obligations: {},
+  });
+});
+
+test('what the engine could not decide is no decision', () => {
+  expect(() => outcomeOf(new AgentGateError('POLICY_UNAVAILABLE', 'late'), with_)).toThrow('late');
+});

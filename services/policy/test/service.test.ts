@@ -1,0 +1,367 @@
+import {
+  AgentGateError,
+  type CatalogTool,
+  type DecideAsk,
+  decideAnswer,
+  permitDomain,
+  permitLines,
+} from '@agentgate/contracts';
+import { canonical, createKeyRing, generateSigningKey, sha256Hex, verifySeal } from '@agentgate/evidence';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { createPermits } from '../src/adapters/permits.ts';
+import type { PolicyInput } from '../src/engine/policy-input.ts';
+import type { SessionFacts, SessionOwner } from '../src/ports.ts';
+import { createPolicy, type PolicyOptions } from '../src/service.ts';
+import { compile } from './grants/grants.ts';
+
+const at = 1_700_000_000_000;
+const session = 'ses_0000000001';
+const key = generateSigningKey();
+const revision = { revision: '0123456789abcdef', digest: 'a'.repeat(64) };
+const allow = { action: 'allow', code: 'OK', reason: 'allowed by grant a', rule: 'a', obligations: {} };
+
+const ask = (more: Partial<DecideAsk> = {}): DecideAsk => ({
+  call: 'call_0000000001',
+  tenant: 'default',
+  agent: 'demo',
+  session,
+  tool: 'fs/read',
+  arguments: { path: '/srv/a' },
+  deadline: at + 30_000,
+  ...more,
+});
+const facts = (more: Partial<SessionFacts> = {}): SessionFacts => ({
+  tenant: 'default',
+  agent: 'demo',
+  openedAt: at - 5_500,
+  expiresAt: at + 60_000,
+  purpose: 'tidy up',
+  held: false,
+  calls: 3,
+  denied: 1,
+  ...more,
+});
+const tool = (name: string): CatalogTool => ({
+  v: 1,
+  name,
+  description: `about ${name}`,
+  input_schema: { type: 'object' },
+  annotations: { readOnlyHint: true },
+  schema_digest: 'b'.repeat(64),
+  seen_at: '2026-01-01T00:00:00Z',
+});
+
+/** What the world says and what it was asked. */
+interface World {
+  results: unknown[];
+  sessions: Map<string, SessionFacts>;
+  engine: PolicyInput[];
+  counted: string[];
+  evidence: object[];
+  opened: object[];
+  held: object[];
+  admitted: boolean;
+  evidenceFails: boolean;
+  redisFails: boolean;
+}
+let world: World;
+beforeEach(() => {
+  world = {
+    results: [],
+    sessions: new Map([[session, facts()]]),
+    engine: [],
+    counted: [],
+    evidence: [],
+    opened: [],
+    held: [],
+    admitted: true,
+    evidenceFails: false,
+    redisFails: false,
+  };
+});
+
+const policyWith = (more: Partial<PolicyOptions> = {}) => {
+  const tools = new Map(['fs/read', 'fs/write', 'crm/list', 'gone/x'].map((name) => [name, tool(name)]));
+  let ids = 0;
+  const redis = () => {
+    if (world.redisFails) throw new AgentGateError('POLICY_UNAVAILABLE', 'policy cannot read its sessions');
+  };
+  return createPolicy({
+    engine: {
+      decide: async (inputs) => {
+        world.engine.push(...inputs);
+        return inputs.map((_, i) => ({ result: world.results[i] ?? allow }));
+      },
+    },
+    sessions: {
+      look: async (asked: (SessionOwner & { session: string })[]) => {
+        redis();
+        return asked.map((each) => world.sessions.get(each.session));
+      },
+      admit: async () => world.admitted,
+      open: async (opened) => {
+        redis();
+        world.opened.push(opened);
+      },
+      hold: async (hold) => {
+        world.held.push(hold);
+        return hold.session === session;
+      },
+      countDenied: async (sessions) => {
+        world.counted.push(...sessions);
+      },
+    },
+    agents: {
+      get: (tenant, agent) =>
+        tenant === 'default' && agent === 'demo' ? { v: 1, tenant, agent, labels: ['dev'], user: 'U' } : undefined,
+    },
+    catalog: { get: (name) => tools.get(name), all: () => tools.values() },
+    permits: createPermits(key),
+    evidence: {
+      record: async (draft) => {
+        if (world.evidenceFails) throw new AgentGateError('EVIDENCE_UNAVAILABLE', 'late');
+        world.evidence.push(draft);
+        return 'evt_0000000001';
+      },
+    },
+    data: compile('  - { id: a, to: { agents: [demo] }, tools: ["fs/*", "gone/*"], effect: allow }').data,
+    servers: new Set(['fs', 'crm']),
+    revision,
+    newId: (prefix) => `${prefix}_000000000${++ids}`,
+    now: () => at,
+    log: { warn: () => {} },
+    ...more,
+  });
+};
+const decideOne = async (more: Partial<DecideAsk> = {}) => {
+  const [answer] = await policyWith().decide([ask(more)]);
+  if (!answer || answer instanceof AgentGateError) throw answer ?? new Error('no answer');
+  return decideAnswer.parse(answer);
+};
+
+describe('denies before the engine is asked', () => {
+  test.each<[string, string, Partial<DecideAsk>, Partial<SessionFacts> | undefined]>([
+    ['POLICY_DENIED', 'an agent that is not known', { agent: 'ghost' }, {}],
+    ['POLICY_DENIED', 'an agent of another tenant', { tenant: 'acme' }, {}],
+    ['UNKNOWN_SESSION', 'a session that is not known', {}, undefined],
+    ['UNKNOWN_SESSION', 'another agent’s session', {}, { agent: 'other' }],
+    ['UNKNOWN_SESSION', 'another tenant’s session', {}, { tenant: 'acme' }],
+    ['SESSION_EXPIRED', 'a session at its expiry', {}, { expiresAt: at }],
+    ['POLICY_DENIED', 'a session that is held', {}, { held: true }],
+    ['UNKNOWN_TOOL', 'a tool that is not in the catalog', { tool: 'fs/none' }, {}],
+    ['UNKNOWN_TOOL', 'a tool of a server that is no longer configured', { tool: 'gone/x' }, {}],
+    ['TIMEOUT', 'a call at its deadline', { deadline: at }, {}],
+    ['FIELD_INVALID', 'arguments without a canonical form', { arguments: { a: '\uD800' } }, {}],
+  ])('%s: %s', async (code, _, more, session_) => {
+    world.sessions = new Map(session_ ? [[session, facts(session_)]] : []);
+    const answer = await decideOne(more);
+    expect(answer.decision).toMatchObject({ action: 'deny', code, obligations: {} });
+    expect(answer.permit).toBeUndefined();
+    expect(world.engine).toEqual([]);
+    expect(world.counted).toEqual([]);
+  });
+});
+
+test('gives the engine the input that PROTOCOL.md describes, of facts that the gate knows itself', async () => {
+  await decideOne();
+  const digest = sha256Hex(
+    canonical({
+      agent: 'demo',
+      arguments: { path: '/srv/a' },
+      call: 'call_0000000001',
+      session,
+      tenant: 'default',
+      tool: 'fs/read',
+    }),
+  );
+  expect(world.engine).toEqual([
+    {
+      call: { tool: 'fs/read', server: 'fs', name: 'read', arguments: { path: '/srv/a' }, digest },
+      tool: { labels: [], annotations: { readOnlyHint: true }, schema_digest: 'b'.repeat(64), pinned: false },
+      agent: { name: 'demo', tenant: 'default', labels: ['dev'] },
+      session: { id: session, age_s: 5, purpose: 'tidy up', taint: [], calls: 3, denied: 1 },
+      provenance: {},
+      approval: null,
+      now: at,
+    },
+  ]);
+});
+
+describe('permits', () => {
+  const verify = (permit: NonNullable<Awaited<ReturnType<typeof decideOne>>['permit']>) =>
+    verifySeal({
+      domain: permitDomain,
+      lines: permitLines,
+      leaf: canonical(permit.claims),
+      seal: permit.seal,
+      keys: createKeyRing([{ signer: 'policy', publicKey: key.publicKey }]),
+    });
+
+  test('an allowed call gets one for exactly that call, five seconds long', async () => {
+    const { permit, policy } = await decideOne();
+    expect(policy).toEqual(revision);
+    expect(permit?.claims).toEqual({
+      v: 1,
+      id: 'prm_0000000001',
+      call: 'call_0000000001',
+      tenant: 'default',
+      agent: 'demo',
+      session,
+      tool: 'fs/read',
+      call_digest: world.engine[0]?.call.digest,
+      policy: revision,
+      issued_at: at,
+      expires_at: at + 5_000,
+      deadline: at + 30_000,
+      obligations: {},
+    });
+    expect(permit && verify(permit)).toEqual({ ok: true });
+  });
+  test('none outlives the call’s deadline', async () => {
+    expect((await decideOne({ deadline: at + 700 })).permit?.claims.expires_at).toBe(at + 700);
+  });
+  test('no permit where the deadline passed while the engine decided', async () => {
+    let clock = at;
+    const policy = policyWith({
+      now: () => clock,
+      engine: {
+        decide: async () => {
+          clock += 40_000;
+          return [{ result: allow }];
+        },
+      },
+    });
+    expect(await policy.decide([ask()])).toMatchObject([{ decision: { action: 'deny', code: 'TIMEOUT' } }]);
+  });
+  test('each of a batch verifies alone, and only what is allowed has one', async () => {
+    const deny = { action: 'deny', code: 'NO_GRANT', reason: 'no', obligations: {} };
+    world.results = [allow, deny, allow];
+    const answers = await policyWith().decide(['1', '2', '3'].map((n) => ask({ call: `call_000000000${n}` })));
+    const permits = answers.map((answer) => (answer instanceof AgentGateError ? undefined : answer.permit));
+    expect(permits.map((permit) => permit?.claims.call)).toEqual(['call_0000000001', undefined, 'call_0000000003']);
+    for (const permit of permits) if (permit) expect(verify(permit)).toEqual({ ok: true });
+    expect(permits[0]?.seal.sig).toBe(permits[2]?.seal.sig);
+    expect(world.counted).toEqual([session]);
+  });
+  test('a permit with other claims does not verify', async () => {
+    const { permit } = await decideOne();
+    if (!permit) throw new Error('no permit');
+    expect(verify({ ...permit, claims: { ...permit.claims, tool: 'fs/write' } })).toMatchObject({ ok: false });
+  });
+  test.each([
+    ['require_approval', { ...allow, action: 'require_approval', code: 'APPROVAL_REQUIRED' }, 'APPROVAL_REQUIRED'],
+    ['an answer of no form', { allow: true }, 'POLICY_INVALID'],
+    ['an obligation that nobody carries out', { ...allow, obligations: { witnessed: true } }, 'POLICY_INVALID'],
+    ['no answer', null, 'POLICY_INVALID'],
+  ])('none for %s', async (_, result, code) => {
+    const [answer] = await policyWith({ engine: { decide: async () => [{ result }] } }).decide([ask()]);
+    expect(answer).toMatchObject({ decision: { code } });
+    expect(answer).not.toHaveProperty('permit');
+  });
+  test('an approval that nobody granted does not pass for one', async () => {
+    world.results = [{ ...allow, action: 'require_approval', code: 'APPROVAL_REQUIRED' }];
+    expect((await decideOne({ approval: 'apr_0000000001' })).decision).toEqual({
+      action: 'deny',
+      code: 'APPROVAL_INVALID',
+      reason: 'approval apr_0000000001 is not known',
+      rule: 'a',
+      obligations: {},
+    });
+  });
+});
+
+describe('what fails, fails closed', () => {
+  test('POLICY_UNAVAILABLE for the calls when Redis does not answer', async () => {
+    world.redisFails = true;
+    await expect(policyWith().decide([ask()])).rejects.toMatchObject({ code: 'POLICY_UNAVAILABLE' });
+  });
+  test('a call that the engine could not decide fails alone', async () => {
+    const late = new AgentGateError('POLICY_UNAVAILABLE', 'late');
+    const policy = policyWith({ engine: { decide: async () => [{ result: allow }, late] } });
+    const [first, second, third] = await policy.decide([ask(), ask(), ask()]);
+    expect(first).toMatchObject({ decision: { code: 'OK' } });
+    expect(second).toBe(late);
+    expect(third).toMatchObject({ code: 'POLICY_UNAVAILABLE' });
+  });
+});
+
+describe('open session', () => {
+  test('is in evidence and in Redis before it is answered', async () => {
+    const opened = await policyWith().openSession({ tenant: 'default', agent: 'demo', purpose: 'tidy up' });
+    const expires_at = new Date(at + 86_400_000).toISOString();
+    expect(opened).toEqual({ session: 'ses_0000000001', expires_at });
+    expect(world.evidence).toEqual([
+      {
+        name: 'session.opened',
+        subject: 'ses_0000000001',
+        tenant: 'default',
+        agent: 'demo',
+        session: 'ses_0000000001',
+        data: { session: 'ses_0000000001', expires_at, purpose: 'tidy up' },
+      },
+    ]);
+    expect(world.opened).toEqual([
+      {
+        tenant: 'default',
+        agent: 'demo',
+        session: 'ses_0000000001',
+        openedAt: at,
+        expiresAt: at + 86_400_000,
+        purpose: 'tidy up',
+      },
+    ]);
+  });
+  test('opens nothing when evidence is not written', async () => {
+    world.evidenceFails = true;
+    await expect(policyWith().openSession({ tenant: 'default', agent: 'demo' })).rejects.toMatchObject({
+      code: 'EVIDENCE_UNAVAILABLE',
+    });
+    expect(world.opened).toEqual([]);
+  });
+  test('opens nothing for an agent that is not known, or that opened too many', async () => {
+    await expect(policyWith().openSession({ tenant: 'acme', agent: 'demo' })).rejects.toMatchObject({
+      code: 'POLICY_DENIED',
+    });
+    world.admitted = false;
+    await expect(policyWith().openSession({ tenant: 'default', agent: 'demo' })).rejects.toMatchObject({
+      code: 'RATE_LIMITED',
+    });
+    expect([world.evidence, world.opened]).toEqual([[], []]);
+  });
+});
+
+describe('visible', () => {
+  const who = { tenant: 'default', agent: 'demo' };
+  test('names the tools that some grant may allow, of servers that are configured', async () => {
+    const tools = await policyWith().visible({ ...who, session });
+    expect(tools).toEqual([
+      {
+        name: 'fs/read',
+        description: 'about fs/read',
+        input_schema: { type: 'object' },
+        annotations: { readOnlyHint: true },
+      },
+      {
+        name: 'fs/write',
+        description: 'about fs/write',
+        input_schema: { type: 'object' },
+        annotations: { readOnlyHint: true },
+      },
+    ]);
+  });
+  test('refuses an unknown agent and a session that is not its own', async () => {
+    await expect(policyWith().visible({ tenant: 'acme', agent: 'demo' })).rejects.toMatchObject({
+      code: 'POLICY_DENIED',
+    });
+    await expect(policyWith().visible({ ...who, session: 'ses_none' })).rejects.toMatchObject({
+      code: 'UNKNOWN_SESSION',
+    });
+  });
+});
+
+test('hold is for the session’s own agent', async () => {
+  const hold = { tenant: 'default', agent: 'demo', session, call: 'call_0000000001', held: true };
+  await policyWith().hold(hold);
+  expect(world.held).toEqual([hold]);
+  await expect(policyWith().hold({ ...hold, session: 'ses_other' })).rejects.toMatchObject({ code: 'UNKNOWN_SESSION' });
+});
