@@ -37,7 +37,13 @@ const measure = async (children: Children, stack: BenchStack, seconds: number): 
   const body = { v: 1, session: await openSession(stack), tool: '', arguments: { text: 'x'.repeat(300) } };
   const demo = { creds: stack.creds('agent-demo'), user: 'demo', subject: 'agent.demo.call', expect: '"status":"ok"' };
   const kinds: Record<string, Pick<LoadAsk, 'creds' | 'user' | 'subject' | 'body' | 'expect'>> = {
-    'bare NATS': { creds: bareCreds, user: 'bare', subject: 'bench.bare', body: JSON.stringify({ ...body, tool: 'bare' }), expect: '"status":"ok"' },
+    'bare NATS': {
+      creds: bareCreds,
+      user: 'bare',
+      subject: 'bench.bare',
+      body: JSON.stringify({ ...body, tool: 'bare' }),
+      expect: '"status":"ok"',
+    },
     'gate, tool on NATS': { ...demo, body: JSON.stringify({ ...body, tool: 'fast/echo' }) },
     'gate, MCP over stdio': { ...demo, body: JSON.stringify({ ...body, tool: 'mcp/echo' }) },
   };
@@ -53,8 +59,16 @@ const measure = async (children: Children, stack: BenchStack, seconds: number): 
 };
 
 const openSession = async (stack: BenchStack): Promise<string> => {
-  const bus = await connectBus({ servers: stack.status.nats, creds: readFileSync(stack.creds('agent-demo'), 'utf8'), user: 'demo', instance: 'bench' });
-  const reply = await bus.requestRaw('agent.demo.session', '{"v":1,"purpose":"benchmark"}', { of: 'ingress', timeoutMs: 5_000 });
+  const bus = await connectBus({
+    servers: stack.status.nats,
+    creds: readFileSync(stack.creds('agent-demo'), 'utf8'),
+    user: 'demo',
+    instance: 'bench',
+  });
+  const reply = await bus.requestRaw('agent.demo.session', '{"v":1,"purpose":"benchmark"}', {
+    of: 'ingress',
+    timeoutMs: 5_000,
+  });
   await bus.close();
   return (JSON.parse(new TextDecoder().decode(reply)) as { session: string }).session;
 };
@@ -75,11 +89,25 @@ const report = (rows: Row[], peaks: Record<string, number>, json: boolean): bool
   return Object.values(verdicts).every(Boolean);
 };
 
-const printTable = (rows: Row[], ratio: (r: Row) => number, peaks: Record<string, number>, verdicts: Record<string, boolean>) => {
+const printTable = (
+  rows: Row[],
+  ratio: (r: Row) => number,
+  peaks: Record<string, number>,
+  verdicts: Record<string, boolean>,
+) => {
   const say = (line: string) => process.stdout.write(`${line}\n`);
-  say(`${'what'.padEnd(22)}${'c'.padStart(5)}${'calls/s'.padStart(10)}${'p50 ms'.padStart(9)}${'p99 ms'.padStart(9)}${'× bare'.padStart(9)}${'errors'.padStart(8)}`);
-  for (const r of rows) say(`${r.what.padEnd(22)}${String(r.c).padStart(5)}${r.result.perSecond.toFixed(0).padStart(10)}${r.result.p50Ms.toFixed(2).padStart(9)}${r.result.p99Ms.toFixed(2).padStart(9)}${ratio(r).toFixed(1).padStart(9)}${String(r.result.errors).padStart(8)}`);
+  say(
+    `${'what'.padEnd(22)}${'c'.padStart(5)}${'calls/s'.padStart(10)}${'p50 ms'.padStart(9)}${'p99 ms'.padStart(9)}${'× bare'.padStart(9)}${'errors'.padStart(8)}`,
+  );
+  for (const r of rows)
+    say(
+      `${r.what.padEnd(22)}${String(r.c).padStart(5)}${r.result.perSecond.toFixed(0).padStart(10)}${r.result.p50Ms.toFixed(2).padStart(9)}${r.result.p99Ms.toFixed(2).padStart(9)}${ratio(r).toFixed(1).padStart(9)}${String(r.result.errors).padStart(8)}`,
+    );
   for (const r of rows.filter((row) => row.result.firstError)) say(`  ${r.what}, c=${r.c}: ${r.result.firstError}`);
-  say(`peak memory, MiB: ${Object.entries(peaks).map(([service, mib]) => `${service} ${mib}`).join(', ')}`);
+  say(
+    `peak memory, MiB: ${Object.entries(peaks)
+      .map(([service, mib]) => `${service} ${mib}`)
+      .join(', ')}`,
+  );
   for (const [goal, held] of Object.entries(verdicts)) say(`${held ? '✓' : '✗'} ${goal}`);
 };

@@ -27,7 +27,12 @@ export interface LoadResult {
 }
 
 const ask = JSON.parse(process.argv[2] ?? '{}') as LoadAsk;
-const bus = await connectBus({ servers: ask.url, creds: readFileSync(ask.creds, 'utf8'), user: ask.user, instance: `load-${process.pid}` });
+const bus = await connectBus({
+  servers: ask.url,
+  creds: readFileSync(ask.creds, 'utf8'),
+  user: ask.user,
+  instance: `load-${process.pid}`,
+});
 const decoder = new TextDecoder();
 const times: number[] = [];
 let errors = 0;
@@ -59,6 +64,13 @@ await run(ask.warmSeconds, false);
 const took = await run(ask.seconds, true);
 times.sort((a, b) => a - b);
 const at = (p: number) => times[Math.min(times.length - 1, Math.floor(times.length * p))] ?? Number.NaN;
-const result: LoadResult = { calls: times.length, errors, firstError, perSecond: times.length / took, p50Ms: at(0.5), p99Ms: at(0.99) };
+const result: LoadResult = {
+  calls: times.length,
+  errors,
+  firstError,
+  perSecond: times.length / took,
+  p50Ms: at(0.5),
+  p99Ms: at(0.99),
+};
 process.stdout.write(`${JSON.stringify(result)}\n`);
 await bus.close();

@@ -1,9 +1,14 @@
 import { parseArgs } from 'node:util';
 import { benchCalls } from './calls.ts';
 
-const { positionals, values } = parseArgs({ allowPositionals: true, options: { json: { type: 'boolean', default: false }, seconds: { type: 'string', default: '5' } } });
+const { positionals, values } = parseArgs({
+  allowPositionals: true,
+  options: { json: { type: 'boolean', default: false }, seconds: { type: 'string', default: '5' } },
+});
 const suite = positionals[0] ?? 'calls';
-const suites: Record<string, () => Promise<boolean>> = { calls: () => benchCalls({ seconds: Number(values.seconds), json: values.json }) };
+const suites: Record<string, () => Promise<boolean>> = {
+  calls: () => benchCalls({ seconds: Number(values.seconds), json: values.json }),
+};
 const run = suites[suite];
 if (!run) {
   process.stderr.write(`no benchmark is named ${suite}; there is: ${Object.keys(suites).join(', ')}\n`);

@@ -3,7 +3,11 @@ import { createInterface } from 'node:readline';
 
 export interface Children {
   /** Starts Node on a file and resolves with its first line of output. */
-  start(file: string, args: string[], opts?: { env?: Record<string, string>; quiet?: boolean }): Promise<{ line: string; child: ChildProcess }>;
+  start(
+    file: string,
+    args: string[],
+    opts?: { env?: Record<string, string>; quiet?: boolean },
+  ): Promise<{ line: string; child: ChildProcess }>;
   stop(): Promise<void>;
 }
 
@@ -16,9 +20,14 @@ export const createChildren = (): Children => {
   return {
     start: (file, args, { env = {}, quiet = false } = {}) =>
       new Promise((resolve, reject) => {
-        const child = spawn(process.execPath, [file, ...args], { stdio: ['ignore', 'pipe', quiet ? 'ignore' : 'inherit'], env: { ...process.env, ...env } });
+        const child = spawn(process.execPath, [file, ...args], {
+          stdio: ['ignore', 'pipe', quiet ? 'ignore' : 'inherit'],
+          env: { ...process.env, ...env },
+        });
         all.push(child);
-        child.once('exit', (code, signal) => reject(new Error(`${file} ended with ${code ?? signal} before it said anything`)));
+        child.once('exit', (code, signal) =>
+          reject(new Error(`${file} ended with ${code ?? signal} before it said anything`)),
+        );
         createInterface({ input: child.stdout }).once('line', (line) => {
           child.stdout?.resume();
           resolve({ line, child });

@@ -46,7 +46,11 @@ export const startStack = async (children: Children): Promise<BenchStack> => {
   const home = join(dir, 'home');
   writeFileSync(join(dir, 'agentgate.yaml'), config);
   const portBase = 20_000 + ((await freePort()) % 20_000);
-  await children.start(here('../../packages/cli/bin/agentgate.mjs'), ['up', '--config', join(dir, 'agentgate.yaml'), '--home', home, '--port-base', String(portBase)], { env: { AGENTGATE_LOG_LEVEL: 'warn' }, quiet: true });
+  await children.start(
+    here('../../packages/cli/bin/agentgate.mjs'),
+    ['up', '--config', join(dir, 'agentgate.yaml'), '--home', home, '--port-base', String(portBase)],
+    { env: { AGENTGATE_LOG_LEVEL: 'warn' }, quiet: true },
+  );
   const status = await waitForStatus(join(home, 'status.json'));
   await children.start(here('./nats-echo.ts'), [status.nats, join(status.creds, 'tool-fast.creds')]);
   return {
@@ -54,17 +58,30 @@ export const startStack = async (children: Children): Promise<BenchStack> => {
     creds: (user) => join(status.creds, `${user}.creds`),
     bareCreds: async () => {
       const file = join(dir, 'bare.creds');
-      const { creds } = await mintUser({ name: 'bare', accountSeed: openHome(home).core.CORE, permissions: { pub: ['>'], sub: ['>'] } });
+      const { creds } = await mintUser({
+        name: 'bare',
+        accountSeed: openHome(home).core.CORE,
+        permissions: { pub: ['>'], sub: ['>'] },
+      });
       writeFileSync(file, creds, { mode: 0o600 });
       return file;
     },
-    peaks: async () => Object.fromEntries(await Promise.all(Object.entries(status.metrics).map(async ([service, url]) => [service, await peakOf(url)] as const))),
+    peaks: async () =>
+      Object.fromEntries(
+        await Promise.all(
+          Object.entries(status.metrics).map(async ([service, url]) => [service, await peakOf(url)] as const),
+        ),
+      ),
     dispose: () => rmSync(dir, { recursive: true, force: true }),
   };
 };
 
 const waitForStatus = async (file: string): Promise<StackStatus> => {
-  for (const until = Date.now() + 60_000; Date.now() < until; await new Promise((resolve) => setTimeout(resolve, 100))) {
+  for (
+    const until = Date.now() + 60_000;
+    Date.now() < until;
+    await new Promise((resolve) => setTimeout(resolve, 100))
+  ) {
     try {
       return stackStatus.parse(JSON.parse(readFileSync(file, 'utf8')));
     } catch {

@@ -20,6 +20,9 @@ const batchChars = 1024 * 1024;
 /** Items that may wait on either side; beyond it the asker is told at once instead of queued. */
 const maxWaiting = 16_384;
 
+/** Late work says that it was taken over unless it is done by then. Two messages are in flight, so slow work still goes over fast. */
+const takenAfterMs = 3;
+
 interface Item<B> {
   text: string;
   settled: boolean;
@@ -295,14 +298,23 @@ export const serveLate = <A, B>(
         return;
       }
       const out = createOutbox(core, msg, contract.subject);
-      msg.respond(JSON.stringify({ v: 1, taken: asked.length, items: [] }));
+      let left = asked.length;
+      // Fast tools have answered by then, and their answers say as much.
+      const saysTaken = setTimeout(
+        () => msg.respond(JSON.stringify({ v: 1, taken: asked.length, items: [] })),
+        takenAfterMs,
+      );
+      const answered = (n: number, answer: unknown) => {
+        if (--left === 0) clearTimeout(saysTaken);
+        out(n, answer);
+      };
       for (const { n, ask, error: refused } of asked) {
-        if (ask === undefined) out(n, refused);
+        if (ask === undefined) answered(n, refused);
         else
           handler(ask).then(
-            (answer) => out(n, answer),
+            (answer) => answered(n, answer),
             (cause: unknown) =>
-              out(n, cause instanceof Error ? cause : new AgentGateError('INTERNAL', 'internal error', { cause })),
+              answered(n, cause instanceof Error ? cause : new AgentGateError('INTERNAL', 'internal error', { cause })),
           );
       }
     },

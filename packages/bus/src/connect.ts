@@ -68,7 +68,7 @@ export interface Bus {
   consume(
     stream: string,
     durable: string,
-    opts: { maxMessages: number; onMessages: (messages: ConsumedMessage[]) => Promise<void> },
+    opts: { maxMessages: number; lingerMs?: number; onMessages: (messages: ConsumedMessage[]) => Promise<void> },
   ): Consumption;
   streamInfo(name: string): Promise<StreamInfo>;
   lastMessage(

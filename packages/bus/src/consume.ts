@@ -18,14 +18,14 @@ const reopenMs = 500;
 
 /**
  * Takes messages of a durable consumer that the provisioner made. At most `maxMessages` are on their way; all that arrive while a
- * handler runs are handed on together. A handler's throw leaves its messages unacknowledged: they come again.
+ * handler runs are handed on together, and all that arrive within `lingerMs` after the first. A handler's throw leaves its messages unacknowledged: they come again.
  */
 export const consume = (
   js: JetStreamClient,
   log: Log,
   stream: string,
   durable: string,
-  opts: { maxMessages: number; onMessages: (messages: ConsumedMessage[]) => Promise<void> },
+  opts: { maxMessages: number; lingerMs?: number; onMessages: (messages: ConsumedMessage[]) => Promise<void> },
 ): Consumption => {
   let closed = false;
   let messages: ConsumerMessages | undefined;
@@ -40,6 +40,7 @@ export const consume = (
         });
         continue;
       }
+      if (opts.lingerMs !== undefined) await new Promise((resolve) => setTimeout(resolve, opts.lingerMs));
       const batch = waiting;
       waiting = [];
       await opts

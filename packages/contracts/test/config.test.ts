@@ -20,16 +20,31 @@ grants:
 describe('agentgate.yaml', () => {
   test('has its relative paths resolved from where it lies', () => {
     const c = parseConfig(base, '/srv/gate/agentgate.yaml');
-    expect(c.servers.files?.stdio).toMatchObject({ command: '/srv/gate/server', args: ['-y', '/srv/gate/sandbox', 'plain'] });
+    expect(c.servers.files?.stdio).toMatchObject({
+      command: '/srv/gate/server',
+      args: ['-y', '/srv/gate/sandbox', 'plain'],
+    });
     expect(c.grants[0]?.where?.['/path']?.under).toBe('/srv/gate/sandbox');
   });
 
   test.each([
-    ['an unknown key, with line and key', base.replace('under:', 'undr:'), '/x.yaml:13: grants/0/where/~1path/undr: unknown field'],
+    [
+      'an unknown key, with line and key',
+      base.replace('under:', 'undr:'),
+      '/x.yaml:13: grants/0/where/~1path/undr: unknown field',
+    ],
     ['an unknown key at the top', `${base}extra: 1\n`, '/x.yaml:15: extra: unknown field'],
     ['a name that NATS could misread', base.replace('demo: {', '"*": {'), '/x.yaml:5: tenants/default/agents/*'],
-    ['a server with two kinds', base.replace('files:\n', 'files:\n    nats: { subject: tool.v1.files }\n'), 'needs exactly one of stdio, http and nats'],
-    ['a credential that is not there', base.replace('files:\n', 'files:\n    credential: k\n    inject: { env: K }\n'), 'no credential is named k'],
+    [
+      'a server with two kinds',
+      base.replace('files:\n', 'files:\n    nats: { subject: tool.v1.files }\n'),
+      'needs exactly one of stdio, http and nats',
+    ],
+    [
+      'a credential that is not there',
+      base.replace('files:\n', 'files:\n    credential: k\n    inject: { env: K }\n'),
+      'no credential is named k',
+    ],
     ['two grants of one name', base + base.slice(base.indexOf('  - id')), 'a second grant is named read'],
     ['a duplicate key', `${base}v: 1\n`, '/x.yaml:15: Map keys must be unique'],
     ['a condition that demands nothing', base.replace('under: ./sandbox', 'optional: true'), 'names no condition'],

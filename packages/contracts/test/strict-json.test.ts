@@ -26,11 +26,15 @@ describe('parseStrict', () => {
   });
 
   test('refuses a depth of 1,000 before anything is built', () => {
-    expect(() => parse(`{"a":${'['.repeat(1000)}${']'.repeat(1000)}}`)).toThrow(expect.objectContaining({ code: 'FIELD_INVALID' }));
+    expect(() => parse(`{"a":${'['.repeat(1000)}${']'.repeat(1000)}}`)).toThrow(
+      expect.objectContaining({ code: 'FIELD_INVALID' }),
+    );
   });
 
   test('refuses more than 512 keys in one object', () => {
-    expect(() => parse(JSON.stringify({ a: Object.fromEntries(Array.from({ length: 513 }, (_, i) => [`k${i}`, i])) }))).toThrow('/a: more than 512 keys');
+    expect(() =>
+      parse(JSON.stringify({ a: Object.fromEntries(Array.from({ length: 513 }, (_, i) => [`k${i}`, i])) })),
+    ).toThrow('/a: more than 512 keys');
   });
 
   test('refuses bytes that are not UTF-8', () => {

@@ -43,10 +43,14 @@ export const createAppender = <M extends Incoming>(store: LogStore, now: () => n
   };
 
   /** False when it could not be appended, which is reported then. */
-  const appendEvent = (taken: Taken<M>, { message, service }: VerifiedBatch<M>, sealed: SealedEvent): boolean => {
-    const { event, text: eventText, seal } = sealed;
+  const appendEvent = (
+    { taken, batch }: Work<M>,
+    { event, seal, text: eventText }: SealedEvent,
+    eventHash: string,
+  ): boolean => {
+    const { message, service } = batch;
     const text = sealedText(eventText, seal);
-    if (!store.append({ text, leafHash: leafHash(text), event, eventHash: sha256Hex(eventText) })) {
+    if (!store.append({ text, leafHash: leafHash(text), event, eventHash })) {
       refuse(taken, message, { kind: 'id_reused', about: placeOf(event), detail: `another event has id ${event.id}` });
       return false;
     }
@@ -58,13 +62,10 @@ export const createAppender = <M extends Incoming>(store: LogStore, now: () => n
   };
 
   /** A verified event out of place. Returns the head after it. */
-  const appendMisplaced = (
-    taken: Taken<M>,
-    batch: VerifiedBatch<M>,
-    sealed: SealedEvent,
-    link: Misplaced,
-  ): ChainHead | undefined => {
-    const { event, text } = sealed;
+  const appendMisplaced = (work: Work<M>, sealed: SealedEvent, link: Misplaced): ChainHead | undefined => {
+    const { taken, batch } = work;
+    const { event } = sealed;
+    const hash = sha256Hex(sealed.text);
     const about = placeOf(event);
     const tell = (kind: AnomalyKind) =>
       report(taken, { kind, about, detail: link.reason, key: `${kind} ${about}`, toEvidence: !isOwn(batch.message) });
@@ -75,14 +76,14 @@ export const createAppender = <M extends Incoming>(store: LogStore, now: () => n
         // A place within an earlier hole is free: the event comes late, but is as good as the others.
         if (store.hashAt(batch.source, batch.epoch, event.producerseq) !== undefined) {
           refuse(taken, batch.message, { kind: 'repeat', about, detail: link.reason });
-        } else if (appendEvent(taken, batch, sealed)) tell('late');
+        } else if (appendEvent(work, sealed, hash)) tell('late');
         return link.head;
       case 'HOLE':
       case 'NEW_EPOCH_NOT_FIRST':
       case 'WRONG_PREV':
-        appendEvent(taken, batch, sealed);
+        appendEvent(work, sealed, hash);
         tell(link.code === 'WRONG_PREV' ? 'wrong_prev' : 'hole');
-        return { epoch: batch.epoch, seq: event.producerseq, hash: sha256Hex(text) };
+        return { epoch: batch.epoch, seq: event.producerseq, hash };
       default:
         return link.code satisfies never;
     }
@@ -95,19 +96,25 @@ export const createAppender = <M extends Incoming>(store: LogStore, now: () => n
       const { source, epoch } = batch;
       const before = store.head(source, epoch);
       const hashAt = (seq: number) => store.hashAt(source, epoch, seq);
+      const work = { taken, batch };
       let head = before;
       for (const sealed of batch.events) {
         const link = checkLink(head && { ...head, hashAt }, sealed.event, sealed.text);
         if (link.ok) {
-          appendEvent(taken, batch, sealed);
+          appendEvent(work, sealed, link.head.hash);
           head = link.head;
-        } else head = appendMisplaced(taken, batch, sealed, { ...link, head });
+        } else head = appendMisplaced(work, sealed, { ...link, head });
       }
       if (head && head !== before) store.setHead(source, head);
       taken.settled.push(batch.message);
     },
   };
 };
+
+interface Work<M> {
+  taken: Taken<M>;
+  batch: VerifiedBatch<M>;
+}
 
 interface Misplaced {
   code: LinkFailureCode;

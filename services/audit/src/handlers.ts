@@ -20,7 +20,7 @@ export interface Handlers {
 }
 
 /** Batches a transaction, so that none holds up the process for long. */
-const bunch = 32;
+const bunch = 8;
 
 /** Messages in, acknowledgements out: only after the commit. A lost acknowledgement is harmless, the batch comes again as a repeat. */
 export const createHandlers = ({ audit, metrics, log, onTaken, die }: HandlerOptions): Handlers => {

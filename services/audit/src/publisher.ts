@@ -1,9 +1,10 @@
 /** An entry of the log, as EVIDENCE gets it. */
 export interface LogEntry {
   index: number;
-  leafHash: Uint8Array;
+  /** Lowercase hex. */
+  leafHash: string;
   text: string;
-  tenant: string | undefined;
+  tenant: string | null;
   type: string;
 }
 
@@ -74,7 +75,7 @@ export const createPublisher = ({
     const { lastSeq, entry } = await stream.last();
     if (entry) {
       const ours = source.entries(entry.index, 1)[0];
-      if (!ours || Buffer.from(ours.leafHash).toString('hex') !== entry.leafHash) {
+      if (!ours || ours.leafHash !== entry.leafHash) {
         throw new LogMismatch(
           `EVIDENCE holds entry ${entry.index} with leaf hash ${entry.leafHash}, and the log ${ours ? 'has another one there' : `has only ${source.size()} entries`}`,
         );

@@ -8,12 +8,12 @@ import {
   type Publisher,
 } from '../src/publisher.ts';
 
-const hashOf = (index: number) => Buffer.alloc(32, index % 251);
+const hashOf = (index: number) => Buffer.alloc(32, index % 251).toString('hex');
 const entryAt = (index: number): LogEntry => ({
   index,
   leafHash: hashOf(index),
   text: `entry ${index}`,
-  tenant: undefined,
+  tenant: null,
   type: 't',
 });
 
@@ -37,7 +37,7 @@ const createStream = (fault: (index: number) => 'lost' | 'stored but errored' | 
       const index = stored.at(-1);
       return {
         lastSeq: stored.length,
-        ...(index !== undefined && { entry: { index, leafHash: hashOf(index).toString('hex') } }),
+        ...(index !== undefined && { entry: { index, leafHash: hashOf(index) } }),
       };
     },
     publish: async (entry, lastSeq) => {

@@ -37,6 +37,9 @@ const pick = (from: Record<string, string | undefined>, names: readonly string[]
 const secretVariables = (config: Config): string[] =>
   Object.values(config.credentials).flatMap((c) => (c.provider === 'static' && 'env' in c.from ? [c.from.env] : []));
 
+/** A service's garbage is short-lived: a small young generation and few arenas keep its memory flat under load. */
+const smallMemory = { NODE_OPTIONS: '--max-semi-space-size=4', MALLOC_ARENA_MAX: '2' };
+
 const usesRedis: readonly ServiceName[] = ['ingress', 'policy', 'kill-switch', 'tool-runner'];
 
 /** With the compile cache a service needs no TypeScript stripper after its first start: 30 MB and a quarter of a second less each. */
@@ -61,6 +64,7 @@ const environmentOf = (service: ServiceName, o: SpecOptions): Record<string, str
     AGENTGATE_HTTP_PORT: String(o.httpPorts[service]),
     AGENTGATE_LOG_LEVEL: o.logLevel,
     NODE_ENV: 'production',
+    ...smallMemory,
     NODE_COMPILE_CACHE: join(o.root, '.agentgate', 'compile-cache'),
   };
 };

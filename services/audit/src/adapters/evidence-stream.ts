@@ -23,7 +23,7 @@ export const createEvidenceStream = (
   publish: async ({ index, leafHash, text, tenant, type }, lastSeq) => {
     const headers = {
       'Ag-Index': String(index),
-      'Ag-Leaf-Hash': Buffer.from(leafHash).toString('hex'),
+      'Ag-Leaf-Hash': leafHash,
       'Nats-Expected-Last-Sequence': String(lastSeq),
     };
     const { seq, duplicate } = await bus.publishDurable(evidenceSubject(tenant ?? noTenant, type), text, {

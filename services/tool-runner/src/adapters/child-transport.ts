@@ -92,7 +92,7 @@ export const createChildTransport = (opts: ChildOptions, children: Children): Tr
       if (!child?.stdin?.writable) throw new SdkError(SdkErrorCode.NotConnected, 'the process is gone');
       if (child.stdin.writableLength > maxUnreadBytes)
         throw new SdkError(SdkErrorCode.NotConnected, 'the process does not read its input');
-      child.stdin.write(serializeMessage(message));
+      child.stdin.write(oneLine(serializeMessage(message)));
     },
     close: async () => {
       if (!child || child.exitCode !== null || child.signalCode !== null) return;
@@ -129,6 +129,10 @@ const take = (transport: Transport, incoming: ReadBuffer, chunk: Buffer): void =
     transport.onmessage?.(message);
   }
 };
+
+/** Some line readers (Node's readline, Python's splitlines) also break at these, which JSON leaves as they are: an argument could cut its message in two. */
+const oneLine = (line: string): string =>
+  line.replace(/[\u0085\u2028\u2029]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
 
 const readLines = (stream: NodeJS.ReadableStream, tell: (line: string) => void): void => {
   let rest = '';

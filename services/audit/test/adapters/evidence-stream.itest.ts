@@ -1,0 +1,33 @@
+import { type Ground, startGround } from '@agentgate/testkit';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createEvidenceStream } from '../../src/adapters/evidence-stream.ts';
+import type { EvidenceStream, LogEntry } from '../../src/publisher.ts';
+
+let ground: Ground;
+let stream: EvidenceStream;
+beforeAll(async () => {
+  ground = await startGround({ redis: false });
+  stream = createEvidenceStream(await ground.connect('audit-log'));
+});
+afterAll(() => ground.stop());
+
+const entry = (index: number, tenant: string | null = null): LogEntry => ({
+  index,
+  leafHash: String(index).padStart(64, '0'),
+  text: `entry ${index}`,
+  tenant,
+  type: 'agentgate.call.decided.v1',
+});
+
+test('refuses an entry after a lost one, a repeat, and whatever does not come next', async () => {
+  expect(await stream.last()).toEqual({ lastSeq: 0 });
+  await stream.publish(entry(0), 0);
+  await stream.publish(entry(1, 'default'), 1);
+  await expect(stream.publish(entry(3), 3)).rejects.toThrow();
+  await expect(stream.publish(entry(1), 1)).rejects.toThrow();
+  await expect(stream.publish(entry(1), 2)).rejects.toThrow('EVIDENCE has entry 1');
+  expect(await stream.last()).toEqual({ lastSeq: 2, entry: { index: 1, leafHash: entry(1).leafHash } });
+  const auditor = await ground.connect('auditor');
+  const read = await auditor.lastMessage('EVIDENCE', 'evidence.v1._.>');
+  expect([read?.seq, read?.header('Ag-Index'), new TextDecoder().decode(read?.data)]).toEqual([1, '0', 'entry 0']);
+});
