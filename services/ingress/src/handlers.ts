@@ -85,7 +85,7 @@ export const serveHandlers = ({ bus, ingress, killView, tenantOf, log, observe }
     let reply: CallReply;
     try {
       const { who, ask } = take(callAsk, body, subject);
-      reply = await ingress.call(who, ask);
+      reply = await ingress.call(who, ask, body.byteLength);
     } catch (error) {
       reply = refusal(error);
     }

@@ -1,14 +1,6 @@
-import {
-  AgentGateError,
-  type CallAsk,
-  type CallReply,
-  type CancelAsk,
-  type Config,
-  type Fate,
-  type Scope,
-  type TheCall,
-} from '@agentgate/contracts';
+import type { CallAsk, CallReply, CancelAsk, Config, Fate, Scope, TheCall } from '@agentgate/contracts';
 import { canonical, sha256Hex } from '@agentgate/evidence';
+import { createAdmission } from './admission.ts';
 import { type CallPorts, type Reply, refusalReply, runCall } from './call-path.ts';
 import { type KeyStore, runOnce } from './idempotency.ts';
 import type { LiveCall, LiveCalls } from './live-calls.ts';
@@ -29,7 +21,8 @@ export interface IngressPorts extends CallPorts {
 }
 
 export interface Ingress {
-  call(who: Identity, ask: CallAsk): Promise<CallReply>;
+  /** `bytes` is the size of the call's message. */
+  call(who: Identity, ask: CallAsk, bytes: number): Promise<CallReply>;
   cancel(who: Identity, by: CancelAsk): Promise<CancelStatus>;
   cancelHere(who: Identity, by: { call?: string | undefined; key?: string | undefined }): Promise<CancelStatus>;
   /** Ends every call in the scope and tells how far each had come. */
@@ -40,6 +33,7 @@ export interface Ingress {
 const afterDeadlineMs = 10_000;
 
 export const createIngress = (ports: IngressPorts, live: LiveCalls, limits: Config['limits']): Ingress => {
+  const admission = createAdmission(limits.calls_in_flight);
   const run = async (who: Identity, ask: CallAsk, call: string, deadline: number): Promise<Reply> => {
     const { session, tool } = ask;
     const running = live.open({ ...who, session, tool, call, key: ask.key, deadline });
@@ -53,8 +47,6 @@ export const createIngress = (ports: IngressPorts, live: LiveCalls, limits: Conf
     }
   };
   const accept = (who: Identity, ask: CallAsk): Promise<Reply> => {
-    if (live.size >= limits.calls_in_flight)
-      throw new AgentGateError('OVERLOADED', `${limits.calls_in_flight} calls are in flight`);
     const call = ports.newCallId();
     const deadline = ports.now() + Math.min(ask.timeout_ms ?? limits.call_timeout_ms, limits.call_timeout_ms);
     if (ask.key === undefined) return run(who, ask, call, deadline);
@@ -72,9 +64,9 @@ export const createIngress = (ports: IngressPorts, live: LiveCalls, limits: Conf
     return found ? endByAgent(ports, found) : 'not_found';
   };
   return {
-    call: async (who, ask) => {
+    call: async (who, ask, bytes) => {
       try {
-        return { v: 1, ...(await accept(who, ask)) };
+        return { v: 1, ...(await admission.admit(bytes, () => accept(who, ask))) };
       } catch (error) {
         return { v: 1, ...refusalReply(error) };
       }
