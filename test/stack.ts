@@ -142,7 +142,9 @@ const createUp = (o: { dir: string; home: string; configFile: string; base: numb
       'the stack is ready',
       () => {
         if (gone !== undefined) return 'gone' as const;
-        return statusIn(o.home);
+        const status = statusIn(o.home);
+        // One that was killed may have left its own behind for a moment.
+        return status.pid === started.pid && status;
       },
       startMs,
     ).catch(async (error: unknown) => {

@@ -29,7 +29,7 @@ const deep = (levels: number, open = '[', close = ']') => open.repeat(levels) + 
 const bytes = (...parts: (string | number[])[]) =>
   Buffer.concat(parts.map((part) => (typeof part === 'string' ? Buffer.from(part, 'utf8') : Buffer.from(part))));
 /** A body where `\u`-escapes are wanted as such, not as what they stand for. */
-const escaped = (sequence: string) => callText('', `{"text":"a${sequence}b"}`);
+const withEscape = (sequence: string) => callText('', `{"text":"a${sequence}b"}`);
 
 /** A body, and what the reason must name. */
 type Case = [what: string, body: () => string | Uint8Array, names: RegExp];
@@ -78,9 +78,9 @@ const fields: Case[] = [
   ['__proto__', () => callText('', '{"text":"a","__proto__":{"admin":true}}'), /__proto__/],
   ['__proto__ at the top', () => callText(',"__proto__":{"tool":"probe/danger"}'), /__proto__/],
   ['an escaped __proto__', () => callText('', '{"text":"a","\\u005f_proto__":1}'), /__proto__/],
-  ['an escaped NUL', () => escaped('\\u0000'), /\/arguments\/text: NUL/],
-  ['a lone high surrogate', () => escaped('\\ud800'), /\/arguments\/text: a lone surrogate/],
-  ['a lone low surrogate', () => escaped('\\udc00'), /\/arguments\/text: a lone surrogate/],
+  ['an escaped NUL', () => withEscape('\\u0000'), /\/arguments\/text: NUL/],
+  ['a lone high surrogate', () => withEscape('\\ud800'), /\/arguments\/text: a lone surrogate/],
+  ['a lone low surrogate', () => withEscape('\\udc00'), /\/arguments\/text: a lone surrogate/],
   ['a lone surrogate in a key', () => callText('', '{"text":"a","\\udead":1}'), /\/arguments: a lone surrogate/],
   [
     '513 keys',
@@ -173,7 +173,7 @@ describe('a call', () => {
   });
 
   test('still takes what only looks dangerous', async () => {
-    const text = 'constructor \u0085 \u2028 \u2029 \ud83d\ude00 <script> ${x} {{name()}} \u007f % \\u0000';
+    const text = 'constructor \u0085 \u2028 \u2029 \ud83d\ude00 <script> $(x) {{name()}} \u007f % \\u0000';
     const reply = await demo.call(session, 'probe/echo', { text, tag: 'looks dangerous' });
     expect(reply).toMatchObject({ status: 'ok', result: { content: [{ text }] } });
     starts = stack.probe.starts();
