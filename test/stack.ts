@@ -15,6 +15,8 @@ import { openProbeLog, type ProbeLog } from './fixtures/probe-log.ts';
 export interface StackOptions {
   /** The text of agentgate.yaml; `dir` is where it will lie. */
   config?: (parts: { dir: string; probeLog: string }) => string;
+  /** Run the checkout's own agentgate.yaml instead. */
+  standard?: boolean;
   /** Beside the test's own environment. */
   env?: Record<string, string>;
 }
@@ -45,6 +47,8 @@ export interface Stack {
   restarted(program: string, was: number): Promise<void>;
   /** Ends the whole stack and starts it again in the same home. */
   restart(signal?: NodeJS.Signals): Promise<void>;
+  /** Ends the stack and leaves its home as it is. */
+  halt(signal: NodeJS.Signals): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -60,7 +64,8 @@ export const startStack = async (options: StackOptions = {}): Promise<Stack> => 
   const configFile = join(dir, 'agentgate.yaml');
   writeFileSync(configFile, options.config?.({ dir, probeLog }) ?? testConfig({ probeLog }));
   const base = await freeBase();
-  const up = createUp({ dir, home, configFile, base, env: options.env ?? {} });
+  const config = options.standard === true ? [] : ['--config', configFile];
+  const up = createUp({ dir, home, config, base, env: options.env ?? {} });
   const status = await up.start();
   const buses: Bus[] = [];
   const credsFile = (user: string) => {
@@ -97,6 +102,7 @@ export const startStack = async (options: StackOptions = {}): Promise<Stack> => 
       const url = status.metrics[program];
       if (url) await eventually(`${program} is ready`, async () => (await fetch(new URL('/readyz', url))).ok, 15_000);
     },
+    halt: (signal) => up.stop(signal),
     restart: async (signal) => {
       await up.stop(signal);
       await up.start();
@@ -115,7 +121,7 @@ const statusIn = (home: string) => stackStatus.parse(JSON.parse(readFileSync(joi
 const pidIn = (home: string, program: string): number =>
   (JSON.parse(readFileSync(join(home, 'run', `${program}.pid`), 'utf8')) as { pid: number }).pid;
 
-const createUp = (o: { dir: string; home: string; configFile: string; base: number; env: Record<string, string> }) => {
+const createUp = (o: { dir: string; home: string; config: string[]; base: number; env: Record<string, string> }) => {
   const outputFile = join(o.dir, 'up.log');
   const output = () => readFileSync(outputFile, 'utf8');
   let child: ChildProcess | undefined;
@@ -124,7 +130,7 @@ const createUp = (o: { dir: string; home: string; configFile: string; base: numb
   const killNow = () => child?.kill('SIGTERM');
   const start = async (): Promise<StackStatus> => {
     const out = openSync(outputFile, 'a');
-    const args = [cli, '--home', o.home, 'up', '--config', o.configFile, '--port-base', String(o.base)];
+    const args = [cli, '--home', o.home, 'up', ...o.config, '--port-base', String(o.base)];
     const started = spawn(process.execPath, args, { stdio: ['ignore', out, out], env: { ...process.env, ...o.env } });
     closeSync(out);
     child = started;

@@ -1,0 +1,150 @@
+import { spawn } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { connect, credsAuthenticator } from '@nats-io/transport-node';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { eventually } from '../eventually.ts';
+import { openAgent } from '../parties.ts';
+import { type Stack, startStack } from '../stack.ts';
+
+const cli = fileURLToPath(new URL('../../packages/cli/bin/agentgate.mjs', import.meta.url));
+let stack: Stack;
+
+interface Ended {
+  code: number | null;
+  out: string;
+  err: string;
+}
+const run = (...args: string[]): Promise<Ended> =>
+  new Promise((resolve) => {
+    const env = { ...process.env, AGENTGATE_HOME: stack.home };
+    const child = spawn(process.execPath, [cli, ...args], { stdio: ['ignore', 'pipe', 'pipe'], env, timeout: 30_000 });
+    const ended: Ended = { code: null, out: '', err: '' };
+    child.stdout.on('data', (chunk) => {
+      ended.out += String(chunk);
+    });
+    child.stderr.on('data', (chunk) => {
+      ended.err += String(chunk);
+    });
+    child.on('close', (code) => resolve({ ...ended, code }));
+  });
+const json = async (...args: string[]) => {
+  const { code, out } = await run('--json', ...args);
+  return { code, answer: JSON.parse(out) as Record<string, unknown> };
+};
+
+beforeAll(async () => {
+  stack = await startStack();
+});
+afterAll(() => stack?.stop());
+
+test('status shows every service healthy, and says so by its exit code', async () => {
+  const { code, answer } = await json('status');
+  const services = answer.services as { service: string; healthy: boolean; pid: number }[];
+  expect(services.map((s) => s.service).sort()).toEqual(
+    ['nats-server', 'redis-server', ...Object.keys(stack.status.metrics)].sort(),
+  );
+  expect({ code, unhealthy: services.filter((s) => !s.healthy) }).toEqual({ code: 0, unhealthy: [] });
+  const people = await run('status');
+  // In a pipe there is no colour.
+  expect(people.out).not.toContain('\u001b');
+});
+
+test('call, kill, kills and lift do what they say, and their exit codes too', async () => {
+  const opened = await json('session', 'open', '--purpose', 'the command line');
+  const session = String(opened.answer.session);
+  const call = (text: string) => json('call', 'probe/echo', `text=${text}`, '--session', session);
+  expect(await call('by hand')).toMatchObject({ code: 0, answer: { status: 'ok', session } });
+  const killed = await json('kill', 'session', session, '--reason', 'by hand');
+  expect(killed).toMatchObject({ code: 0, answer: { contained: true, scope: { kind: 'session', id: session } } });
+  expect(await call('killed by hand')).toMatchObject({ code: 1, answer: { status: 'killed', code: 'KILLED_SESSION' } });
+  expect(await json('kills')).toMatchObject({ code: 0, answer: { kills: [{ reason: 'by hand', by: 'operator' }] } });
+  const lift = () => json('lift', 'session', session, '--reason', 'by hand');
+  expect(await lift()).toMatchObject({ code: 0, answer: { status: 'lifted' } });
+  expect(await lift()).toMatchObject({ code: 1, answer: { status: 'not_killed' } });
+  expect(await call('lifted by hand')).toMatchObject({ code: 0 });
+});
+
+test('denied calls name the rule and the argument', async () => {
+  const { code, out } = await run('call', 'probe/write', '{"path":"/etc/passwd","text":"x"}');
+  expect(code).toBe(1);
+  expect(out).toMatch(/denied/);
+  expect(out).toMatch(/\/path/);
+  expect(out).toMatch(/box/);
+});
+
+test('evidence shows a call that was made', async () => {
+  const { answer } = await json('call', 'probe/echo', 'text=look me up');
+  const call = String(answer.call);
+  await eventually('it is shown', async () => {
+    const shown = await run('evidence', 'show', call);
+    return shown.code === 0 && shown.out.includes('call.decided') && shown.out.includes('call.completed');
+  });
+});
+
+test('an agent that is added works at once; one that is removed is disconnected and does not come back', async () => {
+  const added = await json('agent', 'add', 'fresh', '--label', 'dev');
+  expect(added).toMatchObject({ code: 0, answer: { tenant: 'default', agent: 'fresh' } });
+  const creds = stack.creds('agent-fresh');
+  const fresh = await openAgent(stack, 'agent-fresh');
+  const session = await eventually('policy knows it', () => fresh.open());
+  expect((await fresh.call(session, 'probe/echo', { text: 'fresh' })).status).toBe('ok');
+  expect(await json('agent', 'add', 'fresh')).toMatchObject({ code: 1 });
+  const login = () =>
+    connect({
+      servers: stack.status.nats,
+      authenticator: credsAuthenticator(new TextEncoder().encode(creds)),
+      reconnect: false,
+    });
+  const connection = await login();
+  let isClosed = false;
+  connection.closed().then(
+    () => {
+      isClosed = true;
+    },
+    () => {},
+  );
+  expect(await json('agent', 'rm', 'fresh')).toMatchObject({ code: 0 });
+  await eventually('it is disconnected', () => isClosed, 2_000);
+  await expect(login()).rejects.toThrow();
+  expect(existsSync(join(stack.home, 'creds', 'agent-fresh.creds'))).toBe(false);
+  await stack.restart();
+  await expect(login()).rejects.toThrow();
+  expect(existsSync(join(stack.home, 'creds', 'agent-fresh.creds'))).toBe(false);
+});
+
+test.each(['*', 'a.b', '>', 'A', '../x', '', 'a b', 'x'.repeat(64)])('no agent can be named %j', async (name) => {
+  const { code } = await run('agent', 'add', '--', name);
+  expect(code).not.toBe(0);
+});
+
+test('a second up in the same home is refused, and the first goes on', async () => {
+  const config = String(stack.readStatus().config);
+  const { code, err } = await run('up', '--config', config, '--port-base', '45000');
+  expect(code).toBe(1);
+  expect(err).toMatch(/in use/);
+  expect((await run('status')).code).toBe(0);
+});
+
+test('a configuration with an unknown key is refused with its line', async () => {
+  const file = join(stack.dir, 'wrong.yaml');
+  mkdirSync(join(stack.dir, 'other'));
+  writeFileSync(file, `${readFileSync(String(stack.readStatus().config), 'utf8')}\nlimit: {}\n`);
+  const { code, err, out } = await run('--home', join(stack.dir, 'other'), 'up', '--config', file);
+  expect(code).toBe(1);
+  expect(err + out).toMatch(/wrong\.yaml:\d+: limit: unknown field/);
+});
+
+// Last in this file.
+test('Ctrl-C ends everything that was started, tool servers too, and status says that nothing runs', async () => {
+  const tool = stack.probe.entries().findLast((e) => e.event === 'up')?.pid;
+  const pids = [...Object.values(stack.pids()), stack.pid('nats-server'), stack.pid('redis-server'), Number(tool)];
+  for (const pid of pids) expect(() => process.kill(pid, 0)).not.toThrow();
+  await stack.halt('SIGINT');
+  for (const pid of pids) expect(() => process.kill(pid, 0)).toThrow();
+  expect(existsSync(join(stack.home, 'status.json'))).toBe(false);
+  const { code, err } = await run('status');
+  expect(code).toBe(1);
+  expect(err).toMatch(/nothing runs/);
+});
