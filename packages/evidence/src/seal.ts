@@ -70,12 +70,12 @@ export function sealsOf(signed: SignedRoot, levels: readonly (readonly Uint8Arra
   const { keyid, root, size, sig } = signed;
   const nodes = levels.map((level) => level.map(toBase64));
   return Array.from({ length: size }, (_, index) => ({
-    keyid,
-    root,
     index,
-    size,
+    keyid,
     path: pathInLevels(nodes, index),
+    root,
     sig,
+    size,
   }));
 }
 
