@@ -66,7 +66,10 @@ export const startStack = async (options: StackOptions = {}): Promise<Stack> => 
   const base = await freeBase();
   const config = options.standard === true ? [] : ['--config', configFile];
   const up = createUp({ dir, home, config, base, env: options.env ?? {} });
-  const status = await up.start();
+  const status = await up.start().catch((error: unknown) => {
+    rmSync(dir, { recursive: true, force: true });
+    throw error;
+  });
   const buses: Bus[] = [];
   const credsFile = (user: string) => {
     const isService = (services as readonly string[]).includes(user) || user === 'audit-log';

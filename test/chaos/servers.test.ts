@@ -108,6 +108,7 @@ test('SIGKILL of NATS: kills and evidence survive, and nothing that was acknowle
 
 test('SIGKILL of the supervisor: the next start ends what was left, and goes on with the same state', async () => {
   const kept = await demo.call(session, 'probe/echo', { text: 'kept over the supervisor' });
+  expect(kept).toMatchObject({ status: 'ok' });
   await stack.restart('SIGKILL');
   await eventually('the agent is connected', () => demo.bus.connected(), 15_000);
   await expectRecovery(demo, session, 'SIGKILL of the supervisor');
