@@ -107,6 +107,7 @@ test('SIGKILL of NATS: kills and evidence survive, and nothing that was acknowle
 });
 
 test('SIGKILL of the supervisor: the next start ends what was left, and goes on with the same state', async () => {
+  await expectRecovery(demo, session, 'what was before the supervisor');
   const kept = await demo.call(session, 'probe/echo', { text: 'kept over the supervisor' });
   expect(kept).toMatchObject({ status: 'ok' });
   await stack.restart('SIGKILL');

@@ -2,6 +2,8 @@ import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import pc from 'picocolors';
 
+export type Paint = ReturnType<typeof pc.createColors>;
+
 /** What every command is given: where it works and how it speaks. */
 export interface CliContext {
   /** The checkout. */
@@ -10,7 +12,7 @@ export interface CliContext {
   home: string;
   json: boolean;
   isTerminal: boolean;
-  paint: typeof pc;
+  paint: Paint;
   environment: Record<string, string | undefined>;
   /** One line or more for people, on stdout. */
   out(text: string): void;
@@ -37,7 +39,8 @@ export const createContext = (flags: { home?: string; json?: boolean }): CliCont
     home: home ? resolve(home) : join(root, '.agentgate'),
     json,
     isTerminal,
-    paint: pc,
+    // Colours are for eyes: none in a pipe, whatever the environment (CI, FORCE_COLOR) suggests, nor with NO_COLOR.
+    paint: pc.createColors(isTerminal && !environment.NO_COLOR),
     environment,
     out,
     err: (text) => void process.stderr.write(`${text}\n`),

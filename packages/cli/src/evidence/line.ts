@@ -1,8 +1,8 @@
 import type { EvidenceEvent } from '@agentgate/evidence';
-import type pc from 'picocolors';
+import type { Paint } from '../context.ts';
 import type { ReadEntry } from './read.ts';
 
-type Paint = Pick<typeof pc, 'green' | 'red' | 'dim'>;
+type Paint = Pick<Paint, 'green' | 'red' | 'dim'>;
 type Fields = Record<string, unknown>;
 
 /** What was signed may still want to move a terminal's cursor or turn the text around. */
