@@ -1,8 +1,10 @@
 import type { EvidenceEvent } from '@agentgate/evidence';
-import type { Paint } from '../context.ts';
+import type { Paint as Colours } from '../context.ts';
+
+type Paint = Pick<Colours, 'green' | 'red' | 'dim'>;
+
 import type { ReadEntry } from './read.ts';
 
-type Paint = Pick<Paint, 'green' | 'red' | 'dim'>;
 type Fields = Record<string, unknown>;
 
 /** What was signed may still want to move a terminal's cursor or turn the text around. */
