@@ -7,6 +7,11 @@ import type { OrderStream } from '../ports.ts';
 const attempts = 3;
 const ackMs = 1_000;
 const pauseMs = 200;
+/**
+ * The client leaves a question that was lost with the connection waiting for its whole time. Well below the stale limit, so that the next
+ * question comes in time to keep the orders fresh.
+ */
+const leaderMs = 750;
 
 /**
  * Orders on JetStream. An acknowledgement may be lost although the order is on disk: each attempt carries the same message id, so that the stream
@@ -58,7 +63,7 @@ export const createKillStream = (bus: Pick<Bus, 'publishDurable' | 'lastMessage'
       return found && { epoch: found.epoch, record: parseRecord(found.text) };
     },
     leader: async () => {
-      const { created, lastSeq } = await leaderAnswers(bus.streamInfo(killStream.name));
+      const { created, lastSeq } = await leaderAnswers(within(leaderMs, bus.streamInfo(killStream.name)));
       return { stream: created, epoch: lastSeq };
     },
   };
@@ -69,6 +74,16 @@ const parseRecord = (text: string): KillRecord | undefined => {
     return killRecord.parse(JSON.parse(text));
   } catch {
     return undefined;
+  }
+};
+
+const within = async <T>(ms: number, answer: Promise<T>): Promise<T> => {
+  const { promise: tooLate, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(new Error(`no answer within ${ms} ms`)), ms);
+  try {
+    return await Promise.race([answer, tooLate]);
+  } finally {
+    clearTimeout(timer);
   }
 };
 

@@ -87,3 +87,14 @@ test('an acknowledgement of another stream is none', async () => {
 test('a last order that cannot be read is not an absence', async () => {
   expect(await setUp([], { seq: 1, text: '{' }).stream.last('global')).toEqual({ epoch: 1, record: undefined });
 });
+
+test('KILL_SWITCH_UNAVAILABLE within a second when the leader’s answer was lost, so that the next pulse is in time', async () => {
+  const stream = createKillStream({
+    publishDurable: () => expect.fail('published'),
+    lastMessage: () => expect.fail('was asked'),
+    streamInfo: () => new Promise(() => {}),
+  });
+  const began = performance.now();
+  await expect(stream.leader()).rejects.toMatchObject({ code: 'KILL_SWITCH_UNAVAILABLE' });
+  expect(performance.now() - began).toBeLessThan(1_000);
+});
