@@ -279,11 +279,14 @@ export const leaseAsk = z.strictObject({
   runner: instance,
   /** The runner's X25519 public key (an NATS curve nkey, `X…`), made at its start; the secret leaves the broker sealed to it. */
   seal_to: z.string().max(64),
-  /** Ed25519 by the runner's service key over `agentgate-runner-key-v1\n<runner>\n<seal_to>\n<permit id>\n`; base64. */
+  /** Ed25519 by the runner's service key over `runnerKeyText`; base64. */
   sig: z.string().max(128),
   epoch: z.int().min(0),
 });
 export type LeaseAsk = z.infer<typeof leaseAsk>;
+/** What a runner signs: that this key is its own, for this one permit. */
+export const runnerKeyText = ({ runner, seal_to, permit }: Pick<LeaseAsk, 'runner' | 'seal_to' | 'permit'>): string =>
+  `agentgate-runner-key-v1\n${runner}\n${seal_to}\n${permit.claims.id}\n`;
 export const leaseAnswer = z.strictObject({
   lease: z.string().max(512),
   sealed: z.string().max(16_384),

@@ -1,4 +1,5 @@
 import type { Code } from './codes.ts';
+import { AgentGateError } from './error.ts';
 import type { Scope } from './operator.ts';
 
 /** Who and what a call is, as far as a kill can cover it. */
@@ -49,3 +50,6 @@ const killedCodes = {
 export const killedCode = (scope: Scope): Code => killedCodes[scope.kind];
 export const describeScope = (scope: Scope): string =>
   scope.kind === 'global' ? 'everything' : `${scope.kind} ${scope.id}`;
+/** The refusal of a call that an order covers. */
+export const killedError = ({ scope, reason }: { scope: Scope; reason: string }): AgentGateError =>
+  new AgentGateError(killedCode(scope), `${describeScope(scope)} is killed: ${reason}`);

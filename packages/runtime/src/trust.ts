@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
-import { name, type ServiceName, serviceName } from '@agentgate/contracts';
-import { type KeyRing, type VerifyingKey, verifyingKey } from '@agentgate/evidence';
+import { eventSource, name, type ServiceName, serviceName } from '@agentgate/contracts';
+import { createKeyRing, type KeyRing, type VerifyingKey, verifyingKey } from '@agentgate/evidence';
 import { z } from 'zod';
 
 const trustFile = z.strictObject({
@@ -15,20 +15,18 @@ export interface Trust extends KeyRing {
   keysOf(service: ServiceName): VerifyingKey[];
 }
 
-/** Signers are a service's name (permits, receipts) or an event source `agentgate/<service>/<instance>`. */
-const speaksFor = (service: string, signer: string) => signer === service || signer.startsWith(`agentgate/${service}/`);
-
 export const parseTrust = (text: string): Trust => {
-  const entries = trustFile
-    .parse(JSON.parse(text))
-    .keys.map((k) => ({ service: k.service, key: verifyingKey(k.public_key) }));
-  const byId = new Map(entries.map((e) => [e.key.keyid, e]));
+  const { keys } = trustFile.parse(JSON.parse(text));
+  // A service signs permits and receipts by its name, events by their source `agentgate/<service>/<instance>`.
+  const ring = createKeyRing(
+    keys.flatMap(({ service, public_key: publicKey }) =>
+      [service, eventSource(service, '')].map((signer) => ({ signer, publicKey })),
+    ),
+  );
+  const own = keys.map((k) => ({ service: k.service, key: verifyingKey(k.public_key) }));
   return {
-    find: (keyid, signer) => {
-      const entry = byId.get(keyid);
-      return entry && speaksFor(entry.service, signer) ? entry.key : undefined;
-    },
-    keysOf: (service) => entries.filter((e) => e.service === service).map((e) => e.key),
+    ...ring,
+    keysOf: (service) => own.filter((k) => k.service === service).map((k) => k.key),
   };
 };
 export const readTrust = (file: string): Trust => parseTrust(readFileSync(file, 'utf8'));

@@ -1,4 +1,4 @@
-import { AgentGateError, type LeaseAsk } from '@agentgate/contracts';
+import { AgentGateError, type LeaseAsk, runnerKeyText } from '@agentgate/contracts';
 import type { VerifyingKey } from '@agentgate/evidence';
 
 /**
@@ -9,9 +9,6 @@ export type RunnerKeyCheck = (ask: LeaseAsk) => void;
 
 /** Ed25519 in base64 without a second spelling. */
 const signaturePattern = /^[A-Za-z0-9+/]{85}[AQgw]==$/;
-
-export const runnerKeyText = ({ runner, seal_to, permit }: Pick<LeaseAsk, 'runner' | 'seal_to' | 'permit'>): string =>
-  `agentgate-runner-key-v1\n${runner}\n${seal_to}\n${permit.claims.id}\n`;
 
 /** The form of a public curve nkey; its checksum is looked at when the secret is sealed. */
 const curveKeyPattern = /^X[A-Z2-7]{55}$/;

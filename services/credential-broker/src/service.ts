@@ -2,9 +2,8 @@ import {
   AgentGateError,
   type brokerRelease,
   type CallIdentity,
-  describeScope,
   type EventDraft,
-  killedCode,
+  killedError,
   type LeaseAnswer,
   type LeaseAsk,
   type PermitClaims,
@@ -159,8 +158,7 @@ const termsOf = (
 
 const refuseKilled = (kills: Kills, call: CallIdentity) => {
   const { killed } = kills.check({ tenant: call.tenant, agent: call.agent, session: call.session, tool: call.tool });
-  if (killed)
-    throw new AgentGateError(killedCode(killed.scope), `${describeScope(killed.scope)} is killed: ${killed.reason}`);
+  if (killed) throw killedError(killed);
 };
 
 /** Written before anything is minted: a crash leaves something to clean up. That the key is created once makes the permit single-use. */

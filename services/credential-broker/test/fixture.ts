@@ -1,5 +1,5 @@
 import type { EventDraft, LeaseAsk, LeaseRecord, PermitClaims, Scope } from '@agentgate/contracts';
-import { covers, permitDomain, permitLines } from '@agentgate/contracts';
+import { covers, permitDomain, permitLines, runnerKeyText } from '@agentgate/contracts';
 import {
   canonical,
   createKeyRing,
@@ -13,7 +13,7 @@ import type { HeldLease } from '../src/lease.ts';
 import { createLeaseIndex } from '../src/lease-index.ts';
 import { createPermitCheck } from '../src/permit.ts';
 import type { Offer, Provider } from '../src/provider.ts';
-import { createRunnerKeyCheck, runnerKeyText } from '../src/runner-key.ts';
+import { createRunnerKeyCheck } from '../src/runner-key.ts';
 import { type BrokerPorts, createBroker, type Kills } from '../src/service.ts';
 
 export const start = Date.UTC(2026, 0, 2, 3, 4, 5);

@@ -5,12 +5,12 @@ import {
   type DecideAnswer,
   type DecideAsk,
   type Decision,
-  describeScope,
   type EventData,
   type EventDraft,
   type ExecuteAnswer,
   type ExecuteAsk,
   killedCode,
+  killedError,
   limits,
   type Permit,
   type PolicyRevision,
@@ -90,7 +90,7 @@ const judge = async (ports: CallPorts, call: TheCall, approval: string | undefin
   const revision = policy.status === 'fulfilled' ? policy.value.policy : undefined;
   if (kill.status === 'rejected') return { decision: failed(kill.reason, 'KILL_SWITCH_UNAVAILABLE'), policy: revision };
   const { epoch, killed } = kill.value;
-  if (killed) return { decision: killedDecision(killed.scope, killed.reason), policy: revision, epoch };
+  if (killed) return { decision: killedDecision(killed), policy: revision, epoch };
   if (policy.status === 'rejected') return { decision: failed(policy.reason, 'POLICY_UNAVAILABLE'), epoch };
   const { decision, permit, retry_after_ms } = policy.value;
   if (decision.action === 'allow' && !permit)
@@ -107,8 +107,10 @@ const failed = (error: unknown, part: Code): Decision => {
   const known = toAgentGateError(error);
   return deny(known.code === 'INTERNAL' ? part : known.code, known.message);
 };
-const killedDecision = (scope: Scope, reason: string) =>
-  deny(killedCode(scope), `${describeScope(scope)} is killed: ${reason}`.slice(0, 2048));
+const killedDecision = (killed: { scope: Scope; reason: string }): Decision => {
+  const { code, message } = killedError(killed);
+  return deny(code, message.slice(0, 2048));
+};
 
 const recordDecision = async (
   ports: CallPorts,
@@ -192,7 +194,7 @@ const dispatch = async (
 ): Promise<Outcome> => {
   try {
     const { killed } = ports.ownKillView(live);
-    if (killed) return notRun(killedCode(killed.scope), `${describeScope(killed.scope)} is killed: ${killed.reason}`);
+    if (killed) throw killedError(killed);
   } catch (error) {
     const { code, message } = toAgentGateError(error);
     return notRun(code, message);

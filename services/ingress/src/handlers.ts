@@ -5,10 +5,9 @@ import {
   type CallReply,
   callAsk,
   cancelAsk,
-  describeScope,
   identityOf,
   ingressCancel,
-  killedCode,
+  killedError,
   parseField,
   parseStrict,
   pointContain,
@@ -54,8 +53,7 @@ export const serveHandlers = ({ bus, ingress, killView, tenantOf, log, observe }
   /** Opening a session or listing tools runs nothing, but a killed agent gets no further all the same. */
   const refuseKilled = (who: Identity) => {
     const { killed } = killView.check({ ...who, session: '', tool: '' });
-    if (killed)
-      throw new AgentGateError(killedCode(killed.scope), `${describeScope(killed.scope)} is killed: ${killed.reason}`);
+    if (killed) throw killedError(killed);
   };
   const take = <T>(schema: z.ZodType<T>, body: Uint8Array, subject: string): { who: Identity; ask: T } => ({
     who: identify(subject),

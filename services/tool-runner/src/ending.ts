@@ -1,10 +1,7 @@
-import { AgentGateError, describeScope, killedCode, type Scope } from '@agentgate/contracts';
+import { AgentGateError, killedError } from '@agentgate/contracts';
 import type { Ending } from './live-calls.ts';
 
 // Why a call did not start, or was ended.
-
-export const killedError = ({ scope, reason }: { scope: Scope; reason: string }) =>
-  new AgentGateError(killedCode(scope), `${describeScope(scope)} is killed: ${reason}`);
 
 export const endingError = (ending: Ending): AgentGateError => {
   switch (ending.why) {

@@ -4,6 +4,7 @@ import {
   type ExecuteAnswer,
   type ExecuteAsk,
   type Fate,
+  killedError,
   type Obligations,
   type Permit,
   type PermitClaims,
@@ -11,7 +12,7 @@ import {
 } from '@agentgate/contracts';
 import { answerTo, fateOf, type Run, refusal, type Settled } from './answer.ts';
 import type { Catalog, CatalogEntry } from './catalog.ts';
-import { endingError, killedError } from './ending.ts';
+import { endingError } from './ending.ts';
 import type { LiveCall, LiveCalls } from './live-calls.ts';
 import type { PermitCheck } from './permit-check.ts';
 import type { Channel, Dispatch, UpstreamEnd } from './upstream.ts';

@@ -1,5 +1,5 @@
 import { type Bus, createCurveKey } from '@agentgate/bus';
-import { AgentGateError, brokerLease, brokerRelease } from '@agentgate/contracts';
+import { AgentGateError, brokerLease, brokerRelease, runnerKeyText } from '@agentgate/contracts';
 import type { SigningKey } from '@agentgate/evidence';
 import type { Broker } from '../service.ts';
 
@@ -24,9 +24,9 @@ export const createBrokerLeases = ({
   const releasing = new Set<Promise<void>>();
   return {
     lease: async (permit, epoch) => {
-      const text = `agentgate-runner-key-v1\n${bus.instance}\n${curve.publicKey}\n${permit.claims.id}\n`;
-      const sig = Buffer.from(key.sign(Buffer.from(text))).toString('base64');
-      const answer = await lease({ permit, runner: bus.instance, seal_to: curve.publicKey, sig, epoch });
+      const named = { permit, runner: bus.instance, seal_to: curve.publicKey };
+      const sig = Buffer.from(key.sign(Buffer.from(runnerKeyText(named)))).toString('base64');
+      const answer = await lease({ ...named, sig, epoch });
       try {
         const secret = Buffer.from(curve.open(Buffer.from(answer.sealed, 'base64'), answer.broker_key)).toString(
           'utf8',
