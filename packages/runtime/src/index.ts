@@ -1,9 +1,11 @@
 export { type BaseConfig, baseConfig, readBaseConfig, required, StartError } from './base-config.ts';
+export { createGauge } from './gauge.ts';
 export { isOlder, requireServer, requireStream } from './ground-check.ts';
 export type { Health, HttpAnswer } from './http.ts';
 export { newId } from './ids.ts';
 export { createKillState, createKillView, type KillState, type KillView } from './kill-view.ts';
 export { createPermitSeal, permitRefused, refuseOtherTime } from './permit.ts';
+export { announcePoint } from './point.ts';
 export { createProducer, type Producer } from './producer.ts';
 export { connectRedis, redisReady } from './redis.ts';
 export { type Running, runService, type ServiceContext } from './service.ts';

@@ -1,17 +1,10 @@
-import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import { createGauge } from '@agentgate/runtime';
+import { Counter, Histogram, type Registry } from 'prom-client';
 
 /** What an operator sees of audit. Gauges are read when they are asked for. */
 export const createMetrics = (registry: Registry, read: { size(): number; held(): number; behind(): number }) => {
   const registers = [registry];
-  const gauge = (name: string, help: string, value: () => number) =>
-    new Gauge({
-      name,
-      help,
-      registers,
-      collect() {
-        this.set(value());
-      },
-    });
+  const gauge = (name: string, help: string, value: () => number) => createGauge(registry, name, help, value);
   gauge('agentgate_audit_entries', 'Entries of the evidence log', read.size);
   gauge('agentgate_audit_held_batches', 'Batches that wait for the one before them', read.held);
   gauge('agentgate_audit_evidence_behind', 'Entries that EVIDENCE is not known to have yet', read.behind);

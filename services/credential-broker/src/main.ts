@@ -1,6 +1,6 @@
 import { type Code, killStream, leasesBucket } from '@agentgate/contracts';
-import { createKillView, requireStream, runService, type ServiceContext } from '@agentgate/runtime';
-import { Counter, Gauge } from 'prom-client';
+import { createGauge, createKillView, requireStream, runService, type ServiceContext } from '@agentgate/runtime';
+import { Counter } from 'prom-client';
 import { createLeaseBucket } from './adapters/lease-bucket.ts';
 import { createSealingKey } from './adapters/sealing-key.ts';
 import { env, readBrokerConfig } from './config.ts';
@@ -55,14 +55,7 @@ const createMeter = ({ metrics }: ServiceContext, index: LeaseIndex) => {
     labelNames: ['verb', 'code'],
     registers: [metrics],
   });
-  new Gauge({
-    name: 'agentgate_leases_open',
-    help: 'Leases that somebody still has to end.',
-    registers: [metrics],
-    collect() {
-      this.set(index.size());
-    },
-  });
+  createGauge(metrics, 'agentgate_leases_open', 'Leases that somebody still has to end.', () => index.size());
   return (verb: 'lease' | 'release', code: Code) => asks.inc({ verb, code });
 };
 

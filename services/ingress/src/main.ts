@@ -2,14 +2,15 @@ import {
   ingressCancel,
   killCheck,
   killStream,
-  pointAlive,
   policyDecide,
   policyHold,
   runnerCancel,
   runnerExecute,
 } from '@agentgate/contracts';
 import {
+  announcePoint,
   connectRedis,
+  createGauge,
   createKillView,
   newId,
   redisReady,
@@ -17,14 +18,13 @@ import {
   runService,
   type ServiceContext,
 } from '@agentgate/runtime';
-import { Counter, Gauge, Histogram } from 'prom-client';
+import { Counter, Histogram } from 'prom-client';
 import { createRedisKeys } from './adapters/redis-keys.ts';
 import { env, readConfig } from './config.ts';
 import { serveHandlers } from './handlers.ts';
 import { createLiveCalls, type LiveCalls } from './live-calls.ts';
 import { createIngress, type IngressPorts } from './service.ts';
 
-const aliveMs = 1_000;
 /** A runner ends a call at its deadline; its answer may take so much longer. */
 const answerGraceMs = 1_500;
 /** The agent waits for this, so it is shorter than a client's own patience. */
@@ -93,17 +93,13 @@ const start = async (ctx: ServiceContext) => {
     observe: createMeter(ctx, live),
   });
 
-  const tellAlive = (state: 'up' | 'leaving') =>
-    bus.notify(pointAlive, { v: 1, service: 'ingress', instance: ctx.instance, epoch: killView.epoch(), state });
-  tellAlive('up');
-  const alive = setInterval(() => tellAlive('up'), aliveMs);
+  const point = announcePoint({ bus, service: 'ingress', killView });
   return {
     close: async () => {
       const until = now() + 5_000;
       while (live.size > 0 && now() < until) await new Promise((resolve) => setTimeout(resolve, 20));
       // Only now: a kill waits for this point as long as calls run here.
-      clearInterval(alive);
-      tellAlive('leaving');
+      point.leave();
       await killView.close();
       redis.disconnect();
     },
@@ -123,14 +119,7 @@ const createMeter = ({ metrics }: ServiceContext, live: LiveCalls) => {
     buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 30],
     registers: [metrics],
   });
-  new Gauge({
-    name: 'agentgate_calls_in_flight',
-    help: 'Calls that have no reply yet.',
-    registers: [metrics],
-    collect() {
-      this.set(live.size);
-    },
-  });
+  createGauge(metrics, 'agentgate_calls_in_flight', 'Calls that have no reply yet.', () => live.size);
   return ({ status, code }: { status: string; code: string }, took: number) => {
     calls.inc({ status, code });
     seconds.observe(took);

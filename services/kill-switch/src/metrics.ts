@@ -1,5 +1,6 @@
 import { AgentGateError } from '@agentgate/contracts';
-import { Counter, Gauge, type Registry } from 'prom-client';
+import { createGauge } from '@agentgate/runtime';
+import { Counter, type Registry } from 'prom-client';
 import type { createCheck } from './check.ts';
 import type { Orders } from './orders.ts';
 import type { Points } from './points.ts';
@@ -12,15 +13,7 @@ export const createMeters = (
   { orders, points, sync }: { orders: Orders; points: Points; sync: ViewSync },
 ) => {
   const registers = [registry];
-  const gauge = (name: string, help: string, value: () => number) =>
-    new Gauge({
-      name,
-      help,
-      registers,
-      collect() {
-        this.set(value());
-      },
-    });
+  const gauge = (name: string, help: string, value: () => number) => createGauge(registry, name, help, value);
   gauge('agentgate_kill_epoch', 'The sequence of the KILL stream up to which it was followed.', orders.epoch);
   gauge('agentgate_kills_active', 'Scopes that are killed.', () => orders.active().length);
   gauge('agentgate_kill_points', 'Enforcement points that are known to run.', () => points.known().length);

@@ -1,6 +1,14 @@
 import { agentsBucket, buckets, toolsBucket } from '@agentgate/contracts';
-import { connectRedis, newId, redisReady, requireStream, runService, type ServiceContext } from '@agentgate/runtime';
-import { Counter, Gauge, Histogram } from 'prom-client';
+import {
+  connectRedis,
+  createGauge,
+  newId,
+  redisReady,
+  requireStream,
+  runService,
+  type ServiceContext,
+} from '@agentgate/runtime';
+import { Counter, Histogram } from 'prom-client';
 import { readBundle, revisionOf } from './adapters/bundle.ts';
 import { watchAgents, watchCatalog } from './adapters/directory.ts';
 import { createPermits } from './adapters/permits.ts';
@@ -62,14 +70,12 @@ const createMeter = ({ metrics }: ServiceContext, engine: PolicyEngine): Serving
     buckets: [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5],
     registers,
   });
-  new Gauge({
-    name: 'agentgate_policy_workers_lost',
-    help: 'Evaluations that were cut off, and their workers with them, since the start.',
-    registers,
-    collect() {
-      this.set(engine.lost);
-    },
-  });
+  createGauge(
+    metrics,
+    'agentgate_policy_workers_lost',
+    'Evaluations that were cut off, and their workers with them, since the start.',
+    () => engine.lost,
+  );
   return ({ decisions: codes, ms }) => {
     for (const code of codes) decisions.inc({ code });
     seconds.observe(ms / 1000);

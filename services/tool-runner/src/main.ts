@@ -1,6 +1,8 @@
-import { killStream, pointAlive, toolsBucket } from '@agentgate/contracts';
+import { killStream, toolsBucket } from '@agentgate/contracts';
 import {
+  announcePoint,
   connectRedis,
+  createGauge,
   createKillView,
   redisReady,
   requireStream,
@@ -22,7 +24,6 @@ import type { Upstream } from './upstream.ts';
 import { createUpstreams } from './upstreams.ts';
 import { createUsedPermits } from './used-permits.ts';
 
-const aliveMs = 1_000;
 const drainMs = 5_000;
 /** The service is ready once each server was tried, or after this: one that is slow or down holds up nobody. */
 const firstListMs = 5_000;
@@ -64,16 +65,12 @@ const start = async (ctx: ServiceContext) => {
   ]);
   serveHandlers({ bus, runner, observe: createMeter(ctx, live, all) });
 
-  const tellAlive = (state: 'up' | 'leaving') =>
-    bus.notify(pointAlive, { v: 1, service: 'tool-runner', instance: ctx.instance, epoch: killView.epoch(), state });
-  tellAlive('up');
-  const alive = setInterval(() => tellAlive('up'), aliveMs);
+  const point = announcePoint({ bus, service: 'tool-runner', killView });
   return {
     close: async () => {
-      clearInterval(alive);
       await runner.drain(drainMs);
       // Only now: until here there were calls that a kill had to reach.
-      tellAlive('leaving');
+      point.leave();
       await Promise.all([
         broker.settled(),
         records.close(),
@@ -93,14 +90,12 @@ const createMeter = ({ metrics }: ServiceContext, live: LiveCalls, upstreams: re
     labelNames: ['outcome', 'code'],
     registers: [metrics],
   });
-  new Gauge({
-    name: 'agentgate_runner_calls_in_flight',
-    help: 'Calls that the runner has not answered yet.',
-    registers: [metrics],
-    collect() {
-      this.set(live.size);
-    },
-  });
+  createGauge(
+    metrics,
+    'agentgate_runner_calls_in_flight',
+    'Calls that the runner has not answered yet.',
+    () => live.size,
+  );
   new Gauge({
     name: 'agentgate_upstream_up',
     help: 'Whether a tool server can take calls.',
