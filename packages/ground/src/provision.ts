@@ -136,16 +136,14 @@ const layAgentRecords = async (bus: Bus, roster: Roster): Promise<void> => {
   for (const key of there.keys()) if (!wanted.has(key)) await bucket.purge(key);
 };
 
-/** Makes streams, buckets, the audit consumer and the agents' records, or changes them to what the contracts say. */
-export const provision = async ({
-  natsUrl,
-  seeds,
-  roster,
-}: {
+export interface Provisioning {
   natsUrl: string;
   seeds: Seeds;
   roster: Roster;
-}): Promise<void> => {
+}
+
+/** Makes streams, buckets, the audit consumer and the agents' records, or changes them to what the contracts say. */
+export const provision = async ({ natsUrl, seeds, roster }: Provisioning): Promise<void> => {
   for (const account of new Set(streams.map((s) => s.account))) {
     await withBus(natsUrl, seeds, account, async (bus) => {
       for (const spec of streams.filter((s) => s.account === account)) await layStream(bus, spec);
@@ -156,12 +154,5 @@ export const provision = async ({
 };
 
 /** Tells a running stack of an agent that was added or removed. */
-export const recordAgents = ({
-  natsUrl,
-  seeds,
-  roster,
-}: {
-  natsUrl: string;
-  seeds: Seeds;
-  roster: Roster;
-}): Promise<void> => withBus(natsUrl, seeds, agentsBucket.account, (bus) => layAgentRecords(bus, roster));
+export const recordAgents = ({ natsUrl, seeds, roster }: Provisioning): Promise<void> =>
+  withBus(natsUrl, seeds, agentsBucket.account, (bus) => layAgentRecords(bus, roster));

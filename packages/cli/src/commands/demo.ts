@@ -1,16 +1,10 @@
 import { join } from 'node:path';
 import type { Bus } from '@agentgate/bus';
-import {
-  agentSubject,
-  agentVerbs,
-  type CallReply,
-  evidenceStream,
-  operatorSubject,
-  operatorVerbs,
-} from '@agentgate/contracts';
-import { createSealCache, type EvidenceEvent, verifyEntry } from '@agentgate/evidence';
+import { agentSubject, agentVerbs, type CallReply, operatorSubject, operatorVerbs } from '@agentgate/contracts';
+import type { EvidenceEvent } from '@agentgate/evidence';
 import type { Command } from 'commander';
 import { type CliContext, CliError } from '../context.ts';
+import { type ReadEntry, readEvidence } from '../evidence/index.ts';
 import type { Run } from '../run.ts';
 import { connectAs, trustOf } from '../stack.ts';
 import { openSession } from './call.ts';
@@ -51,10 +45,12 @@ const demo = async (ctx: CliContext): Promise<number> => {
     connectAs(ctx.home, 'auditor'),
   ]);
   try {
+    const evidence = await startReading(ctx, auditor);
     const { session } = await openSession(caller, agent, purpose);
     if (!ctx.json) ctx.out(`\n${ctx.paint.bold('Agent demo')} opens ${session}: “${purpose}”\n`);
     await tellCalls(stage, { caller, operator, session });
-    await tellEvidence(stage, auditor, session);
+    await tellEvidence(stage, evidence.entries, session);
+    await evidence.close();
   } finally {
     await Promise.all([caller.close(), operator.close(), auditor.close()]);
   }
@@ -153,31 +149,35 @@ const story = [
   'agentgate.call.decided.v1',
 ];
 
-/** Reads the story back as an auditor would, and verifies every seal with the public keys alone. */
-const tellEvidence = async (stage: Stage, auditor: Bus, session: string): Promise<void> => {
-  const { ctx } = stage;
-  const keys = trustOf(ctx.home);
-  const cache = createSealCache(4096);
-  const verdicts: { event: EvidenceEvent | undefined; why: string }[] = [];
-  const follower = await auditor.follow(evidenceStream.name, {
-    onMessage: (m) => {
-      const text = new TextDecoder().decode(m.data);
-      if (!text.includes(session)) return;
-      const verdict = verifyEntry(text, { keys, cache });
-      verdicts.push(verdict.ok ? { event: verdict.entry.event, why: '' } : { event: undefined, why: verdict.reason });
-    },
+/** Reads as an auditor from now on, and verifies with the public keys alone. */
+const startReading = async (
+  ctx: CliContext,
+  auditor: Bus,
+): Promise<{ entries: ReadEntry[]; close(): Promise<void> }> => {
+  const entries: ReadEntry[] = [];
+  const reader = await readEvidence({
+    bus: auditor,
+    keys: trustOf(ctx.home),
+    last: 1,
+    onEntry: (entry) => void entries.push(entry),
   });
-  const isWhole = () =>
-    story.every(
-      (type) => verdicts.filter((v) => v.event?.type === type).length >= story.filter((t) => t === type).length,
-    );
+  return { entries, close: () => reader.close() };
+};
+
+const tellEvidence = async (stage: Stage, entries: readonly ReadEntry[], session: string): Promise<void> => {
+  const { ctx } = stage;
+  const told = () => entries.flatMap(({ entry }) => (entry && isAbout(entry.event, session) ? [entry.event] : []));
+  const isWhole = () => {
+    const types = told().map((event) => event.type);
+    return story.every((type) => types.filter((t) => t === type).length >= story.filter((t) => t === type).length);
+  };
   for (const until = Date.now() + evidenceMs; !isWhole() && Date.now() < until; )
     await new Promise((resolve) => setTimeout(resolve, 50));
-  await follower.close();
-  const bad = verdicts.filter((v) => v.why !== '');
+  const events = told();
+  const problems = entries.flatMap((entry) => entry.problems);
   const got =
-    bad.length > 0
-      ? `${bad.length} entries do not verify: ${bad[0]?.why}`
+    problems.length > 0
+      ? `${problems.length} entries do not verify: ${problems[0]}`
       : isWhole()
         ? 'in evidence and verified'
         : 'not all of it is in evidence';
@@ -185,15 +185,16 @@ const tellEvidence = async (stage: Stage, auditor: Bus, session: string): Promis
     say: 'the evidence of all that, read by the auditor and verified with public keys',
     expected: 'in evidence and verified',
     got,
-    detail: `${verdicts.length} signed events`,
+    detail: `${events.length} signed events`,
   });
   if (!ctx.json)
-    for (const { event } of verdicts)
-      if (event)
-        ctx.out(
-          `    ${ctx.paint.dim(event.time.slice(11, 23))} ${event.type.replace(/^agentgate\.|\.v1$/g, '').padEnd(16)} ${ctx.paint.dim(summary(event))}`,
-        );
+    for (const event of events)
+      ctx.out(
+        `    ${ctx.paint.dim(event.time.slice(11, 23))} ${event.type.replace(/^agentgate\.|\.v1$/g, '').padEnd(16)} ${ctx.paint.dim(summary(event))}`,
+      );
 };
+
+const isAbout = (event: EvidenceEvent, session: string): boolean => JSON.stringify(event).includes(session);
 
 const summary = (event: EvidenceEvent): string => {
   const { decision, outcome, code, tool, epoch } = event.data as {

@@ -1,8 +1,5 @@
 import type { EvidenceEvent } from '@agentgate/evidence';
-import type { Paint as Colours } from '../context.ts';
-
-type Paint = Pick<Colours, 'green' | 'red' | 'dim'>;
-
+import type { Paint } from '../context.ts';
 import type { ReadEntry } from './read.ts';
 
 type Fields = Record<string, unknown>;
@@ -41,7 +38,10 @@ const codeOf = ({ data }: EvidenceEvent): string =>
 const pad = (text: string, width: number) => text.padEnd(width);
 
 /** One line of the table, and one more for each problem. */
-export const entryLine = (paint: Paint, { index, entry, problems }: ReadEntry): string => {
+export const entryLine = (
+  paint: Pick<Paint, 'green' | 'red' | 'dim'>,
+  { index, entry, problems }: ReadEntry,
+): string => {
   const mark = problems.length === 0 ? paint.green('✓') : paint.red('✗');
   const at = pad(Number.isSafeInteger(index) ? String(index) : '?', 7);
   const more = problems.map((problem) => `\n        ${paint.red(printable(problem))}`).join('');
