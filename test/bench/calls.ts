@@ -23,11 +23,11 @@ export const benchCalls = async ({ seconds, json }: { seconds: number; json: boo
   try {
     stack = await startStack(children);
     const rows = await measure(children, stack, seconds);
-    const peaks = await stack.peaks();
+    const peaks = stack.peaks();
     return report(rows, peaks, json);
   } finally {
     await children.stop();
-    stack?.dispose();
+    await stack?.stop();
   }
 };
 

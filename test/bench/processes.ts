@@ -3,11 +3,7 @@ import { createInterface } from 'node:readline';
 
 export interface Children {
   /** Starts Node on a file and resolves with its first line of output. */
-  start(
-    file: string,
-    args: string[],
-    opts?: { env?: Record<string, string>; quiet?: boolean },
-  ): Promise<{ line: string; child: ChildProcess }>;
+  start(file: string, args: string[]): Promise<{ line: string }>;
   stop(): Promise<void>;
 }
 
@@ -18,11 +14,10 @@ const stopMs = 15_000;
 export const createChildren = (): Children => {
   const all: ChildProcess[] = [];
   return {
-    start: (file, args, { env = {}, quiet = false } = {}) =>
+    start: (file, args) =>
       new Promise((resolve, reject) => {
         const child = spawn(process.execPath, [file, ...args], {
-          stdio: ['ignore', 'pipe', quiet ? 'ignore' : 'inherit'],
-          env: { ...process.env, ...env },
+          stdio: ['ignore', 'pipe', 'inherit'],
         });
         all.push(child);
         child.once('exit', (code, signal) =>
@@ -30,7 +25,7 @@ export const createChildren = (): Children => {
         );
         createInterface({ input: child.stdout }).once('line', (line) => {
           child.stdout?.resume();
-          resolve({ line, child });
+          resolve({ line });
         });
       }),
     stop: async () => {
