@@ -118,6 +118,8 @@ const start = async (opts: Parameters<typeof runService>[0], log: Logger, die: S
     die,
   });
   bus.answerMicro({ service, version, description: `AgentGate ${service}` });
+  // Ready is what the server hears for us: a subscription still on its way there would be "is not running" to whoever asks now.
+  await bus.flush();
   const life = tellLife({ service, instance, evidence, keyid: key.keyid, log });
   state = 'running';
   // Where NODE_COMPILE_CACHE names a folder: the next start is faster and smaller, however this one ends.
