@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { flushCompileCache } from 'node:module';
+import { setFlagsFromString } from 'node:v8';
 import { type Bus, connectBus } from '@agentgate/bus';
 import type { ServiceName } from '@agentgate/contracts';
 import { type SigningKey, signingKeyFromSeed } from '@agentgate/evidence';
@@ -41,6 +42,8 @@ export interface Running {
 
 const version = '0.1.0';
 const heartbeatMs = 10_000;
+/** What lives longer than a call is small: a heap that grows by a third before it is collected keeps a service small under load, for a few percent of its time. */
+const heapGrowth = '--heap-growing-percent=35';
 const drainMs = 8_000;
 
 /** The whole life of a service process: connect, check the ground, start, serve health, drain on SIGTERM. */
@@ -50,6 +53,7 @@ export const runService = async (opts: {
   start: (ctx: ServiceContext) => Promise<Running>;
 }): Promise<void> => {
   const { service } = opts;
+  setFlagsFromString(heapGrowth);
   const log = pino({
     level: opts.env.AGENTGATE_LOG_LEVEL ?? 'info',
     base: { service },

@@ -38,7 +38,7 @@ const secretVariables = (config: Config): string[] =>
   Object.values(config.credentials).flatMap((c) => (c.provider === 'static' && 'env' in c.from ? [c.from.env] : []));
 
 /** A service's garbage is short-lived: a small young generation and few arenas keep its memory flat under load. */
-const smallMemory = { NODE_OPTIONS: '--max-semi-space-size=4', MALLOC_ARENA_MAX: '2' };
+const smallMemory = { NODE_OPTIONS: '--max-semi-space-size=8', MALLOC_ARENA_MAX: '2' };
 
 const usesRedis: readonly ServiceName[] = ['ingress', 'policy', 'kill-switch', 'tool-runner'];
 

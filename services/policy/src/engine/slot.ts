@@ -103,7 +103,7 @@ export const startSlot = ({ policy, module, worker: file, cutOffMs }: SlotOption
   const progress = new Int32Array(new SharedArrayBuffer(4));
   const worker = new Worker(file, {
     workerData: { policy, module, progress } satisfies WorkerStart,
-    resourceLimits: { maxOldGenerationSizeMb: 96, maxYoungGenerationSizeMb: 8 },
+    resourceLimits: { maxOldGenerationSizeMb: 96, maxYoungGenerationSizeMb: 2 },
     // For NODE_COMPILE_CACHE: without it each worker strips types anew, and keeps 10 MB of what it took.
     env: SHARE_ENV,
   });
