@@ -17,7 +17,7 @@ import { broadcast, type Gather, hear, notify, serveBroadcast } from './broadcas
 import { type Bucket, openBucket } from './bucket.ts';
 import { type ConsumedMessage, type Consumption, consume } from './consume.ts';
 import type { Core } from './core.ts';
-import { type PubAck, type PublishOptions, publishDurable } from './durable.ts';
+import { type PubAck, type PublishOptions, publishDurable, publishRun, type RunMessage } from './durable.ts';
 import { type Follower, type FollowOptions, follow } from './follow.ts';
 import { type Log, silent } from './log.ts';
 import { answerMicro, type MicroInfo } from './micro.ts';
@@ -63,6 +63,8 @@ export interface Bus {
   notify<B>(contract: NoticeContract<B>, body: B): void;
   hear<B>(contract: NoticeContract<B>, handler: (body: B) => void): void;
   publishDurable(subject: string, body: Uint8Array | string, opts: PublishOptions): Promise<PubAck>;
+  /** Resolves once all of them stand in the stream, in this order, right after `lastSeq`; rejects when any does not. */
+  publishRun(run: readonly RunMessage[], opts: { lastSeq: number; timeoutMs: number }): Promise<void>;
   follow(stream: string, opts: FollowOptions): Promise<Follower>;
   bucket(name: string): Bucket;
   consume(
@@ -182,6 +184,7 @@ export const connectBus = async (opts: BusOptions): Promise<Bus> => {
     notify: (contract, body) => notify(core, contract, body),
     hear: (contract, handler) => hear(core, contract, handler),
     publishDurable: (subject, body, more) => publishDurable(core, subject, body, more),
+    publishRun: (run, more) => publishRun(core, run, more),
     follow: async (stream, more) => follow(js, await jsm(), log, stream, more),
     bucket: (name) => lazyBucket(core, js, jsm, name),
     consume: (stream, durable, more) => consume(js, log, stream, durable, more),

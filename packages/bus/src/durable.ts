@@ -43,11 +43,9 @@ export const publishDurable = (
     const failed = (why: string, cause?: unknown) =>
       new AgentGateError('EVIDENCE_UNAVAILABLE', `the stream of ${subject.split('.')[0]} ${why}`, { cause });
     if (!core.connected()) return reject(failed('cannot be reached: not connected to NATS'));
-    const h = headers();
-    if (opts.id !== undefined) h.set('Nats-Msg-Id', opts.id);
+    const h = toHeaders(opts.id, opts.headers ?? {});
     if (opts.expectedLastSubjectSeq !== undefined)
       h.set('Nats-Expected-Last-Subject-Sequence', String(opts.expectedLastSubjectSeq));
-    for (const [key, value] of Object.entries(opts.headers ?? {})) h.set(key, value);
     const end = (then: () => void) => {
       clearTimeout(timer);
       open.close();
@@ -88,3 +86,50 @@ export const publishDurable = (
       end(() => reject(failed('cannot be reached', cause)));
     }
   });
+
+/** One message of a run; `id` and `headers` as in PublishOptions. */
+export interface RunMessage {
+  subject: string;
+  body: Uint8Array | string;
+  id: string;
+  headers: Record<string, string>;
+}
+
+/**
+ * Publishes messages that must stand in the stream one after the other, the first right after `lastSeq`. The stream takes each only
+ * right after the one before it, so the last one's acknowledgement stands for all, and the others ask for none. Two sequences alone
+ * would not do: where the first is refused, the second might be just the one that the stream expects.
+ */
+export const publishRun = async (
+  core: Core,
+  run: readonly RunMessage[],
+  { lastSeq, timeoutMs }: { lastSeq: number; timeoutMs: number },
+): Promise<void> => {
+  const last = run.at(-1);
+  if (!last) return;
+  const inPlace = (n: number): Record<string, string> => {
+    const before = run[n - 1];
+    return before ? { 'Nats-Expected-Last-Msg-Id': before.id } : { 'Nats-Expected-Last-Sequence': String(lastSeq) };
+  };
+  try {
+    for (const [n, { subject, body, id, headers }] of run.slice(0, -1).entries())
+      core.nc.publish(subject, body, { headers: toHeaders(id, { ...headers, ...inPlace(n) }) });
+  } catch (cause) {
+    throw new AgentGateError('EVIDENCE_UNAVAILABLE', 'the stream cannot be reached', { cause });
+  }
+  const { seq, duplicate } = await publishDurable(core, last.subject, last.body, {
+    id: last.id,
+    headers: { ...last.headers, ...inPlace(run.length - 1) },
+    timeoutMs,
+  });
+  const wanted = lastSeq + run.length;
+  if (duplicate || seq !== wanted)
+    throw new AgentGateError('INTERNAL', `the stream has ${last.id} at ${seq} already, and not at ${wanted}`);
+};
+
+const toHeaders = (id: string | undefined, more: Record<string, string>) => {
+  const h = headers();
+  if (id !== undefined) h.set('Nats-Msg-Id', id);
+  for (const [key, value] of Object.entries(more)) h.set(key, value);
+  return h;
+};

@@ -19,8 +19,8 @@ export interface EntrySource {
 export interface EvidenceStream {
   /** The last entry in the stream, and the stream's last sequence. */
   last(): Promise<{ lastSeq: number; entry?: { index: number; leafHash: string } }>;
-  /** Rejects unless the stream's last sequence is `lastSeq` when it arrives; so one that was lost stops all after it. */
-  publish(entry: LogEntry, lastSeq: number): Promise<void>;
+  /** Rejects unless all of them follow the stream's `lastSeq` one after the other; one that was lost stops all after it. */
+  publish(entries: LogEntry[], lastSeq: number): Promise<void>;
 }
 
 /** The stream holds what the log does not: the log was lost or rolled back, or somebody else wrote. Nothing can be appended to that. */
@@ -85,9 +85,7 @@ export const createPublisher = ({
   };
   const publishSome = async (from: { next: number; lastSeq: number }) => {
     const entries = source.entries(from.next, inFlight);
-    const results = await Promise.allSettled(entries.map((entry, i) => stream.publish(entry, from.lastSeq + i)));
-    const failed = results.find((r) => r.status === 'rejected');
-    if (failed) throw failed.reason;
+    await stream.publish(entries, from.lastSeq);
     position = { next: from.next + entries.length, lastSeq: from.lastSeq + entries.length };
   };
   const work = async () => {

@@ -40,14 +40,19 @@ const createStream = (fault: (index: number) => 'lost' | 'stored but errored' | 
         ...(index !== undefined && { entry: { index, leafHash: hashOf(index) } }),
       };
     },
-    publish: async (entry, lastSeq) => {
-      most = Math.max(most, ++inFlight);
-      const wrong = fault(entry.index);
-      const accepted = wrong !== 'lost' && lastSeq === stored.length;
-      if (accepted) stored.push(entry.index);
+    publish: async (entries, lastSeq) => {
+      inFlight += entries.length;
+      most = Math.max(most, inFlight);
+      let isWhole = true;
+      for (const [i, { index }] of entries.entries()) {
+        const wrong = fault(index);
+        const accepted = wrong !== 'lost' && lastSeq + i === stored.length;
+        if (accepted) stored.push(index);
+        if (!accepted || wrong) isWhole = false;
+      }
       await sleep(0);
-      inFlight--;
-      if (!accepted || wrong) throw new Error('not acknowledged');
+      inFlight -= entries.length;
+      if (!isWhole) throw new Error('not acknowledged');
     },
   };
   return { stored, stream, most: () => most };

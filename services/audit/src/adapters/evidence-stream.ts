@@ -7,9 +7,7 @@ const publishMs = 5_000;
 const noTenant = '_';
 
 /** EVIDENCE through the connection in account AUDIT. Audit is its only writer, so it knows the sequence that each entry must get. */
-export const createEvidenceStream = (
-  bus: Pick<Bus, 'publishDurable' | 'lastMessage' | 'streamInfo'>,
-): EvidenceStream => ({
+export const createEvidenceStream = (bus: Pick<Bus, 'publishRun' | 'lastMessage' | 'streamInfo'>): EvidenceStream => ({
   last: async () => {
     const { lastSeq } = await bus.streamInfo(evidenceStream.name);
     const last = await bus.lastMessage(evidenceStream.name, everyEntry);
@@ -20,18 +18,14 @@ export const createEvidenceStream = (
       throw new AgentGateError('INTERNAL', `message ${last.seq} of EVIDENCE is no entry`);
     return { lastSeq, entry: { index, leafHash } };
   },
-  publish: async ({ index, leafHash, text, tenant, type }, lastSeq) => {
-    const headers = {
-      'Ag-Index': String(index),
-      'Ag-Leaf-Hash': leafHash,
-      'Nats-Expected-Last-Sequence': String(lastSeq),
-    };
-    const { seq, duplicate } = await bus.publishDurable(evidenceSubject(tenant ?? noTenant, type), text, {
-      id: String(index),
-      headers,
-      timeoutMs: publishMs,
-    });
-    if (duplicate || seq !== lastSeq + 1)
-      throw new AgentGateError('INTERNAL', `EVIDENCE has entry ${index} at ${seq} already, and not at ${lastSeq + 1}`);
-  },
+  publish: (entries, lastSeq) =>
+    bus.publishRun(
+      entries.map(({ index, leafHash, text, tenant, type }) => ({
+        subject: evidenceSubject(tenant ?? noTenant, type),
+        body: text,
+        id: String(index),
+        headers: { 'Ag-Index': String(index), 'Ag-Leaf-Hash': leafHash },
+      })),
+      { lastSeq, timeoutMs: publishMs },
+    ),
 });
