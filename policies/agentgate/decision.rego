@@ -2,173 +2,65 @@
 # scope: package
 # title: AgentGate's decision about one call
 # description: |
-#   Grants are looked up, never scanned. What an argument condition says about an argument is a fact in `input.facts`,
-#   found before the engine: `holds`, `fails`, or `unclear` where nobody can tell safely. Which grants count, and which
-#   wins, is decided here. A grant that needs a fact and has none leaves `decision` undefined, and undefined is a denial.
+#   Composes the packs that `data.policy.packs` switches on, by one precedence: deny over approval over allow. `baseline` is
+#   always on, and nothing is allowed that it does not allow. Within one step its verdict stands before the others', and
+#   theirs in the order of the lists below. A pack whose facts are missing leaves `decision` undefined, and undefined is a denial.
 package agentgate
 
-# Deny wins over an argument that cannot be judged, that over a person's approval, that over allow.
-decision := refused(grants_that("deny", "holds")[0]) if {
+import data.agentgate.packs.baseline
+import data.agentgate.packs.destructive
+import data.agentgate.packs.dlp
+import data.agentgate.packs.egress
+import data.agentgate.packs.limits
+import data.agentgate.packs.provenance
+
+decision := settled(baseline.verdict) if {
 	complete
-	count(grants_that("deny", "holds")) > 0
-} else := unsafe(unclear[0]) if {
+	baseline.verdict.action == "deny"
+} else := settled(refusals[0]) if {
 	complete
-	count(unclear) > 0
-} else := approval_needed(grants_that("require_approval", "holds")[0]) if {
+	baseline.verdict
+	count(refusals) > 0
+} else := settled(baseline.verdict) if {
 	complete
-	count(grants_that("require_approval", "holds")) > 0
-} else := allowed(grants_that("allow", "holds")[0]) if {
+	baseline.verdict.action == "require_approval"
+} else := settled(approvals[0]) if {
 	complete
-	count(grants_that("allow", "holds")) > 0
-} else := argument_not_allowed(missed[0]) if {
+	baseline.verdict
+	count(approvals) > 0
+} else := object.union(settled(baseline.verdict), {"obligations": object.union(kept, promised)}) if {
 	complete
-	count(missed) > 0
-} else := {
-	"action": "deny",
-	"code": "NO_GRANT",
-	"reason": concat("", ["no grant lets agent ", input.agent.name, " call ", input.call.tool]),
-	"obligations": {},
-} if {
-	complete
+	baseline.verdict.action == "allow"
 }
 
-# The keys of the index under which this agent's grants stand, the most specific first.
-whom := array.concat(
-	[concat("", ["agent:", input.agent.tenant, "/", input.agent.name])],
-	array.concat(
-		[key |
-			some label in input.agent.labels
-			some tenant in [input.agent.tenant, "*"]
-			key := concat("", ["label:", tenant, "/", label])
-		],
-		[concat("", ["tenant:", input.agent.tenant])],
-	),
-)
+refusals := array.concat(dlp.refusals, egress.refusals)
 
-exact := [data.grants.list[number] |
-	some key in whom
-	some number in data.grants.whom[key].exact[input.call.tool]
-]
+approvals := array.concat(provenance.approvals, array.concat(egress.approvals, destructive.approvals))
 
-by_server := [data.grants.list[entry.grant] |
-	some key in whom
-	some entry in data.grants.whom[key].server[input.call.server]
-	fits(entry, "name", input.call.name)
-]
-
-by_pattern := [data.grants.list[entry.grant] |
-	some key in whom
-	some entry in data.grants.whom[key].any
-	fits(entry, "server", input.call.server)
-	fits(entry, "name", input.call.name)
-]
-
-# One side of a pattern is the whole text, or what stands before and after its one star.
-fits(entry, part, _) if not entry[part]
-
-fits(entry, part, text) if entry[part] == [text]
-
-fits(entry, part, text) if {
-	[before, after] := entry[part]
-	count(text) >= count(before) + count(after)
-	startswith(text, before)
-	endswith(text, after)
+complete if {
+	provenance.complete
+	destructive.complete
+	dlp.complete
+	egress.complete
+	limits.complete
 }
 
-# The grants that are about this agent and this tool, the most specific first.
-matching := [grant |
-	some grant in array.concat(exact, array.concat(by_server, by_pattern))
-	labelled(grant)
-]
+settled(verdict) := object.union(verdict, {"obligations": kept})
 
-labelled(grant) if not grant.labels
-
-labelled(grant) if {
-	some label in grant.labels
-	label in input.agent.labels
+# What is asked for whatever the decision is: the evidence of a refused call holds its arguments as well.
+kept := {name: input.facts.profile[name] |
+	some name in ["redact", "evidence"]
+	input.facts.profile[name]
 }
 
-judged := [{"grant": grant, "fact": fact} |
-	some grant in matching
-	fact := fact_of(grant)
-]
+# What goes with a permit: the credential that the configuration names for the tool's server, labels, limits.
+promised := object.union(limits.obligations, object.union(credential, taint))
 
-fact_of(grant) := {"state": "holds"} if not grant.conditional
+credential := {"credential": data.credentials[input.call.server]}
 
-fact_of(grant) := input.facts[grant.id] if {
-	grant.conditional
-	input.facts[grant.id].state in {"holds", "fails", "unclear"}
+credential := {} if not data.credentials[input.call.server]
+
+taint := {"taint": labels |
+	labels := input.facts.profile.taint
+	count(labels) > 0
 }
-
-complete if count(judged) == count(matching)
-
-grants_that(effect, state) := [each.grant |
-	some each in judged
-	each.grant.effect == effect
-	each.fact.state == state
-]
-
-# An allow that cannot be judged does not hold. A deny or an approval that cannot be judged must not be stepped around.
-unclear := [each |
-	some each in judged
-	each.fact.state == "unclear"
-	each.grant.effect != "allow"
-]
-
-# Grants that would have helped, had an argument been another.
-missed := [each |
-	some each in judged
-	each.grant.effect != "deny"
-	each.fact.state != "holds"
-]
-
-refused(grant) := {
-	"action": "deny",
-	"code": "POLICY_DENIED",
-	"reason": concat("", ["grant ", grant.id, " denies this call"]),
-	"rule": grant.id,
-	"obligations": {},
-}
-
-approval_needed(grant) := {
-	"action": "require_approval",
-	"code": "APPROVAL_REQUIRED",
-	"reason": concat("", ["grant ", grant.id, " lets this call through once a person approved it"]),
-	"rule": grant.id,
-	"obligations": {},
-}
-
-allowed(grant) := {
-	"action": "allow",
-	"code": "OK",
-	"reason": concat("", ["allowed by grant ", grant.id]),
-	"rule": grant.id,
-	"obligations": obligations,
-}
-
-argument_not_allowed(each) := {
-	"action": "deny",
-	"code": "ARGUMENT_NOT_ALLOWED",
-	"reason": concat("", [
-		"argument ", each.fact.pointer, " does not satisfy \"", each.fact.condition,
-		"\" of grant ", each.grant.id, ": ", each.fact.why,
-	]),
-	"rule": each.grant.id,
-	"obligations": {},
-}
-
-unsafe(each) := {
-	"action": "deny",
-	"code": "ARGUMENT_NOT_ALLOWED",
-	"reason": concat("", [
-		"argument ", each.fact.pointer, " cannot be judged safely by \"", each.fact.condition,
-		"\" of grant ", each.grant.id, ": ", each.fact.why,
-	]),
-	"rule": each.grant.id,
-	"obligations": {},
-}
-
-# What the upstream needs: the credential that the configuration names for the tool's server.
-obligations := {"credential": data.credentials[input.call.server]}
-
-obligations := {} if not data.credentials[input.call.server]

@@ -28,14 +28,14 @@ call(tool, server, name) := {
 	"provenance": {},
 	"approval": null,
 	"now": 0,
-	"facts": {},
+	"facts": {"grants": {}, "profile": {}},
 }
 
 write := call("fs/write", "fs", "write")
 
 decide(list, facts) := decision if {
 	stood := exactly("fs/write", [number | some number, _ in list])
-	decision := agentgate.decision with input as object.union(write, {"facts": facts})
+	decision := agentgate.decision with input as object.union(write, {"facts": {"grants": facts}})
 		with data.grants as index(list, {"agent:default/demo": stood})
 		with data.credentials as {}
 }

@@ -1,8 +1,13 @@
 package agentgate
 
+import data.agentgate.packs.baseline
+
 # METADATA
-# description: The decision and every grant that was weighed for it, in the order of weight. For people; nothing acts on it.
+# description: |
+#   The decision, what the packs beyond the baseline said, and every grant that was weighed, in the order of weight. For
+#   people; nothing acts on it.
 explain := {
 	"decision": decision,
-	"grants": [object.union({"id": each.grant.id, "effect": each.grant.effect}, each.fact) | some each in judged],
+	"packs": array.concat(refusals, approvals),
+	"grants": [object.union({"id": each.grant.id, "effect": each.grant.effect}, each.fact) | some each in baseline.judged],
 }

@@ -3,6 +3,14 @@ import { LineCounter, type Node, parseDocument } from 'yaml';
 import { z } from 'zod';
 import { name } from './names.ts';
 import { firstProblem } from './parse.ts';
+import {
+  type Pack,
+  type PolicySettings,
+  policySettings,
+  type ToolProfile,
+  toolPattern,
+  toolProfile,
+} from './tool-profile.ts';
 
 // agentgate.yaml (PROTOCOL.md, "Configuration"). Reading the file is the caller's; this parses, checks and makes paths absolute.
 
@@ -11,11 +19,6 @@ const pointer = z
   .string()
   .max(512)
   .regex(/^(\/([^~/]|~[01])*)*$/, 'must be a JSON pointer (RFC 6901)');
-const toolPattern = z
-  .string()
-  .max(192)
-  .regex(/^[a-z0-9*][a-z0-9_*-]{0,62}\/[!-~]{1,128}$/, 'must be <server>/<tool>, where * stands for any text');
-
 const scalar = z.union([z.string().max(4096), z.number(), z.boolean(), z.null()]);
 const conditionShape = {
   under: text(4096).optional(),
@@ -124,6 +127,17 @@ const credential = z.discriminatedUnion('provider', [
 ]);
 export type Credential = z.infer<typeof credential>;
 
+/** Settings that a pack carries out: one that is off must not look as if it protected anything. */
+const settingsOf = ({ policy, tools }: { policy: PolicySettings; tools: ToolProfile[] }) => {
+  const found: { pack: Pack; path: (string | number)[] }[] = [];
+  if (policy.egress.allow || policy.egress.deny.length > 0) found.push({ pack: 'egress', path: ['policy', 'egress'] });
+  if (Object.keys(policy.secrets).length > 0) found.push({ pack: 'dlp', path: ['policy', 'secrets'] });
+  if (policy.rate_limits.length > 0) found.push({ pack: 'limits', path: ['policy', 'rate_limits'] });
+  for (const [i, tool] of tools.entries())
+    if (tool.rate_limits) found.push({ pack: 'limits', path: ['tools', i, 'rate_limits'] });
+  return found;
+};
+
 export const config = z
   .strictObject({
     v: z.literal(1),
@@ -136,6 +150,9 @@ export const config = z
     servers: z.record(name, server).default({}),
     credentials: z.record(name, credential).default({}),
     grants: z.array(grant).max(20_000).default([]),
+    /** The first entry that names a tool describes it. */
+    tools: z.array(toolProfile).max(10_000).default([]),
+    policy: policySettings.default({ packs: ['baseline'], egress: { deny: [] }, secrets: {}, rate_limits: [] }),
     limits: z
       .strictObject({
         calls_in_flight: z.int().min(1).max(65_536).default(4096),
@@ -153,6 +170,9 @@ export const config = z
           message: `no credential is named ${s.credential}`,
         });
     }
+    for (const { pack, path } of settingsOf(c))
+      if (!c.policy.packs.includes(pack))
+        ctx.addIssue({ code: 'custom', path, message: `does nothing while policy.packs does not name ${pack}` });
     const seen = new Set<string>();
     for (const [i, g] of c.grants.entries()) {
       if (seen.has(g.id))
@@ -226,6 +246,10 @@ const absolutePaths = (c: Config, base: string): Config => {
     credentials: mapValues(c.credentials, (k) =>
       k.provider === 'static' && 'file' in k.from ? { ...k, from: { file: from(k.from.file) } } : k,
     ),
+    policy: {
+      ...c.policy,
+      secrets: mapValues(c.policy.secrets, (source) => ('file' in source ? { file: from(source.file) } : source)),
+    },
     grants: c.grants.map((g) =>
       g.where
         ? {

@@ -10,11 +10,20 @@ const saltedDigest = z.strictObject({ sha256: digest, salt: z.string(), bytes: z
 /** `data` of each event type that is produced today (PROTOCOL.md, "Types"). */
 export const eventData = {
   'session.opened': z.strictObject({ session: sessionId, expires_at: timestamp, purpose: z.string().optional() }),
+  /** An operator took taint labels off; `on` says what they stuck to. */
+  'session.cleared': z.strictObject({
+    on: z.strictObject({ session: sessionId.optional(), agent: name.optional() }),
+    labels: z.array(name),
+    by: z.string(),
+    reason: z.string(),
+  }),
   'call.decided': z.strictObject({
     call: callId,
     tool: toolName,
     arguments: json.optional(),
     arguments_digest: saltedDigest.optional(),
+    /** JSON pointers into `arguments` where policy had a value taken out. */
+    redacted: z.array(z.string()).optional(),
     decision,
     policy: policyRevision.optional(),
     kill_epoch: z.int().min(0).optional(),

@@ -120,6 +120,8 @@ export const decideAnswer = z.strictObject({
   policy: policyRevision,
   /** Only with `allow`. Ingress hands it on unread: runner and broker take it apart, and believe nobody else's word of it. */
   permit: opaquePermit.optional(),
+  /** With `allow`: policy wants to see the result before the agent does (`policyObserve`). */
+  observe: z.literal(true).optional(),
   retry_after_ms: z.int().min(0).optional(),
 });
 export type DecideAnswer = z.infer<typeof decideAnswer>;
@@ -127,6 +129,16 @@ export type DecideAnswer = z.infer<typeof decideAnswer>;
 export const policyDecide = batch('svc.v1.policy.decide', {
   ask: decideAsk,
   answer: decideAnswer,
+  by: ['ingress'],
+  of: 'policy',
+  items: 64,
+  late: false,
+  timeoutMs: 1_500,
+});
+/** What a call gave, before the agent sees it: where values came from is remembered for the calls that follow. */
+export const policyObserve = batch('svc.v1.policy.observe', {
+  ask: z.strictObject({ call: callId, ...who, session: sessionId, tool: toolName, result: z.unknown() }),
+  answer: z.strictObject({ v }),
   by: ['ingress'],
   of: 'policy',
   items: 64,
@@ -338,6 +350,7 @@ export type LeaseRecord = z.infer<typeof leaseRecord>;
 
 export const internalContracts = {
   policyDecide,
+  policyObserve,
   policyOpenSession,
   policyVisible,
   policyHold,

@@ -66,13 +66,41 @@ export const activeKill = z.strictObject({
 export type ActiveKill = z.infer<typeof activeKill>;
 export const killsAnswer = z.strictObject({ v, epoch: z.int().min(0), kills: z.array(activeKill) });
 
-const verb = <A, B>(word: string, ask: z.ZodType<A>, answer: z.ZodType<B>, timeoutMs: number) =>
-  request(`ops.v1.*.${word}`, { ask, answer, by: ['operator'], of: 'kill-switch', timeoutMs });
+/** Takes taint labels off a session, an agent or both; without `labels`, all of them. */
+export const clearTaintAsk = z
+  .strictObject({
+    v,
+    tenant: name.optional(),
+    agent: name.optional(),
+    session: sessionId.optional(),
+    labels: z.array(name).min(1).max(64).optional(),
+    reason,
+  })
+  .refine((ask) => ask.agent !== undefined || ask.session !== undefined, 'names neither an agent nor a session');
+export type ClearTaintAsk = z.infer<typeof clearTaintAsk>;
+export const clearTaintAnswer = z.strictObject({
+  v,
+  status: z.enum(['cleared', 'not_tainted', 'not_found']),
+  cleared: z.array(name),
+});
+export type ClearTaintAnswer = z.infer<typeof clearTaintAnswer>;
+
+const verb = <A, B>(
+  word: string,
+  ask: z.ZodType<A>,
+  answer: z.ZodType<B>,
+  of: { service: 'kill-switch' | 'policy'; timeoutMs: number },
+) => request(`ops.v1.*.${word}`, { ask, answer, by: ['operator'], of: of.service, timeoutMs: of.timeoutMs });
+const killSwitch = (timeoutMs: number) => ({ service: 'kill-switch' as const, timeoutMs });
 
 export const operatorVerbs = {
-  kill: verb('kill', killAsk, z.union([killReceipt, refusal]), 10_000),
-  lift: verb('lift', liftAsk, z.union([liftAnswer, refusal]), 5_000),
-  kills: verb('kills', killsAsk, z.union([killsAnswer, refusal]), 5_000),
+  kill: verb('kill', killAsk, z.union([killReceipt, refusal]), killSwitch(10_000)),
+  lift: verb('lift', liftAsk, z.union([liftAnswer, refusal]), killSwitch(5_000)),
+  kills: verb('kills', killsAsk, z.union([killsAnswer, refusal]), killSwitch(5_000)),
+  'clear-taint': verb('clear-taint', clearTaintAsk, z.union([clearTaintAnswer, refusal]), {
+    service: 'policy',
+    timeoutMs: 5_000,
+  }),
 };
 export type OperatorVerb = keyof typeof operatorVerbs;
 export const operatorSubject = (person: string, word: OperatorVerb): string => `ops.${name.parse(person)}.${word}`;

@@ -146,6 +146,7 @@ export const personPermissions = (person: string, role: PersonRole): Permissions
           `ops.${person}.kill`,
           `ops.${person}.lift`,
           `ops.${person}.kills`,
+          `ops.${person}.clear-taint`,
           `ops.${person}.approvals`,
           ...seesServices,
           ...evidenceReader,

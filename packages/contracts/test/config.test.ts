@@ -27,6 +27,16 @@ describe('agentgate.yaml', () => {
     expect(c.grants[0]?.where?.['/path']?.under).toBe('/srv/gate/sandbox');
   });
 
+  test('switches on nothing but grants where it says nothing, and always those', () => {
+    const { policy } = parseConfig(base, '/srv/gate/agentgate.yaml');
+    expect(policy).toEqual({ packs: ['baseline'], egress: { deny: [] }, secrets: {}, rate_limits: [] });
+    const dlp = parseConfig(
+      `${base}policy: { packs: [dlp], secrets: { k: { file: ./k } } }\n`,
+      '/srv/gate/agentgate.yaml',
+    );
+    expect(dlp.policy).toMatchObject({ packs: ['dlp'], secrets: { k: { file: '/srv/gate/k' } } });
+  });
+
   test.each([
     [
       'an unknown key, with line and key',
@@ -47,6 +57,32 @@ describe('agentgate.yaml', () => {
     ],
     ['two grants of one name', base + base.slice(base.indexOf('  - id')), 'a second grant is named read'],
     ['a duplicate key', `${base}v: 1\n`, '/x.yaml:15: Map keys must be unique'],
+    [
+      'settings of a pack that is off',
+      `${base}policy: { egress: { deny: [a.example] } }\n`,
+      'policy/egress: does nothing while policy.packs does not name egress',
+    ],
+    [
+      'secrets that nobody looks for',
+      `${base}policy: { secrets: { k: { env: K } } }\n`,
+      'policy/secrets: does nothing while policy.packs does not name dlp',
+    ],
+    [
+      'limits that nobody counts',
+      `${base}tools: [{ tools: ["a/b"], rate_limits: [{ limit: 1, window_s: 1 }] }]\n`,
+      'tools/0/rate_limits: does nothing while policy.packs does not name limits',
+    ],
+    ['a pack that is not there', `${base}policy: { packs: [baselin] }\n`, '/x.yaml:15: policy/packs/0'],
+    [
+      'a pattern of tools that names no server',
+      `${base}tools: [{ tools: ["b"] }]\n`,
+      'tools/0/tools/0: must be <server>',
+    ],
+    [
+      'a pointer that is none',
+      `${base}tools: [{ tools: ["a/b"], redact: { result: [pin] } }]\n`,
+      'tools/0/redact/result/0: must be a JSON pointer',
+    ],
     ['a condition that demands nothing', base.replace('under: ./sandbox', 'optional: true'), 'names no condition'],
   ])('is refused for %s', (_, source, message) => {
     expect(() => parseConfig(source, '/x.yaml')).toThrow(message);

@@ -6,18 +6,18 @@ import { readIfThere, writePrivate } from './private-file.ts';
 /** Which keys are whose. A service that is not named has no user and no password. */
 const keysOf: Partial<Record<ServiceName, string[]>> = {
   ingress: ['idem:*'],
-  policy: ['ses:*', 'rate:*'],
+  policy: ['ses:*', 'mem:*', 'taint:*', 'wrote:*', 'rate:*'],
   'kill-switch': ['kill:*'],
   'tool-runner': ['permit:*'],
 };
 export const redisUsers = Object.keys(keysOf) as ServiceName[];
 
 /**
- * Values, hashes, sets and scripts on keys of one's own. Nothing lists keys (a listing shows other services' names), nothing
+ * Values, hashes, sets (sorted ones, too) and scripts on keys of one's own. Nothing lists keys (a listing shows other services' names), nothing
  * flushes, configures or listens. INFO is what the client asks before its first command.
  */
 const commands = [
-  '-@all +@string +@hash +@set +@transaction +@connection +del +unlink +exists +expire +pexpire +expireat +pexpireat +persist +ttl +pttl +time',
+  '-@all +@string +@hash +@set +@sortedset +@transaction +@connection +del +unlink +exists +expire +pexpire +expireat +pexpireat +persist +ttl +pttl +time',
   '+eval +evalsha +eval_ro +evalsha_ro +script|load +script|exists -@dangerous -select -swapdb +info',
 ].join(' ');
 

@@ -9,4 +9,5 @@ export { announcePoint } from './point.ts';
 export { createProducer, type Producer } from './producer.ts';
 export { connectRedis, redisReady } from './redis.ts';
 export { type Running, runService, type ServiceContext } from './service.ts';
+export { spellingsOf } from './spellings.ts';
 export { parseTrust, readTrust, type Trust } from './trust.ts';

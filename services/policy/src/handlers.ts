@@ -1,22 +1,33 @@
+import { setImmediate } from 'node:timers/promises';
 import type { Bus } from '@agentgate/bus';
 import {
   AgentGateError,
   type Code,
+  clearTaintAsk,
+  name,
+  operatorVerbs,
+  parseField,
+  parseStrict,
+  personOf,
   policyDecide,
   policyHold,
+  policyObserve,
   policyOpenSession,
   policyVisible,
+  statusOfRefusal,
+  toAgentGateError,
 } from '@agentgate/contracts';
 import type { Policy } from './service.ts';
 
 export interface Serving {
-  bus: Pick<Bus, 'serve' | 'serveBatch'>;
+  bus: Pick<Bus, 'serve' | 'serveBatch' | 'serveRaw'>;
   policy: Policy;
+  log: { error(fields: object, message: string): void };
   observe(told: { decisions: readonly Code[]; ms: number }): void;
 }
 
 /** Messages to the domain and back. Who asks was read by ingress from the subject; it alone may publish on these. */
-export const servePolicy = ({ bus, policy, observe }: Serving): void => {
+export const servePolicy = ({ bus, policy, log, observe }: Serving): void => {
   bus.serveBatch(policyDecide, async (asks) => {
     const begun = performance.now();
     const answers = await policy.decide(asks);
@@ -29,5 +40,31 @@ export const servePolicy = ({ bus, policy, observe }: Serving): void => {
   bus.serve(policyHold, async (ask) => {
     await policy.hold(ask);
     return { v: 1 };
+  });
+  bus.serveBatch(policyObserve, async (asks) => {
+    const answers: ({ v: 1 } | AgentGateError)[] = [];
+    for (const ask of asks) {
+      // A large result is read for some milliseconds: decisions get their turn in between.
+      await setImmediate();
+      answers.push(
+        await policy.observe(ask).then(
+          () => ({ v: 1 as const }),
+          (error: unknown) => toAgentGateError(error),
+        ),
+      );
+    }
+    return answers;
+  });
+  bus.serveRaw(operatorVerbs['clear-taint'], async (body, { subject }) => {
+    try {
+      // NATS enforces the person's name; one that is none is nobody's.
+      const by = name.safeParse(personOf(subject));
+      if (!by.success) throw new AgentGateError('MALFORMED', 'subject: holds no name of a person');
+      return await policy.clearTaint(by.data, parseField(clearTaintAsk, parseStrict(body)));
+    } catch (error) {
+      const { code, message } = toAgentGateError(error);
+      if (code === 'INTERNAL') log.error({ err: error }, 'taint could not be cleared');
+      return { v: 1, status: statusOfRefusal(code), code, reason: message.slice(0, 2048) };
+    }
   });
 };

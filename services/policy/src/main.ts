@@ -12,25 +12,32 @@ import { Counter, Histogram } from 'prom-client';
 import { readBundle, revisionOf } from './adapters/bundle.ts';
 import { watchAgents, watchCatalog } from './adapters/directory.ts';
 import { createPermits } from './adapters/permits.ts';
+import { createRedisMemory } from './adapters/redis-memory.ts';
+import { createRedisRateLimits } from './adapters/redis-rate-limits.ts';
 import { createRedisSessions } from './adapters/redis-sessions.ts';
 import { env, readPolicyConfig } from './config.ts';
 import { type PolicyEngine, startEngine } from './engine/engine.ts';
+import { createFactFinder } from './facts.ts';
 import { type Serving, servePolicy } from './handlers.ts';
 import { createPolicy } from './service.ts';
 
 const start = async (ctx: ServiceContext) => {
   const { bus, log, evidence, now } = ctx;
-  const { bundle, policy: compiled, servers, redisUrlFile } = readPolicyConfig(ctx.config, env);
+  const { bundle, policy: compiled, servers, settings, secrets, redisUrlFile } = readPolicyConfig(ctx.config, env);
   await Promise.all([requireStream(bus, agentsBucket), requireStream(bus, toolsBucket)]);
   const { module, wasm } = await readBundle(bundle);
-  const revision = revisionOf(wasm, compiled);
+  const revision = revisionOf(wasm, compiled, settings);
   const engine = await startEngine({ policy: compiled, module, log });
   const redis = connectRedis({ urlFile: redisUrlFile, log });
   await redisReady(redis);
   const agents = await watchAgents(bus.bucket(buckets.agents), log);
   const catalog = await watchCatalog(bus.bucket(buckets.tools), log);
+  const memory = createRedisMemory(redis);
   const policy = createPolicy({
     engine,
+    memory,
+    rateLimits: createRedisRateLimits(redis),
+    facts: createFactFinder({ ...settings, secrets, memory }),
     sessions: createRedisSessions(redis, now),
     agents,
     catalog,
@@ -46,7 +53,7 @@ const start = async (ctx: ServiceContext) => {
   ctx.health.check('redis', () => redis.status === 'ready' || `Redis is ${redis.status}`);
   // Nothing is decided by a revision that evidence does not know.
   await evidence.record({ name: 'policy.activated', subject: revision.revision, data: revision });
-  servePolicy({ bus, policy, observe: createMeter(ctx, engine) });
+  servePolicy({ bus, policy, log, observe: createMeter(ctx, engine) });
   log.info({ revision: revision.revision, grants: compiled.data.grants.list.length }, 'the policy is active');
   return {
     close: async () => {

@@ -9,7 +9,9 @@ import type { Evaluation } from './engine/evaluator.ts';
 import type { PolicyData } from './grants/policy-data.ts';
 
 /** Obligations that a service carries out today. With any other the call is denied: a promise nobody keeps is none. */
-const carriedOut: readonly string[] = ['credential'];
+const carriedOut: readonly string[] = ['credential', 'rate_limits', 'redact', 'taint', 'evidence'];
+/** These go with a permit. */
+const withAllowOnly: readonly string[] = ['credential', 'rate_limits', 'taint'];
 
 export const deny = (code: Code, reason: string): Decision => ({ action: 'deny', code, reason, obligations: {} });
 const invalid = (why: string) => deny('POLICY_INVALID', `the policy's answer cannot be used: ${why}`);
@@ -33,12 +35,13 @@ export const outcomeOf = (
   const decision = parsed.data;
   if (!codesOf[decision.action].includes(decision.code))
     return invalid(`code ${decision.code} does not go with ${decision.action}`);
-  for (const [name, obligation] of Object.entries(decision.obligations))
-    if (obligation !== undefined && !carriedOut.includes(name))
-      return invalid(`no service carries out the obligation ${name}`);
+  for (const [name, obligation] of Object.entries(decision.obligations)) {
+    if (obligation === undefined) continue;
+    if (!carriedOut.includes(name)) return invalid(`no service carries out the obligation ${name}`);
+    if (decision.action !== 'allow' && withAllowOnly.includes(name)) return invalid(`${name} goes with allow only`);
+  }
   const { credential } = decision.obligations;
   if (!credential) return decision;
-  if (decision.action !== 'allow') return invalid('a credential goes with allow only');
   const configured = Object.hasOwn(credentials, server) ? credentials[server] : undefined;
   if (configured?.name !== credential.name) return invalid(`server ${server} is not configured for that credential`);
   return decision;

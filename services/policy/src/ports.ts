@@ -1,6 +1,16 @@
-import type { AgentGateError, AgentRecord, CatalogTool, EventDraft, Permit, PermitClaims } from '@agentgate/contracts';
+import type {
+  AgentGateError,
+  AgentRecord,
+  CatalogTool,
+  EventDraft,
+  Obligations,
+  Permit,
+  PermitClaims,
+} from '@agentgate/contracts';
 import type { Evaluation } from './engine/evaluator.ts';
 import type { PolicyInput } from './engine/policy-input.ts';
+import type { SeenValue } from './provenance/result-values.ts';
+import type { Recollection } from './provenance/trace.ts';
 
 // What the domain needs of the world outside. Each rejects with an AgentGateError when its part fails.
 
@@ -17,6 +27,8 @@ export interface SessionFacts extends SessionOwner {
   /** Calls asked for and calls denied before this one. */
   calls: number;
   denied: number;
+  /** Labels on the session and on its agent. */
+  taint: { session: string[]; agent: string[] };
 }
 export interface Sessions {
   /** The facts of each, in order, in one round trip; `count` counts a call in those that the asking agent owns. */
@@ -29,6 +41,48 @@ export interface Sessions {
   /** False when the session is somebody else's. One that is gone needs no hold. */
   hold(ask: SessionOwner & { session: string; call: string; held: boolean }): Promise<boolean>;
   countDenied(sessions: string[]): Promise<void>;
+}
+export interface TaintOwner extends SessionOwner {
+  session?: string | undefined;
+}
+/** What a session and its agent did and saw, for the packs. Shared by all replicas. */
+export interface Memory {
+  /** What is known of each call's values, in order, in one round trip. */
+  recall(asked: (SessionOwner & { session: string; counter: string; keys: string[] })[]): Promise<Recalled[]>;
+  /** Writes what each call leaves, in one round trip. False where its budget was used up meanwhile: then nothing was written. */
+  commit(calls: Commit[]): Promise<boolean[]>;
+  /** Nothing is remembered for a session that is gone: no call can be asked in it any more. Rejects for somebody else's session. */
+  remember(
+    seen: SessionOwner & {
+      session: string;
+      tool: string;
+      private: boolean;
+      values: readonly SeenValue[];
+      overflow: boolean;
+    },
+  ): Promise<void>;
+  /** Labels that are on it now. */
+  taintOf(of: TaintOwner): Promise<string[]>;
+  clearTaint(of: TaintOwner, labels: string[]): Promise<void>;
+}
+export interface Recalled extends Pick<Recollection, 'sources' | 'written'> {
+  /** What the counter stands at. */
+  used: number;
+  /** More was seen than is kept: what is not known may have been seen. */
+  full: boolean;
+}
+export interface Commit extends SessionOwner {
+  session: string;
+  expiresAt: number;
+  /** A counter of the session, and what it may go up to; absent where nothing is counted. */
+  charge?: { counter: string; budget: number } | undefined;
+  taint: readonly string[];
+  /** Keys of values that the agent itself may have put into the world. */
+  written: readonly string[];
+}
+export interface RateLimits {
+  /** Counts one call against each. With an answer one is over: how long to wait, in milliseconds. */
+  take(limits: NonNullable<Obligations['rate_limits']>): Promise<{ key: string; retryAfterMs: number } | undefined>;
 }
 export interface Agents {
   get(tenant: string, agent: string): AgentRecord | undefined;
@@ -45,5 +99,5 @@ export interface Permits {
   seal(claims: PermitClaims[]): Permit[];
 }
 export interface Evidence {
-  record(draft: EventDraft<'session.opened'>): Promise<string>;
+  record(draft: EventDraft<'session.opened'> | EventDraft<'session.cleared'>): Promise<string>;
 }

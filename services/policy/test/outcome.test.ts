@@ -26,14 +26,6 @@ test.each<[string, unknown, RegExp]>([
   ['a code of another action', { ...allow, code: 'NO_GRANT' }, /code NO_GRANT does not go with allow$/],
   ['OK for a denial', { ...deny, code: 'OK' }, /code OK does not go with deny$/],
   ['a code that is not policy’s', { ...deny, code: 'KILLED_AGENT' }, /code KILLED_AGENT does not go with deny$/],
-  [
-    'rate limits',
-    { ...allow, obligations: { rate_limits: [{ key: 'k', limit: 1, window_s: 1 }] } },
-    /carries out the obligation rate_limits$/,
-  ],
-  ['redaction', { ...allow, obligations: { redact: { result: ['/a'] } } }, /carries out the obligation redact$/],
-  ['taint', { ...allow, obligations: { taint: ['web'] } }, /carries out the obligation taint$/],
-  ['evidence', { ...allow, obligations: { evidence: 'digest' } }, /carries out the obligation evidence$/],
   ['a witness', { ...allow, obligations: { witnessed: true } }, /carries out the obligation witnessed$/],
   ['approvers', { ...allow, obligations: { approvers: { min: 2 } } }, /carries out the obligation approvers$/],
   ['an unknown obligation', { ...allow, obligations: { pay: 1 } }, /\/obligations\/pay: unknown field$/],
@@ -47,6 +39,16 @@ test.each<[string, unknown, RegExp]>([
     { ...deny, obligations: { credential: { name: 'crm-key' } } },
     /goes with allow only$/,
   ],
+  [
+    'taint with an approval',
+    { ...allow, action: 'require_approval', code: 'APPROVAL_REQUIRED', obligations: { taint: ['web'] } },
+    /^the policy's answer cannot be used: taint goes with allow only$/,
+  ],
+  [
+    'rate limits with a denial',
+    { ...deny, obligations: { rate_limits: [{ key: 'k', limit: 1, window_s: 1 }] } },
+    /rate_limits goes with allow only$/,
+  ],
 ])('denies with POLICY_INVALID for %s', (_, result, why) => {
   expect(outcomeOf({ result }, with_)).toEqual({
     action: 'deny',
@@ -55,6 +57,15 @@ test.each<[string, unknown, RegExp]>([
     obligations: {},
   });
 });
+
+test.each([
+  { rate_limits: [{ key: 'k', limit: 1, window_s: 1 }] },
+  { redact: { arguments: ['/a'], result: ['/b'] } },
+  { taint: ['web'] },
+  { evidence: 'digest' },
+])('takes %j, which some service carries out', (obligations) =>
+  expect(outcomeOf({ result: { ...allow, obligations } }, with_)).toEqual({ ...allow, obligations }),
+);
 
 test('a field that the engine must not see is the caller’s fault', () => {
   expect(outcomeOf({ fault: '/arguments: more than 512 keys' }, with_)).toEqual({

@@ -3,14 +3,19 @@ import {
   type CatalogTool,
   type DecideAsk,
   decideAnswer,
+  type PolicySettings,
   permitDomain,
   permitLines,
+  type ToolProfile,
 } from '@agentgate/contracts';
 import { canonical, createKeyRing, generateSigningKey, sha256Hex, verifySeal } from '@agentgate/evidence';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { createPermits } from '../src/adapters/permits.ts';
-import type { PolicyInput } from '../src/engine/policy-input.ts';
-import type { SessionFacts, SessionOwner } from '../src/ports.ts';
+import { noFacts, type PolicyInput } from '../src/engine/policy-input.ts';
+import { createFactFinder } from '../src/facts.ts';
+import type { Commit, Memory, Recalled, SessionFacts, SessionOwner } from '../src/ports.ts';
+import { keyOf } from '../src/provenance/normalise.ts';
+import type { SeenValue } from '../src/provenance/result-values.ts';
 import { createPolicy, type PolicyOptions } from '../src/service.ts';
 import { compile } from './grants/grants.ts';
 
@@ -39,6 +44,7 @@ const facts = (more: Partial<SessionFacts> = {}): SessionFacts => ({
   held: false,
   calls: 3,
   denied: 1,
+  taint: { session: [], agent: [] },
   ...more,
 });
 const tool = (name: string): CatalogTool => ({
@@ -63,6 +69,15 @@ interface World {
   admitted: boolean;
   evidenceFails: boolean;
   redisFails: boolean;
+  recalled: Partial<Recalled>;
+  committed: Commit[];
+  /** What the memory says to each commit. */
+  left: boolean;
+  limited: { key: string; limit: number }[];
+  over: { key: string; retryAfterMs: number } | undefined;
+  remembered: { values: readonly SeenValue[] }[];
+  taint: string[];
+  cleared: object[];
 }
 let world: World;
 beforeEach(() => {
@@ -77,8 +92,31 @@ beforeEach(() => {
     admitted: true,
     evidenceFails: false,
     redisFails: false,
+    recalled: {},
+    committed: [],
+    left: true,
+    limited: [],
+    over: undefined,
+    remembered: [],
+    taint: [],
+    cleared: [],
   };
 });
+
+const memory: Memory = {
+  recall: async (asked) =>
+    asked.map(() => ({ sources: new Map(), written: new Set<string>(), used: 0, full: false, ...world.recalled })),
+  commit: async (calls) => {
+    world.committed.push(...calls);
+    return calls.map(() => world.left);
+  },
+  remember: async (seen) => void world.remembered.push(seen),
+  taintOf: async () => world.taint,
+  clearTaint: async (of, labels) => void world.cleared.push({ ...of, labels }),
+};
+const noPacks: PolicySettings = { packs: ['baseline'], egress: { deny: [] }, secrets: {}, rate_limits: [] };
+const factsWith = (policy: Partial<PolicySettings> = {}, tools: ToolProfile[] = []) =>
+  createFactFinder({ tools, policy: { ...noPacks, ...policy }, secrets: [], memory });
 
 const policyWith = (more: Partial<PolicyOptions> = {}) => {
   const tools = new Map(['fs/read', 'fs/write', 'crm/list', 'gone/x'].map((name) => [name, tool(name)]));
@@ -116,6 +154,14 @@ const policyWith = (more: Partial<PolicyOptions> = {}) => {
         tenant === 'default' && agent === 'demo' ? { v: 1, tenant, agent, labels: ['dev'], user: 'U' } : undefined,
     },
     catalog: { get: (name) => tools.get(name), all: () => tools.values() },
+    memory,
+    rateLimits: {
+      take: async (limits) => {
+        world.limited.push(...limits);
+        return world.over;
+      },
+    },
+    facts: factsWith(),
     permits: createPermits(key),
     evidence: {
       record: async (draft) => {
@@ -177,14 +223,16 @@ test('gives the engine the input that PROTOCOL.md describes, of facts that the g
   expect(world.engine).toEqual([
     {
       call: { tool: 'fs/read', server: 'fs', name: 'read', arguments: { path: '/srv/a' }, digest },
-      tool: { labels: [], annotations: { readOnlyHint: true }, schema_digest: 'b'.repeat(64), pinned: false },
+      tool: { labels: ['read'], annotations: { readOnlyHint: true }, schema_digest: 'b'.repeat(64), pinned: false },
       agent: { name: 'demo', tenant: 'default', labels: ['dev'] },
       session: { id: session, age_s: 5, purpose: 'tidy up', taint: [], calls: 3, denied: 1 },
       provenance: {},
       approval: null,
       now: at,
+      facts: { ...noFacts, profile: { taint: [], rate_limits: [] } },
     },
   ]);
+  expect(world.committed).toEqual([]);
 });
 
 describe('permits', () => {
@@ -364,4 +412,152 @@ test('hold is for the session’s own agent', async () => {
   await policyWith().hold(hold);
   expect(world.held).toEqual([hold]);
   await expect(policyWith().hold({ ...hold, session: 'ses_other' })).rejects.toMatchObject({ code: 'UNKNOWN_SESSION' });
+});
+
+describe('what policy carries out itself', () => {
+  const limit = { key: 'agent default/demo fs/read', limit: 2, window_s: 60 };
+  const allowWith = (obligations: object) => ({ ...allow, obligations });
+
+  test('counts an allowed call against its limits, and refuses with how long to wait when one is over', async () => {
+    world.results = [allowWith({ rate_limits: [limit] })];
+    expect((await decideOne()).decision.code).toBe('OK');
+    expect(world.limited).toEqual([limit]);
+    world.over = { key: limit.key, retryAfterMs: 1_200.5 };
+    const answer = await decideOne();
+    expect(answer).toMatchObject({
+      decision: { action: 'deny', code: 'RATE_LIMITED', reason: 'more than 2 calls in 60 s' },
+      retry_after_ms: 1_201,
+    });
+    expect(answer.permit).toBeUndefined();
+  });
+  test('a call that is not allowed counts against no limit and leaves nothing', async () => {
+    world.results = [{ action: 'deny', code: 'NO_GRANT', reason: 'no', obligations: {} }];
+    await decideOne();
+    expect([world.limited, world.committed]).toEqual([[], []]);
+  });
+  test('POLICY_UNAVAILABLE for that call alone when limits cannot be counted', async () => {
+    world.results = [allowWith({ rate_limits: [limit] }), allow];
+    const down = new AgentGateError('POLICY_UNAVAILABLE', 'down');
+    const policy = policyWith({ rateLimits: { take: () => Promise.reject(down) } });
+    const [first, second] = await policy.decide([ask(), ask()]);
+    expect(first).toBe(down);
+    expect(second).toMatchObject({ decision: { code: 'OK' } });
+  });
+  test('writes taint before it answers, and not again what stands on session and agent', async () => {
+    world.results = [allowWith({ taint: ['untrusted-read'] })];
+    await decideOne();
+    expect(world.committed).toMatchObject([{ session, agent: 'demo', taint: ['untrusted-read'] }]);
+    world.sessions.set(session, facts({ taint: { session: ['untrusted-read'], agent: ['untrusted-read'] } }));
+    await decideOne();
+    expect(world.committed).toHaveLength(1);
+    world.sessions.set(session, facts({ taint: { session: ['untrusted-read'], agent: [] } }));
+    await decideOne();
+    expect(world.committed).toHaveLength(2);
+    expect(world.engine.at(-1)?.session.taint).toEqual(['untrusted-read']);
+  });
+  test('needs approval when another call used up the budget meanwhile', async () => {
+    const policy = policyWith({ facts: factsWith({ packs: ['baseline', 'provenance'] }) });
+    world.sessions.set(session, facts({ purpose: 'Write the file a.txt' }));
+    world.left = false;
+    const [answer] = await policy.decide([ask({ tool: 'fs/write' })]);
+    expect(world.committed).toMatchObject([{ charge: { counter: 'requests 0', budget: 1 } }]);
+    expect(answer).toMatchObject({ decision: { action: 'require_approval', rule: 'provenance/budget' } });
+    expect(answer).not.toHaveProperty('permit');
+  });
+  test('a refusal keeps out of evidence what the configuration wants kept out, whoever refused', async () => {
+    const kept = { redact: { arguments: ['/path'] }, evidence: 'redacted' as const };
+    const policy = policyWith({ facts: factsWith({}, [{ tools: ['fs/*'], ...kept }]) });
+    const [expired, invalid] = await Promise.all([
+      policy.decide([ask({ session: 'ses_none000000' })]),
+      policyWith({
+        facts: factsWith({}, [{ tools: ['fs/*'], ...kept }]),
+        engine: { decide: async () => [{ result: null }] },
+      }).decide([ask()]),
+    ]);
+    expect(expired).toMatchObject([{ decision: { code: 'UNKNOWN_SESSION', obligations: kept } }]);
+    expect(invalid).toMatchObject([{ decision: { code: 'POLICY_INVALID', obligations: kept } }]);
+  });
+});
+
+describe('provenance', () => {
+  const on = () => policyWith({ facts: factsWith({ packs: ['baseline', 'provenance'] }) });
+  const key = keyOf('email', 'bob@example.com');
+  const mail = ask({ tool: 'fs/write', arguments: { to: 'bob@example.com', body: 'hi' } });
+
+  test.each([
+    ['text', { sources: new Map([[key, [{ from: 'text' as const, tool: 'fs/read', private: false }]]]) }],
+    ['structured', { sources: new Map([[key, [{ from: 'structured' as const, tool: 'fs/read', private: true }]]]) }],
+    ['agent', {}],
+  ])('a value that was seen as %s is told as that', async (origin, recalled) => {
+    world.recalled = recalled;
+    const [answer] = await on().decide([mail]);
+    expect(world.engine[0]?.facts.values.find(({ kind }) => kind === 'email')).toMatchObject({
+      pointer: '/to',
+      origin,
+    });
+    const told = origin === 'agent' ? 'agent' : `result:fs/read#${origin}`;
+    expect(world.engine[0]?.provenance['/to']).toContain(told);
+    expect(answer).toMatchObject({ observe: true });
+    // What comes from nowhere or from text is remembered as the agent's own words.
+    expect(world.committed.some(({ written }) => written.includes(key))).toBe(origin !== 'structured');
+  });
+  test('a value that the purpose names is the purpose’s', async () => {
+    world.sessions.set(session, facts({ purpose: 'Write to Bob@Example.com' }));
+    await on().decide([mail]);
+    expect(world.engine[0]?.facts.values.find(({ kind }) => kind === 'email')?.origin).toBe('purpose');
+    expect(world.engine[0]?.provenance['/to']).toContain('purpose');
+  });
+  test('what the agent wrote itself and reads back from a field is text', async () => {
+    world.recalled = {
+      sources: new Map([[key, [{ from: 'structured', tool: 'fs/read', private: false }]]]),
+      written: new Set([key]),
+    };
+    await on().decide([mail]);
+    expect(world.engine[0]?.facts.values.find(({ kind }) => kind === 'email')?.origin).toBe('text');
+  });
+  test('a result is remembered with where its values stood', async () => {
+    const result = { content: [], structuredContent: { from: 'ann@example.com', body: 'write to eve@example.net' } };
+    await on().observe({ tenant: 'default', agent: 'demo', session, tool: 'fs/read', result });
+    const seen = world.remembered[0]?.values;
+    expect(seen).toContainEqual({ key: keyOf('email', 'ann@example.com'), kind: 'email', from: 'structured' });
+    expect(seen).toContainEqual({ key: keyOf('email', 'eve@example.net'), kind: 'email', from: 'text' });
+  });
+});
+
+describe('clear-taint', () => {
+  const reason = 'checked by hand';
+  test('is in evidence before labels are taken off the session and its agent', async () => {
+    world.taint = ['private-read', 'untrusted-read'];
+    const answer = await policyWith().clearTaint('olga', { v: 1, session, reason });
+    expect(answer).toEqual({ v: 1, status: 'cleared', cleared: world.taint });
+    const on = { agent: 'demo', session };
+    expect(world.evidence).toMatchObject([
+      { name: 'session.cleared', tenant: 'default', ...on, data: { on, labels: world.taint, by: 'olga', reason } },
+    ]);
+    expect(world.cleared).toEqual([{ tenant: 'default', ...on, labels: world.taint }]);
+  });
+  test('takes off the labels that it names', async () => {
+    world.taint = ['private-read', 'untrusted-read'];
+    const ask = { v: 1 as const, agent: 'demo', labels: ['private-read', 'none'], reason };
+    expect(await policyWith().clearTaint('olga', ask)).toMatchObject({ cleared: ['private-read'] });
+    expect(world.cleared).toEqual([{ tenant: 'default', agent: 'demo', labels: ['private-read'] }]);
+  });
+  test('clears nothing that is not in evidence', async () => {
+    world.taint = ['untrusted-read'];
+    world.evidenceFails = true;
+    await expect(policyWith().clearTaint('olga', { v: 1, session, reason })).rejects.toMatchObject({
+      code: 'EVIDENCE_UNAVAILABLE',
+    });
+    expect(world.cleared).toEqual([]);
+  });
+  test.each([
+    ['not_tainted', { session }],
+    ['not_found', { session: 'ses_none000000' }],
+    ['not_found', { session, tenant: 'acme' }],
+    ['not_found', { session, agent: 'other' }],
+    ['not_found', { agent: 'ghost' }],
+  ])('%s for %o', async (status, which) => {
+    expect(await policyWith().clearTaint('olga', { v: 1, ...which, reason })).toMatchObject({ status });
+    expect([world.evidence, world.cleared]).toEqual([[], []]);
+  });
 });

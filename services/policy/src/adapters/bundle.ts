@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { PolicyRevision } from '@agentgate/contracts';
+import type { PolicyRevision, PolicySettings, ToolProfile } from '@agentgate/contracts';
 import { sha256Hex } from '@agentgate/evidence';
 import type { CompiledPolicy } from '../grants/compile.ts';
 
@@ -12,9 +12,19 @@ export const readBundle = async (
   return { module: await WebAssembly.compile(wasm), wasm };
 };
 
-/** What decides: the engine, its data, and the conditions. Whoever has the same three has the same revision. */
-export const revisionOf = (wasm: Uint8Array, { data, wheres }: CompiledPolicy): PolicyRevision => {
-  const parts = [sha256Hex(wasm), sha256Hex(JSON.stringify(data)), sha256Hex(JSON.stringify([...wheres]))];
+/**
+ * What decides: the engine, its data, the conditions, and what the configuration says of tools and packs. Whoever has the same
+ * four has the same revision. Of secrets it holds where they stand, not what they are.
+ */
+export const revisionOf = (
+  wasm: Uint8Array,
+  { data, wheres }: CompiledPolicy,
+  settings: { tools: readonly ToolProfile[]; policy: PolicySettings },
+): PolicyRevision => {
+  const parts = [
+    sha256Hex(wasm),
+    ...[data, [...wheres], settings.tools, settings.policy].map((part) => sha256Hex(JSON.stringify(part))),
+  ];
   const digest = sha256Hex(`agentgate-policy-v1\n${parts.join('\n')}\n`);
   return { revision: digest.slice(0, 16), digest };
 };

@@ -1,23 +1,19 @@
-import { hash } from 'node:crypto';
-import { AgentGateError } from '@agentgate/contracts';
 import type { Redis } from 'ioredis';
 import type { SessionFacts, Sessions } from '../ports.ts';
+import { graceMs, runScript as run, script, sessionKey, taintKeys } from './redis-script.ts';
 
 // A session is the hash `ses:<id>`. Every change is a script, so that none of them brings a session back that has ended.
 
 /** An agent that opens more is told to wait: sessions live a day and Redis does not drop them to make room. */
 const maxOpenedPerHour = 2_000;
-/** How long an ended session is still known as expired instead of unknown. */
-const graceMs = 60 * 60 * 1000;
-
-const script = (lua: string) => ({ lua, sha: hash('sha1', lua, 'hex') });
-
+/** Three keys a session: itself, its taint, and that of the agent who asks. */
 const look = script(`
 local out = {}
-for i, key in ipairs(KEYS) do
+for i = 1, #KEYS / 3 do
+  local key = KEYS[3 * i - 2]
   local f = redis.call('HMGET', key, 'tenant', 'agent', 'opened_at', 'expires_at', 'purpose', 'holds', 'calls', 'denied')
   if f[1] and f[1] == ARGV[2 * i - 1] and f[2] == ARGV[2 * i] then redis.call('HINCRBY', key, 'calls', 1) end
-  out[i] = f
+  out[i] = {f, redis.call('SMEMBERS', KEYS[3 * i - 1]), redis.call('SMEMBERS', KEYS[3 * i])}
 end
 return out`);
 
@@ -49,31 +45,9 @@ for _, key in ipairs(KEYS) do
 end
 return 1`);
 
-const keyOf = (session: string) => `ses:${session}`;
-
-/** Rejects POLICY_UNAVAILABLE whatever Redis did: without a session's facts nothing is decided. */
-const run = async (
-  redis: Redis,
-  { lua, sha }: { lua: string; sha: string },
-  keys: string[],
-  args: (string | number)[],
-): Promise<unknown> => {
-  try {
-    return await redis.evalsha(sha, keys.length, ...keys, ...args);
-  } catch (error) {
-    if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw unavailable(error);
-  }
-  try {
-    return await redis.eval(lua, keys.length, ...keys, ...args);
-  } catch (error) {
-    throw unavailable(error);
-  }
-};
-const unavailable = (cause: unknown) =>
-  new AgentGateError('POLICY_UNAVAILABLE', 'policy cannot read its sessions', { cause });
-
-const factsOf = (fields: unknown): SessionFacts | undefined => {
-  const [tenant, agent, openedAt, expiresAt, purpose, holds, calls, denied] = fields as (string | null)[];
+const factsOf = (found: unknown): SessionFacts | undefined => {
+  const [fields, onSession, onAgent] = found as [(string | null)[], string[], string[]];
+  const [tenant, agent, openedAt, expiresAt, purpose, holds, calls, denied] = fields;
   if (tenant == null) return undefined;
   const facts = {
     tenant,
@@ -84,6 +58,7 @@ const factsOf = (fields: unknown): SessionFacts | undefined => {
     held: Number(holds ?? 0) !== 0,
     calls: Number(calls ?? 0),
     denied: Number(denied ?? 0),
+    taint: { session: onSession, agent: onAgent },
   };
   const whole = [facts.openedAt, facts.expiresAt, facts.calls, facts.denied].every(Number.isSafeInteger);
   // Half a session cannot come from our scripts; it is none.
@@ -97,7 +72,7 @@ export const createRedisSessions = (redis: Redis, now: () => number): Sessions =
     const found = await run(
       redis,
       look,
-      asked.map(({ session }) => keyOf(session)),
+      asked.flatMap((each) => [sessionKey(each.session), ...taintKeys(each)]),
       owners,
     );
     return (found as unknown[]).map(factsOf);
@@ -108,11 +83,11 @@ export const createRedisSessions = (redis: Redis, now: () => number): Sessions =
     return Number(opened) <= maxOpenedPerHour;
   },
   open: async ({ tenant, agent, session, openedAt, expiresAt, purpose }) => {
-    await run(redis, open, [keyOf(session)], [tenant, agent, openedAt, expiresAt, purpose, expiresAt + graceMs]);
+    await run(redis, open, [sessionKey(session)], [tenant, agent, openedAt, expiresAt, purpose, expiresAt + graceMs]);
   },
   hold: async ({ tenant, agent, session, call, held }) =>
-    Number(await run(redis, hold, [keyOf(session)], [tenant, agent, call, held ? '1' : '0'])) === 1,
+    Number(await run(redis, hold, [sessionKey(session)], [tenant, agent, call, held ? '1' : '0'])) === 1,
   countDenied: async (sessions) => {
-    await run(redis, countDenied, sessions.map(keyOf), []);
+    await run(redis, countDenied, sessions.map(sessionKey), []);
   },
 });

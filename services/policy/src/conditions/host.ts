@@ -10,7 +10,7 @@ const hostAndPort = /^(?:\[[0-9a-f:.]+\]|[^/?#\\@%\s:[\]]+)(?::\d{1,5})?$/i;
 const bareIpv6 = /^[0-9a-f:.]*:[0-9a-f:.]*:[0-9a-f:.]*$/i;
 
 /** The host of a URL, of `host:port` or of a host alone: lowercase ASCII without brackets and trailing dot. */
-const hostOf = (text: string): { host: string } | { fault: string } => {
+export const hostOf = (text: string): { host: string } | { fault: string } => {
   if (text.length > maxLength) return { fault: `it is longer than ${maxLength} characters` };
   if (/[\p{Cc}\p{Cf}\p{Z}\\]/u.test(text))
     return { fault: 'it holds white space, a backslash or an invisible character' };

@@ -22,7 +22,7 @@ export const createEvaluator = async (policy: CompiledPolicy, module: WebAssembl
   );
   const engine = await loadEngine(module, data);
 
-  const factsOf = ({ agent, call }: PolicyInput): InputWithFacts['facts'] | undefined => {
+  const grantFacts = ({ agent, call }: PolicyInput): Record<string, Fact> | undefined => {
     const numbers = new Set(matchingGrants(data, agent, call.tool));
     if (numbers.size > maxMatching) return undefined;
     const facts: [string, Fact][] = [];
@@ -37,9 +37,10 @@ export const createEvaluator = async (policy: CompiledPolicy, module: WebAssembl
   return (input, entryPoint = 'agentgate/decision') => {
     const bounded = boundedArguments(input.call.arguments, policy.bounds);
     if ('fault' in bounded) return bounded;
-    const facts = factsOf(input);
-    if (!facts) return { result: undefined };
-    const asked: InputWithFacts = { ...input, call: { ...input.call, arguments: bounded.value }, facts };
+    const grants = grantFacts(input);
+    if (!grants) return { result: undefined };
+    const call = { ...input.call, arguments: bounded.value };
+    const asked: InputWithFacts = { ...input, call, facts: { ...input.facts, grants } };
     return { result: engine(asked, entryPoint).result };
   };
 };

@@ -1,4 +1,8 @@
+import type { Obligations } from '@agentgate/contracts';
 import type { Fact } from '../conditions/where.ts';
+import type { PurposeFact } from '../provenance/purpose.ts';
+import type { TracedValue } from '../provenance/trace.ts';
+import type { DlpFinding, EgressHost } from '../scan/findings.ts';
 
 /** `input` of the policy (PROTOCOL.md, "Policy"). Times in milliseconds since the epoch. */
 export interface PolicyInput {
@@ -9,7 +13,43 @@ export interface PolicyInput {
   provenance: Record<string, string[]>;
   approval: { granted: boolean; by: string; at: number } | null;
   now: number;
+  facts: Facts;
 }
 
+/** What was found out about a call before the engine, because Rego could not find it out safely or fast. Packs that are off find nothing. */
+export interface Facts {
+  /** The user's purpose and this call. */
+  purpose: PurposeFact;
+  /** Where the values in the arguments came from, the most suspect first; at most 64. */
+  values: TracedValue[];
+  /** What the call says was copied from the text of an untrusted result. */
+  copied: boolean;
+  /** Values that were not looked at, or not remembered, because there were too many or too long. */
+  overflow: boolean;
+  dlp: DlpFinding[];
+  hosts: EgressHost[];
+  /** What the configuration asks for with this tool. */
+  profile: Pick<Obligations, 'taint' | 'rate_limits' | 'redact' | 'evidence'>;
+}
+
+export const noFacts: Facts = {
+  purpose: {
+    given: false,
+    asks: false,
+    delegates: false,
+    budget: 0,
+    used: 0,
+    links: false,
+    names_pages: false,
+    somebody_else: false,
+  },
+  values: [],
+  copied: false,
+  overflow: false,
+  dlp: [],
+  hosts: [],
+  profile: {},
+};
+
 /** What the engine adds before it asks Rego: one fact for each conditional grant about this agent and tool, by the grant's id. */
-export type InputWithFacts = PolicyInput & { facts: Record<string, Fact> };
+export type InputWithFacts = Omit<PolicyInput, 'facts'> & { facts: Facts & { grants: Record<string, Fact> } };

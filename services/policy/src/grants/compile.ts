@@ -1,4 +1,4 @@
-import { type Config, ConfigError, type Grant, limits } from '@agentgate/contracts';
+import { type Config, ConfigError, type Grant, limits, type PolicySettings } from '@agentgate/contracts';
 import { UnsafeCondition } from '../conditions/verdict.ts';
 import { prepareWhere, type Where } from '../conditions/where.ts';
 import {
@@ -90,7 +90,9 @@ const credentialsOf = ({
  * The grants of a configuration as an index, so that a decision looks at the few grants of one agent and one tool.
  * Throws ConfigError naming the grant and the field for one that could not be enforced safely.
  */
-export const compileGrants = (config: Pick<Config, 'grants' | 'servers' | 'credentials'>): CompiledPolicy => {
+export const compileGrants = (
+  config: Pick<Config, 'grants' | 'servers' | 'credentials'> & { policy?: Pick<PolicySettings, 'packs' | 'egress'> },
+): CompiledPolicy => {
   const list: GrantEntry[] = [];
   const index = new Map<string, GrantsOf>();
   const wheres = new Map<number, Where>();
@@ -126,7 +128,14 @@ export const compileGrants = (config: Pick<Config, 'grants' | 'servers' | 'crede
   }
   const { depth, keysPerObject } = limits;
   return {
-    data: { grants: { list, whom: Object.fromEntries(index) }, credentials: credentialsOf(config) },
+    data: {
+      grants: { list, whom: Object.fromEntries(index) },
+      credentials: credentialsOf(config),
+      policy: {
+        packs: Object.fromEntries((config.policy?.packs ?? []).map((pack) => [pack, true])),
+        egress: { only_listed: config.policy?.egress.allow !== undefined },
+      },
+    },
     wheres,
     bounds: { depth, keysPerObject },
   };

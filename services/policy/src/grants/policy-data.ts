@@ -1,3 +1,5 @@
+import type { Pack } from '@agentgate/contracts';
+
 // What Rego knows as `data`, and TypeScript with it: grants under the keys by which a call finds them.
 
 export interface GrantEntry {
@@ -40,6 +42,12 @@ export interface PolicyData {
   };
   /** By the server whose tools need it. */
   credentials: Record<string, CredentialOf>;
+  policy: {
+    /** The packs that are on. */
+    packs: Partial<Record<Pack, true>>;
+    /** `only_listed`: a host that the configuration does not list is refused. */
+    egress: { only_listed: boolean };
+  };
 }
 
 export interface AgentIdentity {

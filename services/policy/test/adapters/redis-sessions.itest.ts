@@ -37,7 +37,15 @@ const look = async (more: object = {}, count = true) =>
 
 test('a session has the facts with which it was opened, and counts its calls', async () => {
   await open();
-  const wanted = { ...owner, openedAt: now, expiresAt: now + 10_000, purpose: 'tidy "up"\n', held: false, denied: 0 };
+  const wanted = {
+    ...owner,
+    openedAt: now,
+    expiresAt: now + 10_000,
+    purpose: 'tidy "up"\n',
+    held: false,
+    denied: 0,
+    taint: { session: [], agent: [] },
+  };
   expect(await look()).toEqual({ ...wanted, calls: 0 });
   expect(await look()).toEqual({ ...wanted, calls: 1 });
   await sessions().countDenied([session, session]);

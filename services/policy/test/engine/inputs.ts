@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import type { PolicyInput } from '../../src/engine/policy-input.ts';
+import { noFacts, type PolicyInput } from '../../src/engine/policy-input.ts';
 import { splitTool } from '../../src/grants/policy-data.ts';
 
 const bundleFolder = new URL('../../../../policies/bundle/', import.meta.url);
@@ -18,4 +18,5 @@ export const inputFor = (
   provenance: {},
   approval: null,
   now: 1_700_000_000_000,
+  facts: noFacts,
 });

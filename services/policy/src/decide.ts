@@ -1,0 +1,273 @@
+import {
+  AgentGateError,
+  type DecideAnswer,
+  type DecideAsk,
+  type Decision,
+  limits,
+  type Obligations,
+  type PermitClaims,
+} from '@agentgate/contracts';
+import { canonical, sha256Hex } from '@agentgate/evidence';
+import type { PolicyInput } from './engine/policy-input.ts';
+import type { Asked, Found } from './facts.ts';
+import { splitTool } from './grants/policy-data.ts';
+import { deny, outcomeOf } from './outcome.ts';
+import type { Commit, SessionFacts, SessionOwner } from './ports.ts';
+import type { PolicyOptions } from './service.ts';
+
+// One batch of calls: what settles them before the engine, what the packs ask about them, the engine, what policy carries out
+// itself, permits.
+
+/** A call on its way: it has its decision as soon as something settled it. */
+interface Case {
+  ask: DecideAsk;
+  digest: string;
+  /** Absent where the call was settled before the engine. */
+  asked?: Asked & { labels: string[] };
+  found?: Found;
+  retryAfterMs?: number;
+  decision?: Decision | AgentGateError;
+}
+
+export const decideAll = async (opts: PolicyOptions, asks: DecideAsk[]): Promise<(DecideAnswer | AgentGateError)[]> => {
+  const facts = await opts.sessions.look(asks, { count: true });
+  const cases = asks.map((ask, i) => prepare(opts, ask, facts[i]));
+  await findFacts(opts, cases);
+  await askEngine(opts, cases);
+  await carryOut(opts, cases);
+  countDenied(opts, cases);
+  return answer(opts, cases);
+};
+
+export const isServed = (opts: Pick<PolicyOptions, 'servers'>, tool: string) =>
+  opts.servers.has(splitTool(tool).server);
+
+export const sessionRefusal = (
+  owner: SessionOwner,
+  facts: SessionFacts | undefined,
+  now: number,
+): Decision | undefined => {
+  // Somebody else's session is answered as one that does not exist.
+  if (!facts || facts.tenant !== owner.tenant || facts.agent !== owner.agent)
+    return deny('UNKNOWN_SESSION', 'the session is not known');
+  if (facts.expiresAt <= now) return deny('SESSION_EXPIRED', 'the session has expired');
+  if (facts.held)
+    return deny('POLICY_DENIED', 'the session is held: the outcome of an earlier call is not in evidence');
+  return undefined;
+};
+
+/** What settles a call before the engine, or the engine's input. */
+const prepare = (opts: PolicyOptions, ask: DecideAsk, facts: SessionFacts | undefined): Case => {
+  const now = opts.now();
+  const { tenant, agent, call, session, tool } = ask;
+  const settled = (decision: Decision): Case => ({ ask, digest: '', decision });
+  const record = opts.agents.get(tenant, agent);
+  if (!record) return settled(deny('POLICY_DENIED', `agent ${agent} is not known`));
+  const refused = sessionRefusal(ask, facts, now);
+  if (refused || !facts) return settled(refused ?? deny('UNKNOWN_SESSION', 'the session is not known'));
+  const known = isServed(opts, tool) ? opts.catalog.get(tool) : undefined;
+  if (!known) return settled(deny('UNKNOWN_TOOL', `tool ${tool} is not known`));
+  if (ask.deadline <= now) return settled(deny('TIMEOUT', 'the deadline passed before the decision'));
+  try {
+    const digest = sha256Hex(canonical({ agent, arguments: ask.arguments, call, session, tenant, tool }));
+    return { ask, digest, asked: { ask, session: facts, tool: known, labels: record.labels } };
+  } catch {
+    return settled(deny('FIELD_INVALID', '/arguments: has no canonical form'));
+  }
+};
+
+const openCases = (cases: Case[]) => cases.filter((each): each is Case & Required<Pick<Case, 'asked'>> => !!each.asked);
+
+const findFacts = async (opts: PolicyOptions, cases: Case[]): Promise<void> => {
+  const open = openCases(cases);
+  const found = await opts.facts.find(open.map(({ asked }) => asked));
+  for (const [i, each] of open.entries()) {
+    const facts = found[i];
+    if (facts) each.found = facts;
+  }
+};
+
+const inputOf = (
+  { ask, digest, asked, found }: Case & Required<Pick<Case, 'asked' | 'found'>>,
+  now: number,
+): PolicyInput => {
+  const { session, tool, labels } = asked;
+  return {
+    call: { tool: ask.tool, ...splitTool(ask.tool), arguments: ask.arguments, digest },
+    tool: { labels: found.labels, annotations: tool.annotations, schema_digest: tool.schema_digest, pinned: false },
+    agent: { name: ask.agent, tenant: ask.tenant, labels },
+    session: {
+      id: ask.session,
+      age_s: Math.max(0, Math.floor((now - session.openedAt) / 1000)),
+      purpose: session.purpose,
+      taint: [...new Set([...session.taint.session, ...session.taint.agent])].sort(),
+      calls: session.calls,
+      denied: session.denied,
+    },
+    provenance: found.provenance,
+    approval: null,
+    now,
+    facts: found.facts,
+  };
+};
+
+const askEngine = async (opts: PolicyOptions, cases: Case[]): Promise<void> => {
+  const now = opts.now();
+  const open = openCases(cases).flatMap((each) => {
+    if (each.found) return [{ each, input: inputOf({ ...each, found: each.found }, now) }];
+    each.decision = new AgentGateError('POLICY_UNAVAILABLE', 'nothing could be found out about the call');
+    return [];
+  });
+  if (open.length === 0) return;
+  const evaluations = await opts.engine.decide(open.map(({ input }) => input));
+  for (const [i, { each }] of open.entries()) {
+    const { server } = splitTool(each.ask.tool);
+    const evaluation = evaluations[i] ?? new AgentGateError('POLICY_UNAVAILABLE', 'the policy engine gave no answer');
+    try {
+      each.decision = withApproval(each.ask, outcomeOf(evaluation, { server, credentials: opts.data.credentials }));
+    } catch (error) {
+      each.decision = toFailure(error);
+    }
+  }
+};
+
+const toFailure = (error: unknown): AgentGateError =>
+  error instanceof AgentGateError ? error : new AgentGateError('INTERNAL', 'internal error', { cause: error });
+
+/** The obligations that are policy's own: limits are counted, and what the call leaves behind is written before anybody hears that it may run. */
+const carryOut = async (opts: PolicyOptions, cases: Case[]): Promise<void> => {
+  await Promise.all(cases.filter(isAllowed).map((each) => countAgainstLimits(opts, each)));
+  const leaving = cases.flatMap((each) => {
+    const commit = commitOf(each);
+    return commit ? [{ each, commit }] : [];
+  });
+  const left = await opts.memory.commit(leaving.map(({ commit }) => commit));
+  for (const [i, { each }] of leaving.entries())
+    if (left[i] !== true && isAllowed(each))
+      each.decision = {
+        action: 'require_approval',
+        code: 'APPROVAL_REQUIRED',
+        reason: 'the purpose asks for fewer such calls than were asked for already',
+        rule: 'provenance/budget',
+        obligations: {},
+      };
+};
+
+const isAllowed = ({ decision }: Case): boolean =>
+  !!decision && !(decision instanceof AgentGateError) && decision.action === 'allow';
+/** A pack holds it. What was asked for counts, so that what a text wants cannot take the place of what the user wants. */
+const isHeld = ({ decision, ask }: Case): boolean =>
+  !!decision &&
+  !(decision instanceof AgentGateError) &&
+  decision.action === 'require_approval' &&
+  ask.approval === undefined;
+
+const countAgainstLimits = async ({ rateLimits }: PolicyOptions, each: Case): Promise<void> => {
+  const limits = obligationsOf(each).rate_limits ?? [];
+  if (limits.length === 0) return;
+  try {
+    const over = await rateLimits.take(limits);
+    if (!over) return;
+    const { limit, window_s } = limits.find(({ key }) => key === over.key) ?? {};
+    each.retryAfterMs = over.retryAfterMs;
+    each.decision = deny('RATE_LIMITED', `more than ${limit} calls in ${window_s} s`);
+  } catch (error) {
+    each.decision = toFailure(error);
+  }
+};
+
+const obligationsOf = ({ decision }: Case): Obligations =>
+  !decision || decision instanceof AgentGateError ? {} : decision.obligations;
+
+/** Undefined where nothing is new. */
+const commitOf = (each: Case): Commit | undefined => {
+  const { ask, asked, found } = each;
+  if (!asked || !found) return undefined;
+  const { tenant, agent, session } = ask;
+  const { taint, expiresAt } = asked.session;
+  const to = { tenant, agent, session, expiresAt, charge: found.charge };
+  if (isHeld(each)) return found.charge ? { ...to, taint: [], written: [] } : undefined;
+  if (!isAllowed(each)) return undefined;
+  const labels = obligationsOf(each).taint ?? [];
+  const isNew = labels.some((label) => !taint.session.includes(label) || !taint.agent.includes(label));
+  if (!isNew && !found.charge && found.written.length === 0) return undefined;
+  return { ...to, taint: isNew ? labels : [], written: found.written };
+};
+
+/** Nobody grants approvals yet, so one that is named is none: asking with it must not look like asking for one. */
+const withApproval = (ask: DecideAsk, decision: Decision): Decision =>
+  decision.action === 'require_approval' && ask.approval !== undefined
+    ? {
+        ...deny('APPROVAL_INVALID', `approval ${ask.approval} is not known`),
+        ...(decision.rule !== undefined && { rule: decision.rule }),
+      }
+    : decision;
+
+/** Not awaited: what a policy may read of it later is not worth a call's time, and a Redis that is lost denies by itself. */
+const countDenied = ({ sessions, log }: PolicyOptions, cases: Case[]): void => {
+  // Only where the session is the caller's own: the others were settled without it.
+  const denied = cases.filter(
+    (c) => c.asked && !(c.decision instanceof AgentGateError) && c.decision?.action === 'deny',
+  );
+  if (denied.length === 0) return;
+  sessions
+    .countDenied(denied.map((c) => c.ask.session))
+    .catch((error: unknown) => log.warn({ err: error }, 'denied calls were not counted'));
+};
+
+const answer = (opts: PolicyOptions, cases: Case[]): (DecideAnswer | AgentGateError)[] => {
+  const { permits, revision, newId, now } = opts;
+  const issuedAt = now();
+  const claims = new Map<Case, PermitClaims>();
+  for (const each of cases) {
+    if (each.decision instanceof AgentGateError || each.decision?.action !== 'allow') continue;
+    const { call, tenant, agent, session, tool, deadline } = each.ask;
+    if (deadline <= issuedAt) {
+      each.decision = deny('TIMEOUT', 'the deadline passed before the permit was signed');
+      continue;
+    }
+    claims.set(each, {
+      // In canonical order, which serializes three times as fast.
+      agent,
+      call,
+      call_digest: each.digest,
+      deadline,
+      expires_at: Math.min(issuedAt + limits.permitTtlMs, deadline),
+      id: newId('prm'),
+      issued_at: issuedAt,
+      obligations: each.decision.obligations,
+      policy: revision,
+      session,
+      tenant,
+      tool,
+      v: 1,
+    });
+  }
+  const sealed = claims.size > 0 ? permits.seal([...claims.values()]) : [];
+  const permitOf = new Map([...claims.keys()].map((each, i) => [each, sealed[i]]));
+  return cases.map((each) => {
+    const { decision } = each;
+    if (!decision) return new AgentGateError('INTERNAL', 'internal error');
+    if (decision instanceof AgentGateError) return decision;
+    const permit = permitOf.get(each);
+    if (decision.action === 'allow' && !permit) return new AgentGateError('INTERNAL', 'internal error');
+    return {
+      decision: withKept(opts, each.ask.tool, decision),
+      policy: revision,
+      ...(permit && { permit }),
+      ...(permit && each.found?.observe && { observe: true }),
+      ...(each.retryAfterMs !== undefined && { retry_after_ms: Math.ceil(each.retryAfterMs) }),
+    };
+  });
+};
+
+/** What is kept out of evidence is kept out of a refusal's, too, whoever refused. */
+const withKept = ({ facts }: PolicyOptions, tool: string, decision: Decision): Decision => {
+  if (decision.action === 'allow') return decision;
+  const { redact, evidence } = facts.profileOf(tool) ?? {};
+  if (!redact && !evidence) return decision;
+  return {
+    ...decision,
+    obligations: { ...(redact && { redact }), ...(evidence && { evidence }), ...decision.obligations },
+  };
+};

@@ -1,0 +1,151 @@
+import { BlockList, isIP } from 'node:net';
+import type { PolicySettings } from '@agentgate/contracts';
+import { hostOf, prepareHostIn } from '../conditions/host.ts';
+import { unmask } from '../provenance/normalise.ts';
+import type { EgressHost } from './findings.ts';
+import { type Leaf, leavesOf } from './leaves.ts';
+
+// Hosts that a call's arguments name, as the WHATWG URL parser reads them: decimal, octal, hexadecimal and short IPv4 come out as
+// addresses. What programs read differently is `unclear`, and nobody goes there.
+
+const maxHosts = 64;
+/** The same host over and over is looked at so often. */
+const maxLooked = 1_024;
+const maxShown = 253;
+
+const network = (...subnets: (readonly [address: string, bits: number])[]): BlockList => {
+  const list = new BlockList();
+  for (const [address, bits] of subnets) list.addSubnet(address, bits, isIP(address) === 4 ? 'ipv4' : 'ipv6');
+  return list;
+};
+
+/** Where clouds serve instances their credentials. */
+const metadataAddresses = network(
+  ['169.254.169.254', 32],
+  ['169.254.170.2', 32],
+  ['169.254.170.23', 32],
+  ['100.100.100.200', 32],
+  ['192.0.0.192', 32],
+  ['168.63.129.16', 32],
+  ['fd00:ec2::254', 128],
+  ['fd20:ce::254', 128],
+);
+const metadataNames =
+  /^(?:metadata|metadata\.(?:google|azure|goog|oraclecloud|tencentyun)(?:\.[a-z]+)*|instance-data(?:\..*)?)$/;
+
+/** IANA's special-purpose address registries (RFC 6890): none is on the public Internet. */
+const notPublic = network(
+  ['0.0.0.0', 8],
+  ['10.0.0.0', 8],
+  ['100.64.0.0', 10],
+  ['127.0.0.0', 8],
+  ['169.254.0.0', 16],
+  ['172.16.0.0', 12],
+  ['192.0.0.0', 24],
+  ['192.0.2.0', 24],
+  ['192.88.99.0', 24],
+  ['192.168.0.0', 16],
+  ['198.18.0.0', 15],
+  ['198.51.100.0', 24],
+  ['203.0.113.0', 24],
+  ['224.0.0.0', 4],
+  ['240.0.0.0', 4],
+  ['::', 127],
+  ['64:ff9b::', 96],
+  ['64:ff9b:1::', 48],
+  ['100::', 64],
+  ['2001::', 23],
+  ['2001:db8::', 32],
+  ['2002::', 16],
+  ['fc00::', 7],
+  ['fe80::', 10],
+  ['ff00::', 8],
+);
+/** RFC 6761, RFC 6762, RFC 8375 and what sites use inside. */
+const insideNames = /(?:^|\.)(?:localhost|local|internal|intranet|lan|home|corp|private|localdomain|home\.arpa)$/;
+/** Names such as `10.0.0.1.example.net` that resolve to the address in them. */
+const addressInName = /(?:^|[.-])(\d{1,3})[.-](\d{1,3})[.-](\d{1,3})[.-](\d{1,3})(?=[.-]|$)/;
+
+const classOfAddress = (address: string): EgressHost['class'] => {
+  const family = isIP(address) === 4 ? 'ipv4' : 'ipv6';
+  if (metadataAddresses.check(address, family)) return 'metadata';
+  return notPublic.check(address, family) ? 'private' : 'public';
+};
+
+const classOf = (host: string): EgressHost['class'] => {
+  if (isIP(host) !== 0) return classOfAddress(host);
+  if (metadataNames.test(host)) return 'metadata';
+  if (!host.includes('.') || insideNames.test(host)) return 'private';
+  const [, ...octets] = addressInName.exec(host) ?? [];
+  const address = octets.join('.');
+  return isIP(address) === 4 ? classOfAddress(address) : 'public';
+};
+
+const link = /\b[a-z][a-z0-9+.-]{1,15}:[/\\]{2}[^\s<>"'`|]{1,2048}|(?<![\w@.-])www\.[a-z0-9.-]{1,253}/gi;
+const mailAddress = /^[^\n]{0,128}?[a-z0-9._%+-]{1,64}@([a-z0-9.-]{3,253})>?$/i;
+const hostKeys =
+  /^(?:.*_)?(?:url|urls|uri|uris|href|link|links|host|hosts|hostname|domain|endpoint|webhook|callback|website|webpage|ip|ip_address|remote|origin)$/i;
+
+/** What stands between the slashes and the path. */
+const authorityOf = (text: string): string =>
+  (
+    text
+      .replace(/^[a-z][a-z0-9+.-]{0,15}:(?!\d{1,5}(?:\/|$))/i, '')
+      .replace(/^[/\\]{2,}/, '')
+      .split(/[/?#]/, 1)[0] ?? ''
+  ).slice(0, 2048);
+
+interface Named {
+  authority: string;
+  mail: boolean;
+}
+
+const namedIn = ({ key, text }: Leaf): Named[] => {
+  const shown = unmask(text);
+  const named: Named[] = Array.from(shown.matchAll(link), ([found]) => ({
+    authority: authorityOf(found.replace(/[.,;:!?)]+$/, '')),
+    mail: false,
+  }));
+  const [, domain] = mailAddress.exec(shown.trim()) ?? [];
+  if (domain !== undefined && !shown.includes('://')) return [...named, { authority: domain, mail: true }];
+  // A path on a host that is not named, or a sentence, names none.
+  const isWhole =
+    hostKeys.test(key) && named.length === 0 && /^\S+$/.test(shown) && !/^(?:[/?#](?![/\\])|\.)/.test(shown);
+  return isWhole ? [{ authority: authorityOf(shown), mail: false }] : named;
+};
+
+const written = (text: string): string => text.slice(0, maxShown).toWellFormed();
+
+/** Throws UnsafeCondition for a pattern of the lists that could not be enforced. */
+export const createEgressScan = (
+  settings: PolicySettings['egress'],
+): ((args: Record<string, unknown>, purposeHosts: ReadonlySet<string>) => EgressHost[]) => {
+  const isDenied = prepareHostIn(settings.deny);
+  const isAllowed = prepareHostIn(settings.allow ?? []);
+  const listOf = (host: string): EgressHost['list'] =>
+    isDenied(host).state !== 'fails' ? 'denied' : isAllowed(host).state === 'holds' ? 'allowed' : 'unlisted';
+
+  const judge = (pointer: string, { authority, mail }: Named, purposeHosts: ReadonlySet<string>): EgressHost => {
+    const found = hostOf(authority);
+    if ('fault' in found)
+      return { pointer, host: written(authority), class: 'unclear', list: 'unlisted', mail, in_purpose: false };
+    const { host } = found;
+    const in_purpose = purposeHosts.has(host) || purposeHosts.has(host.replace(/^www\./, ''));
+    return { pointer, host: written(host), class: classOf(host), list: listOf(host), mail, in_purpose };
+  };
+
+  return (args, purposeHosts) => {
+    const found = new Map<string, EgressHost>();
+    let looked = 0;
+    for (const leaf of leavesOf(args))
+      for (const named of namedIn(leaf)) {
+        const host = judge(leaf.pointer, named, purposeHosts);
+        if (found.size >= maxHosts || ++looked > maxLooked) {
+          const more = { ...host, host: '(more)', class: 'unclear' as const };
+          return [...found.values(), more];
+        }
+        found.set(`${host.pointer} ${host.host} ${host.class}`, host);
+      }
+    return [...found.values()];
+  };
+};
