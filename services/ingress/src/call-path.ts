@@ -12,8 +12,10 @@ import {
   killedCode,
   killedError,
   limits,
+  type Obligations,
   type Permit,
   type PolicyRevision,
+  redactAt,
   type Scope,
   statusOfRefusal,
   type TheCall,
@@ -34,6 +36,15 @@ export interface CallPorts {
   /** This ingress' own view of the KILL stream; throws while it is stale. */
   ownKillView(call: LiveCall): { killed?: { scope: Scope; reason: string } };
   execute(ask: ExecuteAsk): Promise<ExecuteAnswer>;
+  /** Policy remembers what the result holds; resolves once it has. */
+  observe(seen: {
+    call: string;
+    tenant: string;
+    agent: string;
+    session: string;
+    tool: string;
+    result: unknown;
+  }): Promise<void>;
   /** Resolves with the event's id once it is durable. `onDurable` also hears of one that is written late. */
   record<N extends 'call.decided' | 'call.completed'>(draft: EventDraft<N>, onDurable?: () => void): Promise<string>;
   /** The outcome of a call of this session is not in evidence (or, `held: false`, at last is). */
@@ -48,6 +59,8 @@ interface Verdict {
   policy?: PolicyRevision | undefined;
   epoch?: number | undefined;
   permit?: Permit | undefined;
+  /** Policy sees the result before the agent does. */
+  observe?: boolean;
   retryAfterMs?: number | undefined;
 }
 
@@ -66,7 +79,11 @@ export const runCall = async (
   if (typeof decided !== 'string') return decided;
   if (verdict.decision.action !== 'allow' || !verdict.permit) return refuse(live, verdict, decided);
   const outcome = await dispatch(ports, live, call, { permit: verdict.permit, epoch: verdict.epoch ?? 0 });
-  const completed = await recordOutcome(ports, live, outcome);
+  // Both before the reply: evidence of the outcome, and policy's memory of where its values came from.
+  const [completed, unseen] = await Promise.all([
+    recordOutcome(ports, live, outcome),
+    verdict.observe ? whyUnseen(ports, live, outcome) : undefined,
+  ]);
   if (completed === undefined)
     return {
       call: live.call,
@@ -75,10 +92,35 @@ export const runCall = async (
       reason: 'the outcome could not be written to evidence; the session is held until it is',
       evidence: { decided },
     };
+  if (unseen !== undefined)
+    return {
+      call: live.call,
+      status: 'outcome_unknown',
+      code: 'POLICY_UNAVAILABLE',
+      reason: `it ran, and its result is withheld because policy could not see it: ${unseen}`,
+      evidence: { decided, completed },
+    };
   return { ...replyTo(live, outcome), evidence: { decided, completed } };
 };
 
-const deny = (code: Code, reason: string): Decision => ({ action: 'deny', code, obligations: {}, reason });
+/** Why policy did not see the result; undefined where it did, or where there is none. */
+const whyUnseen = async (ports: CallPorts, live: LiveCall, { result }: Outcome): Promise<string | undefined> => {
+  if (result === undefined) return undefined;
+  const { call, tenant, agent, session, tool } = live;
+  try {
+    await ports.observe({ call, tenant, agent, session, tool, result });
+    return undefined;
+  } catch (error) {
+    return toAgentGateError(error).message.slice(0, 1024);
+  }
+};
+
+const deny = (code: Code, reason: string, obligations: Obligations): Decision => ({
+  action: 'deny',
+  code,
+  obligations,
+  reason,
+});
 
 /** Both questions at once. A kill outranks policy; a part that did not answer denies, and says which. */
 const judge = async (ports: CallPorts, call: TheCall, approval: string | undefined): Promise<Verdict> => {
@@ -88,28 +130,37 @@ const judge = async (ports: CallPorts, call: TheCall, approval: string | undefin
     ports.checkKill({ tenant, agent, session, tool }),
   ]);
   const revision = policy.status === 'fulfilled' ? policy.value.policy : undefined;
-  if (kill.status === 'rejected') return { decision: failed(kill.reason, 'KILL_SWITCH_UNAVAILABLE'), policy: revision };
+  const kept = keptOf(policy.status === 'fulfilled' ? policy.value.decision.obligations : undefined);
+  if (kill.status === 'rejected')
+    return { decision: failed(kill.reason, 'KILL_SWITCH_UNAVAILABLE', kept), policy: revision };
   const { epoch, killed } = kill.value;
-  if (killed) return { decision: killedDecision(killed), policy: revision, epoch };
-  if (policy.status === 'rejected') return { decision: failed(policy.reason, 'POLICY_UNAVAILABLE'), epoch };
-  const { decision, permit, retry_after_ms } = policy.value;
+  if (killed) return { decision: killedDecision(killed, kept), policy: revision, epoch };
+  if (policy.status === 'rejected') return { decision: failed(policy.reason, 'POLICY_UNAVAILABLE', kept), epoch };
+  const { decision, permit, observe, retry_after_ms } = policy.value;
   if (decision.action === 'allow' && !permit)
     return {
-      decision: deny('POLICY_UNAVAILABLE', 'policy allowed the call without a permit'),
+      decision: deny('POLICY_UNAVAILABLE', 'policy allowed the call without a permit', kept),
       policy: revision,
       epoch,
     };
-  return { decision, policy: revision, epoch, permit, retryAfterMs: retry_after_ms };
+  return { decision, policy: revision, epoch, permit, observe: observe === true, retryAfterMs: retry_after_ms };
+};
+
+/** What evidence must not hold, whoever refused the call. Where policy did not say, it holds a digest of the arguments. */
+const keptOf = (obligations: Obligations | undefined): Obligations => {
+  if (!obligations) return { evidence: 'digest' };
+  const { redact, evidence } = obligations;
+  return { ...(redact && { redact }), ...(evidence && { evidence }) };
 };
 
 /** An unforeseen error is the failure of the part that was asked. */
-const failed = (error: unknown, part: Code): Decision => {
+const failed = (error: unknown, part: Code, kept: Obligations): Decision => {
   const known = toAgentGateError(error);
-  return deny(known.code === 'INTERNAL' ? part : known.code, known.message);
+  return deny(known.code === 'INTERNAL' ? part : known.code, known.message, kept);
 };
-const killedDecision = (killed: { scope: Scope; reason: string }): Decision => {
+const killedDecision = (killed: { scope: Scope; reason: string }, kept: Obligations): Decision => {
   const { code, message } = killedError(killed);
-  return deny(code, message.slice(0, 2048));
+  return deny(code, message.slice(0, 2048), kept);
 };
 
 const recordDecision = async (
@@ -123,7 +174,7 @@ const recordDecision = async (
   // In canonical order, which serializes three times as fast.
   const data: EventData<'call.decided'> = {
     ...(approval === undefined ? {} : { approval }),
-    ...argumentsInEvidence(call.arguments, decision.obligations.evidence),
+    ...argumentsInEvidence(call.arguments, decision.obligations),
     call: live.call,
     ...(decision.action === 'allow' ? { deadline: call.deadline } : {}),
     decision,
@@ -151,12 +202,16 @@ const recordDecision = async (
   }
 };
 
-const argumentsInEvidence = (args: Record<string, unknown>, mode: Decision['obligations']['evidence']) => {
-  const text = canonical(args);
-  const bytes = Buffer.byteLength(text);
-  if (bytes <= limits.evidenceInlineBytes && (mode ?? 'full') === 'full') return { arguments: args };
+/** Whole, with what is to be redacted taken out, or as a salted digest: of what is too large, and of what policy wants as one. */
+const argumentsInEvidence = (args: Record<string, unknown>, { evidence = 'full', redact }: Obligations) => {
+  const { value, redacted } = redactAt(args, redact?.arguments ?? []);
+  const bytes = Buffer.byteLength(canonical(value));
+  const isWanted = evidence === 'full' || (evidence === 'redacted' && redact?.arguments !== undefined);
+  // Arguments that are redacted as a whole are no object any more.
+  if (isWanted && typeof value === 'object' && bytes <= limits.evidenceInlineBytes)
+    return { arguments: value, ...(redacted.length > 0 && { redacted }) };
   const { digest, salt } = saltedDigest(args);
-  return { arguments_digest: { sha256: digest, salt, bytes } };
+  return { arguments_digest: { sha256: digest, salt, bytes: Buffer.byteLength(canonical(args)) } };
 };
 
 const refuse = (live: LiveCall, { decision, retryAfterMs }: Verdict, decided: string): Reply => ({

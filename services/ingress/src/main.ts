@@ -4,6 +4,7 @@ import {
   killStream,
   policyDecide,
   policyHold,
+  policyObserve,
   runnerCancel,
   runnerExecute,
 } from '@agentgate/contracts';
@@ -44,6 +45,7 @@ const start = async (ctx: ServiceContext) => {
   const decide = bus.batcher(policyDecide);
   const check = bus.batcher(killCheck);
   const execute = bus.batcher(runnerExecute);
+  const observe = bus.batcher(policyObserve);
   const ports: IngressPorts = {
     now,
     newCallId: () => newId('call', now()),
@@ -51,6 +53,9 @@ const start = async (ctx: ServiceContext) => {
     decide,
     checkKill: check,
     ownKillView: (call) => killView.check(call),
+    observe: async (seen) => {
+      await observe(seen);
+    },
     execute: (ask) => execute(ask, { timeoutMs: Math.max(1, ask.deadline - now()) + answerGraceMs }),
     record: (draft, onDurable) =>
       evidence.record(draft, { timeoutMs: evidenceMs, ...(onDurable ? { onDurable } : {}) }),

@@ -36,6 +36,7 @@ const gate = (over: Partial<CallPorts> = {}) => {
       trail.push('execute');
       return ran;
     },
+    observe: never('observe'),
     record: async (draft) => {
       trail.push(draft.name);
       events.push(draft);
@@ -112,6 +113,76 @@ describe('an allowed call', () => {
     const g = gate({ execute: down('RUNNER_UNAVAILABLE') });
     expect(await g.run()).toMatchObject({ status: 'unavailable', code: 'RUNNER_UNAVAILABLE' });
     expect(g.events.at(-1)).toMatchObject({ data: { outcome: 'aborted', code: 'RUNNER_UNAVAILABLE' } });
+  });
+});
+
+describe('a result that policy wants to see', () => {
+  const wanted = async () => ({ ...allow, observe: true as const });
+
+  test('is answered once policy has seen it, as the agent gets it', async () => {
+    const seen: object[] = [];
+    const g = gate({ decide: wanted, observe: async (result) => void seen.push(result) });
+    expect(await g.run()).toMatchObject({ status: 'ok', result: { content: [] } });
+    expect(seen).toEqual([{ ...who, call: call.call, result: { content: [] } }]);
+  });
+
+  test('is withheld, with the outcome in evidence, when policy could not see it', async () => {
+    const g = gate({ decide: wanted, observe: down('POLICY_UNAVAILABLE') });
+    const reply = await g.run();
+    expect(reply).toEqual({
+      call: call.call,
+      status: 'outcome_unknown',
+      code: 'POLICY_UNAVAILABLE',
+      reason: 'it ran, and its result is withheld because policy could not see it: down',
+      evidence: { decided: 'evt_call_decided0', completed: 'evt_call_completed0' },
+    });
+    expect(g.events.at(-1)).toMatchObject({ data: { outcome: 'ok', code: 'OK' } });
+  });
+
+  test('is not asked about when there is none', async () => {
+    const g = gate({ decide: wanted, execute: down('RUNNER_UNAVAILABLE') });
+    expect(await g.run()).toMatchObject({ status: 'unavailable', code: 'RUNNER_UNAVAILABLE' });
+  });
+});
+
+describe('arguments in evidence', () => {
+  const decided = (decision: object) => async () => ({ ...allow, decision: { ...allow.decision, ...decision } });
+  const redactPath = { redact: { arguments: ['/path'] } };
+  const inEvidence = async (over: Partial<CallPorts>) => {
+    const g = gate(over);
+    await g.run();
+    return g.events[0]?.data as Record<string, unknown>;
+  };
+
+  test.each([
+    ['allowed', {}],
+    ['denied', { action: 'deny', code: 'POLICY_DENIED' }],
+  ])('lack what policy had redacted when the call is %s', async (_, decision) => {
+    const data = await inEvidence({ decide: decided({ ...decision, obligations: redactPath }) });
+    expect(data).toMatchObject({ arguments: { path: '[redacted]' }, redacted: ['/path'] });
+  });
+
+  test('lack it when a kill refused the call', async () => {
+    const data = await inEvidence({
+      decide: decided({ obligations: { ...redactPath, taint: ['x'] } }),
+      checkKill: async () => ({ epoch: 1, killed: { scope: session, reason: 'stop' } }),
+    });
+    expect(data).toMatchObject({
+      arguments: { path: '[redacted]' },
+      decision: { code: 'KILLED_SESSION', obligations: redactPath },
+    });
+    expect(data).not.toHaveProperty('decision.obligations.taint');
+  });
+
+  test.each([
+    ['policy wants a digest', decided({ obligations: { evidence: 'digest' } })],
+    ['policy wants them redacted and names nothing', decided({ obligations: { evidence: 'redacted' } })],
+    ['they are redacted as a whole', decided({ obligations: { redact: { arguments: [''] } } })],
+    ['policy did not answer', down('POLICY_UNAVAILABLE')],
+  ])('stand as a salted digest when %s', async (_, decide) => {
+    const data = await inEvidence({ decide });
+    expect(data).not.toHaveProperty('arguments');
+    expect(data).toMatchObject({ arguments_digest: { sha256: expect.stringMatching(/^[0-9a-f]{64}$/) } });
   });
 });
 

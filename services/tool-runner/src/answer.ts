@@ -15,6 +15,8 @@ export interface Settled {
 
 interface Shape {
   secret: string | undefined;
+  /** Pointer patterns of what policy hides from everybody behind this runner. */
+  hidden: readonly string[];
   maxBytes: number;
 }
 

@@ -1,5 +1,6 @@
 import { canonical } from '@agentgate/evidence';
 import { z } from 'zod';
+import { redactResult } from './redact-result.ts';
 import { redact } from './redaction.ts';
 
 /** An MCP tool result; what else a server puts beside these fields is its own affair and stays here. */
@@ -9,24 +10,35 @@ const toolResult = z.object({
   isError: z.boolean().optional(),
 });
 
+export type ToolResult = z.infer<typeof toolResult>;
+
 /** What an agent may see of an upstream's answer. */
 export interface Shaped {
   outcome: 'ok' | 'tool_error';
   reason: string;
-  result?: z.infer<typeof toolResult>;
+  result?: ToolResult;
   redacted: string[];
 }
 
 const spoilt = (reason: string, redacted: string[] = []): Shaped => ({ outcome: 'tool_error', reason, redacted });
 
-/** Brings an upstream's result into form: bounded, without the call's secret, and such that evidence can take its digest. */
+/** Brings an upstream's result into form: bounded, without the call's secret and what policy hides, and such that evidence can take its digest. */
 export const shapeResult = (
   raw: unknown,
-  { secret, maxBytes }: { secret: string | undefined; maxBytes: number },
+  { secret, hidden, maxBytes }: { secret: string | undefined; hidden: readonly string[]; maxBytes: number },
 ): Shaped => {
   const parsed = toolResult.safeParse(raw);
   if (!parsed.success) return spoilt('the tool answered with something that is no MCP result');
-  const { value, redacted } = redact(parsed.data, secret);
+  const clean = redact(parsed.data, secret);
+  let value: ToolResult;
+  let redacted = clean.redacted;
+  try {
+    const rest = redactResult(clean.value, hidden);
+    value = rest.result;
+    redacted = [...new Set([...redacted, ...rest.redacted])].slice(0, 64);
+  } catch {
+    return spoilt('the result cannot be redacted as policy wants it', redacted);
+  }
   let bytes: number;
   try {
     bytes = Buffer.byteLength(canonical(value));

@@ -149,7 +149,11 @@ const through = async (
     const dispatch = channel.send({ call: ask.call, tool: entry.tool, arguments: ask.arguments, deadline });
     const ended = await settle(one, dispatch, deadline - ports.now());
     return {
-      ...answerTo(ended, { secret: lease?.secret, maxBytes: ports.limits.resultBytes }),
+      ...answerTo(ended, {
+        secret: lease?.secret,
+        hidden: claims.obligations.redact?.result ?? [],
+        maxBytes: ports.limits.resultBytes,
+      }),
       ...(lease ? { lease: lease.id } : {}),
     };
   } finally {
@@ -178,11 +182,6 @@ const refuseTooLate = (claims: PermitClaims, deadline: number, at: number): void
 
 /** What the permit obliges this service to, and it cannot do, stops the call. The other obligations are other services'. */
 const refuseObligations = (obligations: Obligations, entry: CatalogEntry): void => {
-  if ((obligations.redact?.result?.length ?? 0) > 0)
-    throw new AgentGateError(
-      'POLICY_INVALID',
-      'the permit asks for parts of the result to be redacted, which this tool-runner cannot do',
-    );
   if (obligations.witnessed === true)
     throw new AgentGateError(
       'POLICY_INVALID',

@@ -1,5 +1,6 @@
+import { spellingsOf } from '@agentgate/runtime';
 import { expect, test } from 'vitest';
-import { redact, spellingsOf } from '../src/redaction.ts';
+import { redact } from '../src/redaction.ts';
 
 const secret = 's3cr"et/+key ü-0123456789';
 const bytes = Buffer.from(secret);

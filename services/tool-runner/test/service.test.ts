@@ -131,7 +131,6 @@ describe('refuses, and runs nothing,', () => {
   });
 
   test.each([
-    [{ redact: { result: ['/content'] } }, 'POLICY_INVALID'],
     [{ witnessed: true }, 'POLICY_INVALID'],
     [{ credential: { name: 'crm-key' } }, 'CREDENTIAL_UNAVAILABLE'],
   ])('an obligation that it cannot carry out: %j', async (obligations, code) => {
