@@ -5,6 +5,7 @@ import { type Command, InvalidArgumentError } from 'commander';
 import { CliError } from '../context.ts';
 import type { Run } from '../run.ts';
 import { withUser } from '../stack.ts';
+import { registerClearTaint } from './clear-taint.ts';
 import { tellReply } from './tell-reply.ts';
 
 const jsonOrText = (text: string): unknown => {
@@ -113,9 +114,9 @@ export const registerCall = (program: Command, run: Run): void => {
 };
 
 export const registerSession = (program: Command, run: Run): void => {
-  program
-    .command('session')
-    .description('sessions of agents')
+  const session = program.command('session').description('sessions of agents');
+  registerClearTaint(session, run);
+  session
     .command('open')
     .description('open a session and print its id')
     .option('--agent <name>', 'whose', 'demo')

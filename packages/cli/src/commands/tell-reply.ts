@@ -23,10 +23,12 @@ export const tellReply = (ctx: CliContext, reply: CallReply): string => {
     `${ctx.paint.bold(colorOf(ctx, reply.status)(reply.status))} ${reply.status === 'ok' ? '' : reply.code}`.trimEnd();
   const why = reply.status === 'ok' ? [] : [`  ${reply.reason}`];
   const rule = reply.rule === undefined ? [] : [ctx.paint.dim(`  rule ${reply.rule}`)];
+  const again =
+    reply.retry_after_ms === undefined ? [] : [`  ask again in ${(reply.retry_after_ms / 1_000).toFixed(1)} s`];
   const evidence =
     Object.values(reply.evidence ?? {}).length === 0
       ? []
       : [ctx.paint.dim(`  evidence ${Object.values(reply.evidence ?? {}).join(' ')}`)];
   const text = textOf(reply.result);
-  return [head, ...why, ...rule, ...evidence, ...(text === '' ? [] : ['', text])].join('\n');
+  return [head, ...why, ...again, ...rule, ...evidence, ...(text === '' ? [] : ['', text])].join('\n');
 };

@@ -33,9 +33,19 @@ export const baseEnvironment = (environment: Record<string, string | undefined>)
 const pick = (from: Record<string, string | undefined>, names: readonly string[]): Record<string, string> =>
   Object.fromEntries(names.flatMap((name) => (from[name] === undefined ? [] : [[name, from[name]]])));
 
-/** The variables that hold a secret which the configuration names; they go to the broker alone. */
-const secretVariables = (config: Config): string[] =>
-  Object.values(config.credentials).flatMap((c) => (c.provider === 'static' && 'env' in c.from ? [c.from.env] : []));
+/** The variables that hold a secret which the configuration names: credentials go to the broker alone, what must not leave to policy. */
+const secretVariables = (service: ServiceName, { credentials, policy }: Config): string[] => {
+  switch (service) {
+    case 'credential-broker':
+      return Object.values(credentials).flatMap((c) =>
+        c.provider === 'static' && 'env' in c.from ? [c.from.env] : [],
+      );
+    case 'policy':
+      return Object.values(policy.secrets).flatMap((from) => ('env' in from ? [from.env] : []));
+    default:
+      return [];
+  }
+};
 
 /** A service's garbage is short-lived: a small young generation and few arenas keep its memory flat under load. */
 const smallMemory = { NODE_OPTIONS: '--max-semi-space-size=8', MALLOC_ARENA_MAX: '2' };
@@ -47,9 +57,8 @@ const environmentOf = (service: ServiceName, o: SpecOptions): Record<string, str
   const { deployment: d } = o;
   return {
     ...baseEnvironment(o.environment),
-    ...(service === 'credential-broker'
-      ? { ...pick(o.environment, secretVariables(d.config)), AGENTGATE_JWT_KEY: d.keys.jwtKeyFile }
-      : {}),
+    ...pick(o.environment, secretVariables(service, d.config)),
+    ...(service === 'credential-broker' ? { AGENTGATE_JWT_KEY: d.keys.jwtKeyFile } : {}),
     ...(service === 'ingress' ? { AGENTGATE_TENANTS: d.tenantsFile } : {}),
     ...(service === 'audit'
       ? { AGENTGATE_AUDIT_CREDS: d.credsFile('audit-log'), AGENTGATE_STATE_DIR: join(d.home, 'evidence') }

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { parseArguments, parseDuration } from '../../src/commands/call.ts';
+import { taintAskOf } from '../../src/commands/clear-taint.ts';
 import { scopeOf } from '../../src/commands/kill.ts';
 
 test.each([
@@ -42,4 +43,25 @@ test.each([
   ['global', 'x'],
 ])('refuses the scope %s %s', (kind, id) => {
   expect(() => scopeOf(kind, id, undefined)).toThrow(/a scope is session, agent, tool, tenant or global/);
+});
+
+test('makes a request to clear taint of what an operator named', () => {
+  const flags = { session: 'ses_0123456789', label: [], reason: 'checked' };
+  expect(taintAskOf(flags)).toEqual({ v: 1, session: 'ses_0123456789', reason: 'checked' });
+  expect(taintAskOf({ agent: 'demo', tenant: 'acme', label: ['private-read'], reason: 'checked' })).toEqual({
+    v: 1,
+    agent: 'demo',
+    tenant: 'acme',
+    labels: ['private-read'],
+    reason: 'checked',
+  });
+});
+test.each([
+  [{}, /names neither an agent nor a session/],
+  [{ tenant: 'acme' }, /names neither an agent nor a session/],
+  [{ session: 'x' }, /session/],
+  [{ agent: '*' }, /agent/],
+  [{ agent: 'demo', reason: '' }, /reason/],
+])('refuses to clear taint of %o', (flags, why) => {
+  expect(() => taintAskOf({ label: [], reason: 'checked', ...flags })).toThrow(why);
 });

@@ -9,9 +9,9 @@ import { serviceSpecs } from '../../src/up/service-specs.ts';
 import { requireFree, stackPorts } from '../../src/up/stack-ports.ts';
 
 const yaml =
-  'v: 1\ntenants: { default: { agents: {} } }\ncredentials: { crm: { provider: static, from: { env: CRM_KEY } } }\n';
+  'v: 1\ntenants: { default: { agents: {} } }\ncredentials: { crm: { provider: static, from: { env: CRM_KEY } } }\npolicy: { packs: [baseline, dlp], secrets: { erp: { env: ERP_KEY } } }\n';
 
-test('hands a secret of the environment to the broker alone, and nothing else to anybody', async () => {
+test('hands a credential of the environment to the broker alone, what must not leave to policy alone, and nothing else to anybody', async () => {
   const home = mkdtempSync(join(tmpdir(), 'agentgate-specs-'));
   try {
     const deployment = await createDeployment({
@@ -22,6 +22,7 @@ test('hands a secret of the environment to the broker alone, and nothing else to
     const environment = {
       PATH: '/bin',
       CRM_KEY: 's3cret',
+      ERP_KEY: 'n0t-to-leave',
       CLOUD_TOKEN: 't0ken',
       AGENTGATE_REDIS_URL_FILE: '/etc/passwd',
     };
@@ -38,6 +39,7 @@ test('hands a secret of the environment to the broker alone, and nothing else to
     expect(specs.filter((s) => Object.values(s.env).includes('s3cret')).map((s) => s.name)).toEqual([
       'credential-broker',
     ]);
+    expect(specs.filter((s) => Object.values(s.env).includes('n0t-to-leave')).map((s) => s.name)).toEqual(['policy']);
     expect(JSON.stringify(specs)).not.toContain('t0ken');
     expect(JSON.stringify(specs)).not.toContain('/etc/passwd');
     expect(specs.find((s) => s.name === 'audit')?.env.AGENTGATE_REDIS_URL_FILE).toBeUndefined();
