@@ -4,7 +4,6 @@ import {
   type Code,
   type DecideAnswer,
   type DecideAsk,
-  type Decision,
   type EventData,
   type EventDraft,
   type ExecuteAnswer,
@@ -14,7 +13,6 @@ import {
   limits,
   type Obligations,
   type Permit,
-  type PolicyRevision,
   redactAt,
   type Scope,
   statusOfRefusal,
@@ -23,6 +21,7 @@ import {
 } from '@agentgate/contracts';
 import { canonical, saltedDigest, sha256Hex } from '@agentgate/evidence';
 import type { Ending, LiveCall } from './live-calls.ts';
+import { judge, type Verdict } from './verdict.ts';
 
 /** What the path of a call needs of the world. Each port has its own deadline and rejects with an AgentGateError. */
 export interface CallPorts {
@@ -53,16 +52,6 @@ export interface CallPorts {
 }
 
 export type Reply = Omit<CallReply, 'v'>;
-
-interface Verdict {
-  decision: Decision;
-  policy?: PolicyRevision | undefined;
-  epoch?: number | undefined;
-  permit?: Permit | undefined;
-  /** Policy sees the result before the agent does. */
-  observe?: boolean;
-  retryAfterMs?: number | undefined;
-}
 
 /** After an early end a runner has so long to say what became of the call. */
 const endGraceMs = 1_000;
@@ -113,54 +102,6 @@ const whyUnseen = async (ports: CallPorts, live: LiveCall, { result }: Outcome):
   } catch (error) {
     return toAgentGateError(error).message.slice(0, 1024);
   }
-};
-
-const deny = (code: Code, reason: string, obligations: Obligations): Decision => ({
-  action: 'deny',
-  code,
-  obligations,
-  reason,
-});
-
-/** Both questions at once. A kill outranks policy; a part that did not answer denies, and says which. */
-const judge = async (ports: CallPorts, call: TheCall, approval: string | undefined): Promise<Verdict> => {
-  const { tenant, agent, session, tool } = call;
-  const [policy, kill] = await Promise.allSettled([
-    ports.decide({ ...call, ...(approval === undefined ? {} : { approval }) }),
-    ports.checkKill({ tenant, agent, session, tool }),
-  ]);
-  const revision = policy.status === 'fulfilled' ? policy.value.policy : undefined;
-  const kept = keptOf(policy.status === 'fulfilled' ? policy.value.decision.obligations : undefined);
-  if (kill.status === 'rejected')
-    return { decision: failed(kill.reason, 'KILL_SWITCH_UNAVAILABLE', kept), policy: revision };
-  const { epoch, killed } = kill.value;
-  if (killed) return { decision: killedDecision(killed, kept), policy: revision, epoch };
-  if (policy.status === 'rejected') return { decision: failed(policy.reason, 'POLICY_UNAVAILABLE', kept), epoch };
-  const { decision, permit, observe, retry_after_ms } = policy.value;
-  if (decision.action === 'allow' && !permit)
-    return {
-      decision: deny('POLICY_UNAVAILABLE', 'policy allowed the call without a permit', kept),
-      policy: revision,
-      epoch,
-    };
-  return { decision, policy: revision, epoch, permit, observe: observe === true, retryAfterMs: retry_after_ms };
-};
-
-/** What evidence must not hold, whoever refused the call. Where policy did not say, it holds a digest of the arguments. */
-const keptOf = (obligations: Obligations | undefined): Obligations => {
-  if (!obligations) return { evidence: 'digest' };
-  const { redact, evidence } = obligations;
-  return { ...(redact && { redact }), ...(evidence && { evidence }) };
-};
-
-/** An unforeseen error is the failure of the part that was asked. */
-const failed = (error: unknown, part: Code, kept: Obligations): Decision => {
-  const known = toAgentGateError(error);
-  return deny(known.code === 'INTERNAL' ? part : known.code, known.message, kept);
-};
-const killedDecision = (killed: { scope: Scope; reason: string }, kept: Obligations): Decision => {
-  const { code, message } = killedError(killed);
-  return deny(code, message.slice(0, 2048), kept);
 };
 
 const recordDecision = async (

@@ -1,4 +1,4 @@
-import { type Purpose, readPurpose } from './provenance/purpose.ts';
+import { type Purpose, readPurpose } from './provenance/read-purpose.ts';
 import { purposeKeys } from './provenance/trace.ts';
 import { hostsIn } from './provenance/values.ts';
 

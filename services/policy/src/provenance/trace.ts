@@ -1,7 +1,7 @@
 import { toPointer } from '@agentgate/contracts';
 import type { ToolDescription } from './describe.ts';
 import { keyOf, normalise } from './normalise.ts';
-import type { Purpose } from './purpose.ts';
+import type { Purpose } from './read-purpose.ts';
 import { nameKey, quotedKeys, shinglesOf, valuesInText, wholeKey } from './values.ts';
 
 /** Kinds of values. The first ones are distinctive enough to be recognised again; names and text are compared as a whole. */

@@ -9,13 +9,13 @@ export const verbs = {
     'get list read search find show view lookup look query check describe count retrieve stat tree head tail grep is has current summarize summarise tell display inspect browse preview analyze analyse compare rank select explain calculate compute verify validate test diff status log whoami ping history exists recent top latest filter scan',
   ),
   create: list(
-    'create make add new set generate write register prepare draft build start open put save insert arrange organize organise compose produce plan schedule book reserve upload copy clone fork init duplicate suggest store import',
+    'create make add new set generate write register prepare draft build start open put save insert arrange organize organise compose produce plan schedule book reserve upload copy clone fork init duplicate suggest store import block',
   ),
   change: list(
-    'update edit modify change adjust set reschedule move rename correct fix extend postpone shift append add put insert attach mark complete include increase decrease raise lower assign upsert merge commit push replace sync convert archive pin star label tag toggle enable disable configure patch restore undo finish resolve assign lock unlock snooze delay amend renew customize fill rotate regenerate',
+    'update edit modify change adjust set reschedule move rename correct fix extend postpone shift append add put insert attach mark complete include increase decrease raise lower assign upsert merge commit push replace sync convert archive pin star label tag toggle enable disable configure patch restore undo finish resolve assign lock unlock snooze delay amend renew customize fill rotate regenerate accept confirm',
   ),
   send: list(
-    'send email mail message dm reply respond answer forward notify post publish tweet comment announce text inform contact submit broadcast deliver share relay whisper alert tell ask remind greet',
+    'send email mail message dm reply respond answer forward notify post publish tweet comment announce text inform contact submit broadcast deliver share relay whisper alert tell ask remind greet welcome thank congratulate apologize apologise',
   ),
   pay: list(
     'pay transfer wire refund reimburse remit donate purchase buy checkout withdraw deposit repay settle spend tip',
@@ -36,7 +36,7 @@ export type VerbGroup = keyof typeof verbs;
 /** Nouns that name the same kind of thing. */
 export const things = {
   money: list(
-    'money payment transaction transfer bill invoice rent fund funds order amount fee cost price difference salary subscription deposit loan debt refund debit credit balance share usd eur dollar dollars euro euros tip purchase',
+    'money payment transaction transfer bill invoice rent fund funds order amount fee cost price difference salary subscription deposit loan debt refund debit credit balance usd eur dollar dollars euro euros tip purchase',
   ),
   mail: list('email mail inbox message newsletter e-mail recipient cc bcc'),
   chat: list('message dm slack chat text inbox post announcement greeting conversation thread note'),
@@ -64,7 +64,7 @@ export type Thing = keyof typeof things;
 
 /** Words that are verbs only in a verb's place: "the transfer", "in an email". */
 export const nounsToo = list(
-  'email mail message dm text post comment share order transfer change book charge deposit run call answer request plan schedule list log order purchase set copy start build test note record check tip wire permit order reply contact notify label star pin lock view show look delay draft mark visit trip need drop reset plan update forward commit push patch sync release import clone fork put open new is has exists recent top latest current history',
+  'email mail message dm text post comment share order transfer change book charge deposit run call answer request plan schedule list log order purchase set copy start build test note record check tip wire permit order reply contact notify label star pin lock view show look delay draft mark visit trip need drop reset plan update forward commit push patch sync release import clone fork put open new is has exists recent top latest current history block welcome thank',
 );
 
 /** Verbs that say by themselves what they are about. */

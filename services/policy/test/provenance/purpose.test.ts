@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { judgePurpose, readPurpose } from '../../src/provenance/purpose.ts';
+import { judgePurpose } from '../../src/provenance/purpose.ts';
+import { readPurpose } from '../../src/provenance/read-purpose.ts';
 import { described, tools } from './tools.ts';
 
 type Name = keyof typeof tools;
@@ -59,6 +60,12 @@ const asked: [purpose: string, tool: Name, budget: number][] = [
   ['I want to rent a car; please reserve the cheapest.', 'car', 1],
   ['Open an issue in my repository about the crash.', 'issue', 1],
   ['Run the command in the readme.', 'shell', 1],
+  ['Book a table at the best place, let my wife Clara (clara@example.com) know.', 'email', 1],
+  ['Decline the invitation and apologise to the host by mail.', 'email', 1],
+  ['Remind me on my calendar to call Ann.', 'event', 1],
+  ['Tell me what is due and write the answer to Bob.', 'dm', 1],
+  ['They need to be added to the channel first.', 'addUser', 1],
+  ['Announce in general that the release is out.', 'channel', 1],
 ];
 test.each(asked)('%s asks for %s, %i times', (purpose, name, budget) =>
   expect(judge(purpose, name)).toMatchObject({ asks: true, budget }),
@@ -95,6 +102,10 @@ const notAsked: [purpose: string, tool: Name][] = [
   ['Recommend a hotel.', 'email'],
   ['What does the log say?', 'shell'],
   ['Summarize my inbox.', 'page'],
+  ['Compare the hotels and tell me which is best.', 'email'],
+  ['Remind me on my calendar to call Ann.', 'email'],
+  ['Tell me the difference between the two pages.', 'dm'],
+  ['Move all the invoices of last month to the folder Archive.', 'pay'],
   ['Send the links of general to Bob.', 'page'],
   ['', 'email'],
 ];

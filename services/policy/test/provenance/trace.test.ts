@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { keyOf } from '../../src/provenance/normalise.ts';
-import { readPurpose } from '../../src/provenance/purpose.ts';
+import { readPurpose } from '../../src/provenance/read-purpose.ts';
 import { resultValues } from '../../src/provenance/result-values.ts';
 import {
   argumentValues,

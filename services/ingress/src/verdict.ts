@@ -1,0 +1,75 @@
+import {
+  type Code,
+  type Decision,
+  killedError,
+  type Obligations,
+  type Permit,
+  type PolicyRevision,
+  type Scope,
+  type TheCall,
+  toAgentGateError,
+} from '@agentgate/contracts';
+import type { CallPorts } from './call-path.ts';
+
+/** What policy and the kill-switch say of a call. */
+export interface Verdict {
+  decision: Decision;
+  policy?: PolicyRevision | undefined;
+  epoch?: number | undefined;
+  permit?: Permit | undefined;
+  /** Policy sees the result before the agent does. */
+  observe?: boolean;
+  retryAfterMs?: number | undefined;
+}
+
+const deny = (code: Code, reason: string, obligations: Obligations): Decision => ({
+  action: 'deny',
+  code,
+  obligations,
+  reason,
+});
+
+/** Both questions at once. A kill outranks policy; a part that did not answer denies, and says which. */
+export const judge = async (
+  ports: Pick<CallPorts, 'decide' | 'checkKill'>,
+  call: TheCall,
+  approval: string | undefined,
+): Promise<Verdict> => {
+  const { tenant, agent, session, tool } = call;
+  const [policy, kill] = await Promise.allSettled([
+    ports.decide({ ...call, ...(approval === undefined ? {} : { approval }) }),
+    ports.checkKill({ tenant, agent, session, tool }),
+  ]);
+  const revision = policy.status === 'fulfilled' ? policy.value.policy : undefined;
+  const kept = keptOf(policy.status === 'fulfilled' ? policy.value.decision.obligations : undefined);
+  if (kill.status === 'rejected')
+    return { decision: failed(kill.reason, 'KILL_SWITCH_UNAVAILABLE', kept), policy: revision };
+  const { epoch, killed } = kill.value;
+  if (killed) return { decision: killedDecision(killed, kept), policy: revision, epoch };
+  if (policy.status === 'rejected') return { decision: failed(policy.reason, 'POLICY_UNAVAILABLE', kept), epoch };
+  const { decision, permit, observe, retry_after_ms } = policy.value;
+  if (decision.action === 'allow' && !permit)
+    return {
+      decision: deny('POLICY_UNAVAILABLE', 'policy allowed the call without a permit', kept),
+      policy: revision,
+      epoch,
+    };
+  return { decision, policy: revision, epoch, permit, observe: observe === true, retryAfterMs: retry_after_ms };
+};
+
+/** What evidence must not hold, whoever refused the call. Where policy did not say, it holds a digest of the arguments. */
+const keptOf = (obligations: Obligations | undefined): Obligations => {
+  if (!obligations) return { evidence: 'digest' };
+  const { redact, evidence } = obligations;
+  return { ...(redact && { redact }), ...(evidence && { evidence }) };
+};
+
+/** An unforeseen error is the failure of the part that was asked. */
+const failed = (error: unknown, part: Code, kept: Obligations): Decision => {
+  const known = toAgentGateError(error);
+  return deny(known.code === 'INTERNAL' ? part : known.code, known.message, kept);
+};
+const killedDecision = (killed: { scope: Scope; reason: string }, kept: Obligations): Decision => {
+  const { code, message } = killedError(killed);
+  return deny(code, message.slice(0, 2048), kept);
+};
