@@ -40,3 +40,19 @@ test('is tool_error when it nests deeper than evidence can take', () => {
     reason: 'the result is not JSON that has a canonical form',
   });
 });
+
+test('lacks what policy hides, and says where it stood', () => {
+  const raw = {
+    content: [{ type: 'text', text: '{"pin":4921,"name":"Ann"}' }],
+    structuredContent: { pin: 4921, name: 'Ann' },
+  };
+  expect(shapeResult(raw, { ...opts, hidden: ['/pin'] })).toEqual({
+    outcome: 'ok',
+    reason: 'the tool ran',
+    result: {
+      content: [{ type: 'text', text: '{"pin":"[redacted]","name":"Ann"}' }],
+      structuredContent: { pin: '[redacted]', name: 'Ann' },
+    },
+    redacted: ['/structuredContent/pin', '/content/0/text'],
+  });
+});
