@@ -24,14 +24,27 @@ decision := settled(baseline.verdict) if {
 } else := settled(baseline.verdict) if {
 	complete
 	baseline.verdict.action == "require_approval"
+	not approved
 } else := settled(approvals[0]) if {
 	complete
 	baseline.verdict
 	count(approvals) > 0
-} else := object.union(settled(baseline.verdict), {"obligations": object.union(kept, promised)}) if {
+	not approved
+} else := object.union(object.remove(permitted, ["obligations"]), {"obligations": object.union(kept, promised)}) if {
 	complete
-	baseline.verdict.action == "allow"
+	baseline.verdict.action in {"allow", "require_approval"}
 }
+
+# A person's word takes the place of what asked for it, and of nothing that denies.
+approved if input.approval.granted == true
+
+permitted := object.union(baseline.verdict, {
+	"action": "allow",
+	"code": "OK",
+	"reason": concat("", ["approved by ", input.approval.by]),
+}) if {
+	approved
+} else := baseline.verdict
 
 refusals := array.concat(dlp.refusals, egress.refusals)
 
@@ -45,7 +58,7 @@ complete if {
 	limits.complete
 }
 
-settled(verdict) := object.union(verdict, {"obligations": kept})
+settled(verdict) := object.union(verdict, {"obligations": object.union(object.get(verdict, "obligations", {}), kept)})
 
 # What is asked for whatever the decision is: the evidence of a refused call holds its arguments as well.
 kept := {name: input.facts.profile[name] |

@@ -232,6 +232,12 @@ test_a_credential_goes_with_allow_only if {
 	decide_with(grant("a", "allow"), {"crm": {"name": "crm-key"}}).obligations == {}
 }
 
+test_approvers_go_with_the_question if {
+	approvers := {"min": 2, "roles": ["finance"]}
+	asked := decide([object.union(grant("a", "require_approval"), {"approvers": approvers})], {})
+	asked.obligations == {"approvers": approvers}
+}
+
 decide_with(one, credentials) := decision if {
 	decision := agentgate.decision with input as write
 		with data.grants as index([one], {"tenant:default": exactly("fs/write", [0])})

@@ -143,7 +143,7 @@ approval_needed(grant) := {
 	"code": "APPROVAL_REQUIRED",
 	"reason": concat("", ["grant ", grant.id, " lets this call through once a person approved it"]),
 	"rule": grant.id,
-	"obligations": {},
+	"obligations": {"approvers": approvers | approvers := grant.approvers},
 }
 
 allowed(grant) := {

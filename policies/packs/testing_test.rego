@@ -41,7 +41,8 @@ decide(case) := decision if {
 		"packs": {pack: true | some pack in case.packs},
 		"egress": {"only_listed": object.get(case, "only_listed", false)},
 	}
-	decision := agentgate.decision with input as input_ with data.grants as grants
+	asked := object.union(input_, {"approval": object.get(case, "approval", null)})
+	decision := agentgate.decision with input as asked with data.grants as grants
 		with data.credentials as {} with data.policy as policy
 }
 

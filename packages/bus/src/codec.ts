@@ -18,6 +18,8 @@ const partCodes: Record<string, Code> = {
   'kill-switch': 'KILL_SWITCH_UNAVAILABLE',
   'tool-runner': 'RUNNER_UNAVAILABLE',
   'credential-broker': 'BROKER_UNAVAILABLE',
+  // A person could not be asked: policy cannot say yes.
+  approvals: 'POLICY_UNAVAILABLE',
   audit: 'EVIDENCE_UNAVAILABLE',
   upstream: 'UPSTREAM_UNAVAILABLE',
 };

@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { registerAgent } from './commands/agent.ts';
+import { registerApprovals } from './commands/approvals.ts';
 import { registerCall, registerSession } from './commands/call.ts';
 import { registerDemo } from './commands/demo.ts';
 import { registerGround } from './commands/ground.ts';
@@ -30,6 +31,7 @@ export const createProgram = (): Command => {
     registerKill,
     registerLift,
     registerKills,
+    registerApprovals,
     registerAgent,
     registerEvidence,
     registerGround,

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type Bus, connectBus } from '@agentgate/bus';
 import {
   type AgentVerb,
@@ -31,6 +32,11 @@ export interface CallOptions {
   key?: string;
   /** A granted approval for exactly this call. */
   approval?: string;
+  /**
+   * Where a person has to be asked, waits for the answer and calls again; at most so long, else until the question expires. Resolves with
+   * the last reply: `approval_required` when nobody answered in time. `signal` ends the waiting with CANCELLED.
+   */
+  waitForApproval?: true | { timeoutMs: number };
 }
 export type CancelStatus = z.infer<typeof cancelAnswer>['status'];
 
@@ -117,7 +123,7 @@ export const connect = async ({ servers, creds }: ConnectOptions): Promise<Agent
   const session = (id: string, expiresAt = ''): Session => ({
     id,
     expiresAt,
-    call: (tool, args, opts = {}) => call(id, tool, args, opts),
+    call: (tool, args, opts = {}) => whenApproved((more) => call(id, tool, args, { ...opts, ...more }), opts),
     tools: async () => (await request('tools', { session: id }, toolsAnswer)).tools,
   });
   return {
@@ -130,6 +136,32 @@ export const connect = async ({ servers, creds }: ConnectOptions): Promise<Agent
     cancel,
     close: () => bus.close(),
   };
+};
+
+const firstPollMs = 1_000;
+const lastPollMs = 10_000;
+
+/** Asks again with the approval, less and less often: who waits an hour asks a few hundred times. */
+const whenApproved = async (
+  call: (more: { approval?: string }) => Promise<CallReply>,
+  { waitForApproval, signal }: CallOptions,
+): Promise<CallReply> => {
+  let reply = await call({});
+  if (waitForApproval === undefined) return reply;
+  const until = waitForApproval === true ? Number.POSITIVE_INFINITY : performance.now() + waitForApproval.timeoutMs;
+  for (let pause = firstPollMs; reply.status === 'approval_required' && reply.approval; ) {
+    const { id, expires_at } = reply.approval;
+    const left = Math.min(until - performance.now(), Date.parse(expires_at) - Date.now());
+    if (left <= 0) return reply;
+    try {
+      await sleep(Math.min(pause, left), undefined, signal ? { signal } : {});
+    } catch (cause) {
+      throw new AgentGateClientError('CANCELLED', 'the call was cancelled while it waited for approval', { cause });
+    }
+    pause = Math.min(pause * 1.5, lastPollMs);
+    reply = await call({ approval: id });
+  }
+  return reply;
 };
 
 const open = <T>(data: Uint8Array, schema: z.ZodType<T>): T => {

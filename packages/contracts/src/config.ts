@@ -3,6 +3,7 @@ import { LineCounter, type Node, parseDocument } from 'yaml';
 import { z } from 'zod';
 import { name } from './names.ts';
 import { firstProblem } from './parse.ts';
+import { approvers } from './permit.ts';
 import {
   type Pack,
   type PolicySettings,
@@ -51,6 +52,8 @@ export const grant = z.strictObject({
   tools: z.array(toolPattern).min(1).max(256),
   where: z.record(pointer, condition).optional(),
   effect: z.enum(['allow', 'require_approval', 'deny']),
+  /** With `require_approval`: how many people, and who. */
+  approvers: approvers.optional(),
 });
 export type Grant = z.infer<typeof grant>;
 
@@ -153,6 +156,14 @@ export const config = z
     /** The first entry that names a tool describes it. */
     tools: z.array(toolProfile).max(10_000).default([]),
     policy: policySettings.default({ packs: ['baseline'], egress: { deny: [] }, secrets: {}, rate_limits: [] }),
+    approvals: z
+      .strictObject({
+        /** How long a person may take. */
+        ttl_s: z.int().min(5).max(86_400).default(900),
+        /** Who may approve, beside `approver`: each gets credentials in creds/<name>.creds. */
+        people: z.record(name, z.strictObject({ roles: z.array(name).max(16).default([]) })).default({}),
+      })
+      .default({ ttl_s: 900, people: {} }),
     limits: z
       .strictObject({
         calls_in_flight: z.int().min(1).max(65_536).default(4096),
@@ -178,7 +189,16 @@ export const config = z
       if (seen.has(g.id))
         ctx.addIssue({ code: 'custom', path: ['grants', i, 'id'], message: `a second grant is named ${g.id}` });
       seen.add(g.id);
+      if (g.approvers && g.effect !== 'require_approval')
+        ctx.addIssue({
+          code: 'custom',
+          path: ['grants', i, 'approvers'],
+          message: 'goes with effect require_approval only',
+        });
     }
+    for (const person of Object.keys(c.approvals.people))
+      if (person === 'operator' || person === 'auditor' || person.startsWith('agent-') || person.startsWith('tool-'))
+        ctx.addIssue({ code: 'custom', path: ['approvals', 'people', person], message: 'is the name of another user' });
   });
 export type Config = z.infer<typeof config>;
 

@@ -1,11 +1,13 @@
 import { z } from 'zod';
 import { code } from './codes.ts';
-import { decision, policyRevision } from './internal.ts';
 import { approvalId, callId, digest, instance, json, name, sessionId, timestamp, toolName } from './names.ts';
 import { killReceipt, scope } from './operator.ts';
+import { decision, policyRevision } from './permit.ts';
 
 /** SHA-256 over the salt and the canonical form (evidence's `saltedDigest`); `bytes` is the canonical form's length. */
 const saltedDigest = z.strictObject({ sha256: digest, salt: z.string(), bytes: z.int().min(0) });
+
+const approvalEvent = { approval: approvalId, call: callId };
 
 /** `data` of each event type that is produced today (PROTOCOL.md, "Types"). */
 export const eventData = {
@@ -63,6 +65,21 @@ export const eventData = {
     call: callId,
     why: z.enum(['released', 'expired', 'killed', 'swept']),
   }),
+  'approval.requested': z.strictObject({
+    ...approvalEvent,
+    tool: toolName,
+    binding: digest,
+    reason: z.string(),
+    rule: z.string().optional(),
+    expires_at: timestamp,
+    policy: policyRevision,
+  }),
+  'approval.granted': z.strictObject({ ...approvalEvent, by: name, reason: z.string().optional() }),
+  'approval.rejected': z.strictObject({ ...approvalEvent, by: name, reason: z.string().optional() }),
+  'approval.expired': z.strictObject(approvalEvent),
+  'approval.voided': z.strictObject({ ...approvalEvent, why: z.string() }),
+  /** `call` asked with it; `for` was the call that asked for it. */
+  'approval.consumed': z.strictObject({ approval: approvalId, call: callId, for: callId, by: z.array(name) }),
   'policy.activated': z.strictObject({ revision: z.string(), digest }),
   'tool.registered': z.strictObject({ tool: toolName, schema_digest: digest }),
   'tool.changed': z.strictObject({ tool: toolName, was: digest, schema_digest: digest }),

@@ -1,4 +1,5 @@
 export * from './agent.ts';
+export * from './approvals.ts';
 export * from './codes.ts';
 export * from './config.ts';
 export * from './contract.ts';
@@ -10,6 +11,7 @@ export * from './names.ts';
 export * from './operator.ts';
 export * from './parse.ts';
 export * from './permissions.ts';
+export * from './permit.ts';
 export * from './pointer.ts';
 export * from './status.ts';
 export * from './streams.ts';

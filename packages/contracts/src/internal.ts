@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { toolListing } from './agent.ts';
+import { approvalGrant, approvalQuestion } from './approvals.ts';
 import { code } from './codes.ts';
 import { batch, broadcast, notice, request } from './contract.ts';
 import {
@@ -19,6 +20,7 @@ import {
   toolName,
 } from './names.ts';
 import { scope } from './operator.ts';
+import { decision, obligations, policyRevision, seal } from './permit.ts';
 
 // Messages between services: ours to change. Identities in them were read by ingress from the subject that NATS enforced.
 
@@ -26,51 +28,7 @@ const v = z.literal(1);
 const reason = z.string().max(2048);
 const who = { tenant: name, agent: name };
 
-/** An inclusion proof in a batch that was signed once (PROTOCOL.md, "An entry"). `path` and `sig` are base64, `root` is hex. */
-export const seal = z.strictObject({
-  keyid: z.string().max(64),
-  root: digest,
-  index: z.int().min(0),
-  size: z.int().min(1),
-  path: z.array(z.string().max(64)).max(32),
-  sig: z.string().max(128),
-});
-export type Seal = z.infer<typeof seal>;
-
 // --- policy -------------------------------------------------------------------------------------------------------
-
-export const obligations = z.strictObject({
-  credential: z
-    .strictObject({ name, scope: z.string().max(1024).optional(), ttl_s: z.int().min(1).max(3600).optional() })
-    .optional(),
-  rate_limits: z
-    .array(z.strictObject({ key: z.string().max(256), limit: z.int().min(0), window_s: z.int().min(1).max(86_400) }))
-    .max(16)
-    .optional(),
-  redact: z
-    .strictObject({
-      arguments: z.array(z.string().max(512)).max(64).optional(),
-      result: z.array(z.string().max(512)).max(64).optional(),
-    })
-    .optional(),
-  taint: z.array(name).max(16).optional(),
-  evidence: z.enum(['full', 'redacted', 'digest']).optional(),
-  witnessed: z.boolean().optional(),
-  approvers: z.strictObject({ min: z.int().min(1).max(16), roles: z.array(name).max(16).optional() }).optional(),
-});
-export type Obligations = z.infer<typeof obligations>;
-
-export const decision = z.strictObject({
-  action: z.enum(['allow', 'deny', 'require_approval']),
-  code,
-  obligations,
-  reason,
-  rule: z.string().max(256).optional(),
-});
-export type Decision = z.infer<typeof decision>;
-
-export const policyRevision = z.strictObject({ digest, revision: z.string().max(128) });
-export type PolicyRevision = z.infer<typeof policyRevision>;
 
 /**
  * What a permit says; signed by policy over its canonical form (domain `agentgate-permit-v1`, line `policy`).
@@ -79,6 +37,8 @@ export type PolicyRevision = z.infer<typeof policyRevision>;
 export const permitClaims = z.strictObject({
   // In canonical order: a parsed value serializes three times as fast.
   agent: name,
+  /** Where a person had to be asked: the word of the approvals service that one allowed this very call. */
+  approval: approvalGrant.optional(),
   call: callId,
   call_digest: digest,
   /** The call's own deadline: whatever runs under this permit ends by then. Milliseconds since the epoch, as the others. */
@@ -123,6 +83,8 @@ export const decideAnswer = z.strictObject({
   /** With `allow`: policy wants to see the result before the agent does (`policyObserve`). */
   observe: z.literal(true).optional(),
   retry_after_ms: z.int().min(0).optional(),
+  /** With `require_approval`: what to ask again with. */
+  approval: z.strictObject({ id: approvalId, expires_at: timestamp }).optional(),
 });
 export type DecideAnswer = z.infer<typeof decideAnswer>;
 
@@ -169,6 +131,36 @@ export const policyHold = request('svc.v1.policy.hold', {
   timeoutMs: 1_000,
 });
 
+// --- approvals ----------------------------------------------------------------------------------------------------
+
+/** Asks a person. The same question that still waits keeps its id. */
+export const approvalRequest = request('svc.v1.approvals.request', {
+  ask: z.strictObject({ v, question: approvalQuestion }),
+  answer: z.strictObject({ v, id: approvalId, expires_at: timestamp }),
+  by: ['policy'],
+  of: 'approvals',
+  timeoutMs: 1_000,
+});
+/** Takes a granted approval for a call, once. Answers APPROVAL_INVALID, with why, for one that is not granted for exactly this. */
+export const approvalRedeem = request('svc.v1.approvals.redeem', {
+  ask: z.strictObject({
+    v,
+    approval: approvalId,
+    binding: digest,
+    call: callId,
+    ...who,
+    session: sessionId,
+    tool: toolName,
+  }),
+  answer: z.union([
+    z.strictObject({ v, grant: approvalGrant }),
+    z.strictObject({ v, pending: z.strictObject({ id: approvalId, expires_at: timestamp }) }),
+  ]),
+  by: ['policy'],
+  of: 'approvals',
+  timeoutMs: 1_000,
+});
+
 // --- kill-switch --------------------------------------------------------------------------------------------------
 
 export const killCheck = batch('svc.v1.kill.check', {
@@ -198,12 +190,12 @@ export type KillRecord = z.infer<typeof killRecord>;
 export const killPulse = notice('svc.v1.kill.pulse', {
   body: z.strictObject({ v, instance, epoch: z.int().min(0), at: epochMs }),
   by: ['kill-switch'],
-  of: ['ingress', 'tool-runner', 'credential-broker', 'kill-switch'],
+  of: ['ingress', 'tool-runner', 'credential-broker', 'kill-switch', 'approvals'],
 });
 /** Each second from every enforcement point, and once when it leaves. */
 export const pointAlive = notice('svc.v1.points.alive', {
   body: z.strictObject({ v, service: serviceName, instance, epoch: z.int().min(0), state: z.enum(['up', 'leaving']) }),
-  by: ['ingress', 'tool-runner'],
+  by: ['ingress', 'tool-runner', 'approvals'],
   of: ['kill-switch'],
 });
 /** `not_started`: ended here and never handed to a tool. `dispatched`: handed to a runner, which knows more. */
@@ -216,9 +208,11 @@ export const pointContain = broadcast('svc.v1.points.contain', {
     instance,
     epoch: z.int().min(1),
     calls: z.array(z.strictObject({ call: callId, fate: pointFate })).max(65_536),
+    /** Of the approvals service: how many it voided. */
+    voided: z.int().min(0).optional(),
   }),
   by: ['kill-switch'],
-  of: ['ingress', 'tool-runner'],
+  of: ['ingress', 'tool-runner', 'approvals'],
   timeoutMs: 2_000,
 });
 
@@ -349,6 +343,8 @@ export const leaseRecord = z.strictObject({
 export type LeaseRecord = z.infer<typeof leaseRecord>;
 
 export const internalContracts = {
+  approvalRequest,
+  approvalRedeem,
   policyDecide,
   policyObserve,
   policyOpenSession,

@@ -33,7 +33,15 @@ export const timestamp = z.iso.datetime();
 export const digest = z.string().regex(/^[0-9a-f]{64}$/);
 export const json = z.record(z.string(), z.unknown());
 
-export const services = ['ingress', 'policy', 'kill-switch', 'credential-broker', 'tool-runner', 'audit'] as const;
+export const services = [
+  'ingress',
+  'policy',
+  'kill-switch',
+  'credential-broker',
+  'tool-runner',
+  'audit',
+  'approvals',
+] as const;
 export type ServiceName = (typeof services)[number];
 export const serviceName = z.enum(services);
 

@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { fate, refusal } from './agent.ts';
 import { request } from './contract.ts';
-import { callId, instance, name, serviceName, sessionId, timestamp, toolName } from './names.ts';
+import { approvalId, callId, instance, json, name, serviceName, sessionId, timestamp, toolName } from './names.ts';
+import { approvers } from './permit.ts';
 
 // What an operator says and hears (PROTOCOL.md, "Operators"). In CORE the subject is ops.v1.<person>.<verb>, imported by account OPS only.
 
@@ -85,12 +86,49 @@ export const clearTaintAnswer = z.strictObject({
 });
 export type ClearTaintAnswer = z.infer<typeof clearTaintAnswer>;
 
+export const approvalsAsk = z.strictObject({ v, tenant: name.optional() });
+/** `id` to `expires_at` of PROTOCOL.md, and what makes the question honest. */
+export const pendingApproval = z.strictObject({
+  id: approvalId,
+  call: callId,
+  tool: toolName,
+  arguments: json,
+  agent: name,
+  session: sessionId,
+  reason: z.string().max(2048),
+  expires_at: timestamp,
+  tenant: name,
+  rule: z.string().max(256).optional(),
+  purpose: z.string().max(8192),
+  provenance: z.record(z.string(), z.array(z.string())),
+  labels: z.array(name),
+  hosts: z.array(z.string()),
+  changed: z.array(z.string()).optional(),
+  approvers,
+  granted_by: z.array(name),
+});
+export type PendingApproval = z.infer<typeof pendingApproval>;
+/** The oldest first; `more` are left out of the answer. */
+export const approvalsAnswer = z.strictObject({
+  v,
+  pending: z.array(pendingApproval),
+  more: z.int().min(1).optional(),
+});
+export const approveAsk = z.strictObject({ v, approval: approvalId, reason: z.string().max(512).optional() });
+/** `pending_second`: more than one person has to grant it, and another one is still to come. */
+export const approveAnswer = z.strictObject({
+  v,
+  status: z.enum(['granted', 'rejected', 'expired', 'voided', 'already_decided', 'pending_second']),
+});
+export type ApproveAnswer = z.infer<typeof approveAnswer>;
+
 const verb = <A, B>(
   word: string,
   ask: z.ZodType<A>,
   answer: z.ZodType<B>,
-  of: { service: 'kill-switch' | 'policy'; timeoutMs: number },
+  of: { service: 'kill-switch' | 'policy' | 'approvals'; timeoutMs: number },
 ) => request(`ops.v1.*.${word}`, { ask, answer, by: ['operator'], of: of.service, timeoutMs: of.timeoutMs });
+const approvals = { service: 'approvals' as const, timeoutMs: 5_000 };
 const killSwitch = (timeoutMs: number) => ({ service: 'kill-switch' as const, timeoutMs });
 
 export const operatorVerbs = {
@@ -101,6 +139,9 @@ export const operatorVerbs = {
     service: 'policy',
     timeoutMs: 5_000,
   }),
+  approvals: verb('approvals', approvalsAsk, z.union([approvalsAnswer, refusal]), approvals),
+  approve: verb('approve', approveAsk, z.union([approveAnswer, refusal]), approvals),
+  reject: verb('reject', approveAsk, z.union([approveAnswer, refusal]), approvals),
 };
 export type OperatorVerb = keyof typeof operatorVerbs;
 export const operatorSubject = (person: string, word: OperatorVerb): string => `ops.${name.parse(person)}.${word}`;

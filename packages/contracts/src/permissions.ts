@@ -6,6 +6,7 @@ import { operatorVerbs } from './operator.ts';
 import {
   type AccountName,
   agentsBucket,
+  approvalsBucket,
   auditConsumer,
   eventsSubject,
   killStream,
@@ -67,6 +68,7 @@ const streamAccess: Record<ServiceName, string[]> = {
     ...writerOf(leasesBucket),
   ],
   'tool-runner': [...whole, ...readerOf(killStream.name), ...readerOf(toolsBucket.name), ...writerOf(toolsBucket)],
+  approvals: [...whole, ...readerOf(killStream.name), ...readerOf(approvalsBucket.name), ...writerOf(approvalsBucket)],
   audit: [],
 };
 

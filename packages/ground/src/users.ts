@@ -4,6 +4,7 @@ import {
   type Config,
   name,
   type Permissions,
+  type PersonRole,
   people,
   personPermissions,
   serviceUsers,
@@ -45,12 +46,17 @@ export const layServiceUsers = async (home: string, seeds: Seeds): Promise<void>
   }
 };
 
-export const layPeople = async (home: string, seeds: Seeds): Promise<void> => {
-  for (const person of people) {
-    await layUser(credsFile(home, person), {
+/** Those that every deployment has, and the approvers that the configuration names. */
+export const layPeople = async (home: string, seeds: Seeds, approvers: readonly string[]): Promise<void> => {
+  const roles: [person: string, role: PersonRole][] = [
+    ...people.map((person): [string, PersonRole] => [person, person]),
+    ...approvers.filter((person) => person !== 'approver').map((person): [string, PersonRole] => [person, 'approver']),
+  ];
+  for (const [person, role] of roles) {
+    await layUser(credsFile(home, name.parse(person)), {
       name: person,
       accountSeed: seeds.core.OPS,
-      permissions: personPermissions(person, person),
+      permissions: personPermissions(person, role),
     });
   }
 };

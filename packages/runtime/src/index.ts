@@ -1,3 +1,4 @@
+export { type ApprovedCall, approvalBinding, approvalInvalid, checkGrant } from './approval.ts';
 export { type BaseConfig, baseConfig, readBaseConfig, required, StartError } from './base-config.ts';
 export { createGauge } from './gauge.ts';
 export { isOlder, requireServer, requireStream } from './ground-check.ts';

@@ -112,9 +112,10 @@ const recordDecision = async (
   approval: string | undefined,
 ): Promise<string | Reply> => {
   const { decision, policy, epoch } = verdict;
+  const about = approval ?? verdict.approval?.id;
   // In canonical order, which serializes three times as fast.
   const data: EventData<'call.decided'> = {
-    ...(approval === undefined ? {} : { approval }),
+    ...(about === undefined ? {} : { approval: about }),
     ...argumentsInEvidence(call.arguments, decision.obligations),
     call: live.call,
     ...(decision.action === 'allow' ? { deadline: call.deadline } : {}),
@@ -155,12 +156,13 @@ const argumentsInEvidence = (args: Record<string, unknown>, { evidence = 'full',
   return { arguments_digest: { sha256: digest, salt, bytes: Buffer.byteLength(canonical(args)) } };
 };
 
-const refuse = (live: LiveCall, { decision, retryAfterMs }: Verdict, decided: string): Reply => ({
+const refuse = (live: LiveCall, { decision, retryAfterMs, approval }: Verdict, decided: string): Reply => ({
   call: live.call,
   status: statusOfRefusal(decision.code),
   code: decision.code,
   reason: decision.reason,
   ...(decision.rule === undefined ? {} : { rule: decision.rule }),
+  ...(approval && { approval }),
   ...(retryAfterMs === undefined ? {} : { retry_after_ms: retryAfterMs }),
   evidence: { decided },
 });

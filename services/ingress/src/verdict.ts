@@ -1,5 +1,6 @@
 import {
   type Code,
+  type DecideAnswer,
   type Decision,
   killedError,
   type Obligations,
@@ -20,6 +21,8 @@ export interface Verdict {
   /** Policy sees the result before the agent does. */
   observe?: boolean;
   retryAfterMs?: number | undefined;
+  /** What a person is asked about, to be asked again with. */
+  approval?: DecideAnswer['approval'];
 }
 
 const deny = (code: Code, reason: string, obligations: Obligations): Decision => ({
@@ -47,14 +50,22 @@ export const judge = async (
   const { epoch, killed } = kill.value;
   if (killed) return { decision: killedDecision(killed, kept), policy: revision, epoch };
   if (policy.status === 'rejected') return { decision: failed(policy.reason, 'POLICY_UNAVAILABLE', kept), epoch };
-  const { decision, permit, observe, retry_after_ms } = policy.value;
+  const { decision, permit, observe, retry_after_ms, approval: waiting } = policy.value;
   if (decision.action === 'allow' && !permit)
     return {
       decision: deny('POLICY_UNAVAILABLE', 'policy allowed the call without a permit', kept),
       policy: revision,
       epoch,
     };
-  return { decision, policy: revision, epoch, permit, observe: observe === true, retryAfterMs: retry_after_ms };
+  return {
+    decision,
+    policy: revision,
+    epoch,
+    permit,
+    observe: observe === true,
+    retryAfterMs: retry_after_ms,
+    approval: waiting,
+  };
 };
 
 /** What evidence must not hold, whoever refused the call. Where policy did not say, it holds a digest of the arguments. */

@@ -13,9 +13,12 @@ export interface Containment {
   contained: boolean;
   points: ContainmentPoint[];
   calls: { call: string; fate: Fate }[];
+  /** Approvals that can be used no more. */
+  voided: number;
 }
 
-const kinds: readonly ServiceName[] = pointContain.of;
+/** Where calls run: without one of each nobody can say what became of them. Approvals are waited for where they are known. */
+const kinds: readonly ServiceName[] = ['ingress', 'tool-runner'];
 
 export interface ContainDeps {
   ask: AskPoints;
@@ -72,6 +75,7 @@ export const contain = async (
       [...confirmed.values()].map(({ answer }) => answer),
       runnersAllKnown,
     ),
+    voided: [...confirmed.values()].reduce((sum, { answer }) => sum + (answer.voided ?? 0), 0),
   };
 };
 

@@ -105,7 +105,7 @@ export const createKillSwitch = (deps: KillSwitchDeps): KillSwitch => {
     const recorded = evidence('kill.ordered', record.scope, { epoch, ...told });
     const shown = show(ordered);
     const containment = await contain({ ask: deps.askPoints, points: deps.points }, epoch, record.scope, elapsed);
-    const { contained, points, calls } = containment;
+    const { contained, points, calls, voided } = containment;
     const receipt = signReceipt(
       {
         v: 1,
@@ -116,9 +116,9 @@ export const createKillSwitch = (deps: KillSwitchDeps): KillSwitch => {
         contained_in_ms: round(elapsed()),
         points,
         calls,
-        // A runner ends the leases of the calls that it ends, and nothing waits for an approval: there is nothing else to end.
+        // A runner ends the leases of the calls that it ends: there is no other.
         leases: { revoked: 0, irrevocable: [] },
-        approvals: { voided: 0 },
+        approvals: { voided },
       },
       deps.key,
     );

@@ -20,8 +20,23 @@ test('contained as soon as every known point confirmed', async () => {
       { service: 'tool-runner', instance: 'r1', confirmed_in_ms: 2 },
     ],
     calls: [{ call, fate: 'aborted' }],
+    voided: 0,
   });
   expect(clock.monotonic()).toBe(2);
+});
+
+test('counts what the approvals service voided, and is not contained while it is silent', async () => {
+  const { fake, contain } = setUp();
+  fake.add('ingress', 'i1');
+  fake.add('tool-runner', 'r1');
+  fake.add('approvals', 'a1');
+  fake.answerWith('approvals/a1', (epoch) => ({ epoch, calls: [], voided: 3 }));
+  expect(await contain()).toMatchObject({ contained: true, voided: 3 });
+  const silent = setUp();
+  silent.fake.add('ingress', 'i1');
+  silent.fake.add('tool-runner', 'r1');
+  silent.fake.add('approvals', 'a1', 'silent');
+  expect(await silent.contain()).toMatchObject({ contained: false, voided: 0 });
 });
 
 test('not contained when a known point is silent, which is listed with null after 2 s', async () => {
@@ -44,7 +59,7 @@ test.each(['ingress', 'tool-runner'] as const)('not contained when only %s point
 
 test('not contained, and waits its full time, when no point is known at all', async () => {
   const { contain, clock } = setUp();
-  expect(await contain()).toEqual({ contained: false, points: [], calls: [] });
+  expect(await contain()).toEqual({ contained: false, points: [], calls: [], voided: 0 });
   expect(clock.monotonic()).toBe(2_000);
 });
 

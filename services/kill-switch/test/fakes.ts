@@ -127,7 +127,7 @@ export const createFakePoints = (clock: { monotonic(): number; work(ms: number):
     asked.push({ epoch, scope });
     const all: PointAnswer[] = [];
     for (const [name, answer] of answers) {
-      const [service, instance] = name.split('/') as ['ingress' | 'tool-runner', string];
+      const [service, instance] = name.split('/') as ['ingress' | 'tool-runner' | 'approvals', string];
       clock.work(1);
       const said = { v: 1 as const, service, instance, ...answer(epoch) };
       all.push(said);
@@ -140,12 +140,18 @@ export const createFakePoints = (clock: { monotonic(): number; work(ms: number):
     points,
     ask,
     asked,
-    add: (name: 'ingress' | 'tool-runner', instance: string, calls: PointAnswer['calls'] | 'silent' = []) => {
+    add: (
+      name: 'ingress' | 'tool-runner' | 'approvals',
+      instance: string,
+      calls: PointAnswer['calls'] | 'silent' = [],
+    ) => {
       points.alive({ service: name, instance }, 'up');
       if (calls !== 'silent') answers.set(`${name}/${instance}`, (epoch) => ({ epoch, calls }));
     },
-    answerWith: (name: string, answer: (epoch: number) => { epoch: number; calls: PointAnswer['calls'] }) =>
-      void answers.set(name, answer),
+    answerWith: (
+      name: string,
+      answer: (epoch: number) => { epoch: number; calls: PointAnswer['calls']; voided?: number },
+    ) => void answers.set(name, answer),
   };
 };
 

@@ -1,5 +1,6 @@
 import {
   AgentGateError,
+  type ApprovalGrant,
   type DecideAnswer,
   type DecideAsk,
   type Decision,
@@ -8,11 +9,12 @@ import {
   type PermitClaims,
 } from '@agentgate/contracts';
 import { canonical, sha256Hex } from '@agentgate/evidence';
+import { approvalBinding, checkGrant } from '@agentgate/runtime';
 import type { PolicyInput } from './engine/policy-input.ts';
 import type { Asked, Found } from './facts.ts';
 import { splitTool } from './grants/policy-data.ts';
 import { deny, outcomeOf } from './outcome.ts';
-import type { Commit, SessionFacts, SessionOwner } from './ports.ts';
+import type { Commit, SessionFacts, SessionOwner, Waiting } from './ports.ts';
 import type { PolicyOptions } from './service.ts';
 
 // One batch of calls: what settles them before the engine, what the packs ask about them, the engine, what policy carries out
@@ -26,6 +28,9 @@ interface Case {
   asked?: Asked & { labels: string[] };
   found?: Found;
   retryAfterMs?: number;
+  /** What a person said, and what is asked again with. */
+  grant?: ApprovalGrant;
+  waiting?: Waiting;
   decision?: Decision | AgentGateError;
 }
 
@@ -33,7 +38,8 @@ export const decideAll = async (opts: PolicyOptions, asks: DecideAsk[]): Promise
   const facts = await opts.sessions.look(asks, { count: true });
   const cases = asks.map((ask, i) => prepare(opts, ask, facts[i]));
   await findFacts(opts, cases);
-  await askEngine(opts, cases);
+  await askEngine(opts, openCases(cases));
+  await askPeople(opts, cases);
   await carryOut(opts, cases);
   countDenied(opts, cases);
   return answer(opts, cases);
@@ -76,7 +82,7 @@ const prepare = (opts: PolicyOptions, ask: DecideAsk, facts: SessionFacts | unde
   }
 };
 
-const openCases = (cases: Case[]) => cases.filter((each): each is Case & Required<Pick<Case, 'asked'>> => !!each.asked);
+const openCases = (cases: Case[]): OpenCase[] => cases.filter((each): each is OpenCase => !!each.asked);
 
 const findFacts = async (opts: PolicyOptions, cases: Case[]): Promise<void> => {
   const open = openCases(cases);
@@ -88,7 +94,7 @@ const findFacts = async (opts: PolicyOptions, cases: Case[]): Promise<void> => {
 };
 
 const inputOf = (
-  { ask, digest, asked, found }: Case & Required<Pick<Case, 'asked' | 'found'>>,
+  { ask, digest, asked, found, grant }: Case & Required<Pick<Case, 'asked' | 'found'>>,
   now: number,
 ): PolicyInput => {
   const { session, tool, labels } = asked;
@@ -105,15 +111,17 @@ const inputOf = (
       denied: session.denied,
     },
     provenance: found.provenance,
-    approval: null,
+    approval: grant ? { granted: true, by: grant.claims.by.join(', '), at: grant.claims.granted_at } : null,
     now,
     facts: found.facts,
   };
 };
 
-const askEngine = async (opts: PolicyOptions, cases: Case[]): Promise<void> => {
+type OpenCase = Case & Required<Pick<Case, 'asked'>>;
+
+const askEngine = async (opts: PolicyOptions, cases: OpenCase[]): Promise<void> => {
   const now = opts.now();
-  const open = openCases(cases).flatMap((each) => {
+  const open = cases.flatMap((each) => {
     if (each.found) return [{ each, input: inputOf({ ...each, found: each.found }, now) }];
     each.decision = new AgentGateError('POLICY_UNAVAILABLE', 'nothing could be found out about the call');
     return [];
@@ -124,7 +132,7 @@ const askEngine = async (opts: PolicyOptions, cases: Case[]): Promise<void> => {
     const { server } = splitTool(each.ask.tool);
     const evaluation = evaluations[i] ?? new AgentGateError('POLICY_UNAVAILABLE', 'the policy engine gave no answer');
     try {
-      each.decision = withApproval(each.ask, outcomeOf(evaluation, { server, credentials: opts.data.credentials }));
+      each.decision = outcomeOf(evaluation, { server, credentials: opts.data.credentials });
     } catch (error) {
       each.decision = toFailure(error);
     }
@@ -142,15 +150,16 @@ const carryOut = async (opts: PolicyOptions, cases: Case[]): Promise<void> => {
     return commit ? [{ each, commit }] : [];
   });
   const left = await opts.memory.commit(leaving.map(({ commit }) => commit));
-  for (const [i, { each }] of leaving.entries())
-    if (left[i] !== true && isAllowed(each))
-      each.decision = {
-        action: 'require_approval',
-        code: 'APPROVAL_REQUIRED',
-        reason: 'the purpose asks for fewer such calls than were asked for already',
-        rule: 'provenance/budget',
-        obligations: {},
-      };
+  const lost = leaving.flatMap(({ each }, i) => (left[i] !== true && isAllowed(each) ? [each] : []));
+  for (const each of lost)
+    each.decision = {
+      action: 'require_approval',
+      code: 'APPROVAL_REQUIRED',
+      reason: 'the purpose asks for fewer such calls than were asked for already',
+      rule: 'provenance/budget',
+      obligations: {},
+    };
+  if (lost.length > 0) await askPeople(opts, lost);
 };
 
 const isAllowed = ({ decision }: Case): boolean =>
@@ -185,23 +194,87 @@ const commitOf = (each: Case): Commit | undefined => {
   if (!asked || !found) return undefined;
   const { tenant, agent, session } = ask;
   const { taint, expiresAt } = asked.session;
-  const to = { tenant, agent, session, expiresAt, charge: found.charge };
+  // What a person allowed is charged to nobody's request.
+  const to = { tenant, agent, session, expiresAt, charge: each.grant ? undefined : found.charge };
   if (isHeld(each)) return found.charge ? { ...to, taint: [], written: [] } : undefined;
   if (!isAllowed(each)) return undefined;
   const labels = obligationsOf(each).taint ?? [];
   const isNew = labels.some((label) => !taint.session.includes(label) || !taint.agent.includes(label));
-  if (!isNew && !found.charge && found.written.length === 0) return undefined;
+  if (!isNew && !to.charge && found.written.length === 0) return undefined;
   return { ...to, taint: isNew ? labels : [], written: found.written };
 };
 
-/** Nobody grants approvals yet, so one that is named is none: asking with it must not look like asking for one. */
-const withApproval = (ask: DecideAsk, decision: Decision): Decision =>
-  decision.action === 'require_approval' && ask.approval !== undefined
-    ? {
-        ...deny('APPROVAL_INVALID', `approval ${ask.approval} is not known`),
-        ...(decision.rule !== undefined && { rule: decision.rule }),
+/** Where a person has to be asked: asks, or takes what a person said for this very call and has the engine judge again. */
+const askPeople = async (opts: PolicyOptions, cases: Case[]): Promise<void> => {
+  const asking = openCases(cases).filter(
+    ({ decision }) => decision && !(decision instanceof AgentGateError) && decision.action === 'require_approval',
+  );
+  await Promise.all(
+    asking.map(async (each) => {
+      try {
+        await (each.ask.approval === undefined ? request(opts, each) : redeem(opts, each, each.ask.approval));
+      } catch (error) {
+        each.decision =
+          error instanceof AgentGateError && (error.code === 'APPROVAL_INVALID' || error.code === 'POLICY_DENIED')
+            ? { ...deny(error.code, error.message), ...ruleOf(each) }
+            : toFailure(error);
       }
-    : decision;
+    }),
+  );
+  const approved = asking.filter(({ grant }) => grant);
+  if (approved.length === 0) return;
+  await askEngine(opts, approved);
+  for (const each of approved)
+    if (!isAllowed(each) && !(each.decision instanceof AgentGateError) && each.decision?.action === 'require_approval')
+      each.decision = deny('POLICY_INVALID', 'the policy asks for an approval that was given');
+};
+
+const ruleOf = ({ decision }: Case) =>
+  decision && !(decision instanceof AgentGateError) && decision.rule !== undefined ? { rule: decision.rule } : {};
+
+const request = async (opts: PolicyOptions, each: OpenCase): Promise<void> => {
+  const { ask, asked, found, decision } = each;
+  if (!decision || decision instanceof AgentGateError) return;
+  const { tenant, agent, session, call, tool } = ask;
+  each.waiting = await opts.approvals.request({
+    tenant,
+    agent,
+    session,
+    call,
+    tool,
+    arguments: ask.arguments,
+    schema_digest: asked.tool.schema_digest,
+    policy: opts.revision,
+    ...(decision.rule !== undefined && { rule: decision.rule }),
+    reason: decision.reason,
+    purpose: asked.session.purpose,
+    provenance: found?.provenance ?? {},
+    labels: found?.labels ?? [],
+    hosts: [...new Set(found?.facts.hosts.map(({ host }) => host) ?? [])],
+    approvers: decision.obligations.approvers ?? { min: 1 },
+  });
+};
+
+const redeem = async (opts: PolicyOptions, each: OpenCase, approval: string): Promise<void> => {
+  const { tenant, agent, session, call, tool, arguments: args } = each.ask;
+  const { schema_digest } = each.asked.tool;
+  const binding = approvalBinding({
+    tenant,
+    agent,
+    session,
+    tool,
+    arguments: args,
+    schema_digest,
+    policy: opts.revision,
+  });
+  const answer = await opts.approvals.redeem({ approval, binding, call, tenant, agent, session, tool });
+  if ('pending' in answer) {
+    each.waiting = answer.pending;
+    return;
+  }
+  checkGrant(answer.grant, { keys: opts.trust, call, binding, now: opts.now() });
+  each.grant = answer.grant;
+};
 
 /** Not awaited: what a policy may read of it later is not worth a call's time, and a Redis that is lost denies by itself. */
 const countDenied = ({ sessions, log }: PolicyOptions, cases: Case[]): void => {
@@ -229,6 +302,7 @@ const answer = (opts: PolicyOptions, cases: Case[]): (DecideAnswer | AgentGateEr
     claims.set(each, {
       // In canonical order, which serializes three times as fast.
       agent,
+      ...(each.grant && { approval: each.grant }),
       call,
       call_digest: each.digest,
       deadline,
@@ -256,6 +330,7 @@ const answer = (opts: PolicyOptions, cases: Case[]): (DecideAnswer | AgentGateEr
       policy: revision,
       ...(permit && { permit }),
       ...(permit && each.found?.observe && { observe: true }),
+      ...(decision.action === 'require_approval' && each.waiting && { approval: each.waiting }),
       ...(each.retryAfterMs !== undefined && { retry_after_ms: Math.ceil(each.retryAfterMs) }),
     };
   });

@@ -1,4 +1,4 @@
-import { agentsBucket, buckets, toolsBucket } from '@agentgate/contracts';
+import { agentsBucket, approvalRedeem, approvalRequest, buckets, toolsBucket } from '@agentgate/contracts';
 import {
   connectRedis,
   createGauge,
@@ -37,6 +37,14 @@ const start = async (ctx: ServiceContext) => {
     engine,
     memory,
     rateLimits: createRedisRateLimits(redis),
+    approvals: {
+      request: async (question) => {
+        const { id, expires_at } = await bus.ask(approvalRequest, { v: 1, question });
+        return { id, expires_at };
+      },
+      redeem: (ask) => bus.ask(approvalRedeem, { v: 1, ...ask }),
+    },
+    trust: ctx.trust,
     facts: createFactFinder({ ...settings, secrets, memory }),
     sessions: createRedisSessions(redis, now),
     agents,

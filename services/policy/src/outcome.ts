@@ -9,7 +9,7 @@ import type { Evaluation } from './engine/evaluator.ts';
 import type { PolicyData } from './grants/policy-data.ts';
 
 /** Obligations that a service carries out today. With any other the call is denied: a promise nobody keeps is none. */
-const carriedOut: readonly string[] = ['credential', 'rate_limits', 'redact', 'taint', 'evidence'];
+const carriedOut: readonly string[] = ['credential', 'rate_limits', 'redact', 'taint', 'evidence', 'approvers'];
 /** These go with a permit. */
 const withAllowOnly: readonly string[] = ['credential', 'rate_limits', 'taint'];
 
@@ -38,6 +38,8 @@ export const outcomeOf = (
   for (const [name, obligation] of Object.entries(decision.obligations)) {
     if (obligation === undefined) continue;
     if (!carriedOut.includes(name)) return invalid(`no service carries out the obligation ${name}`);
+    if (decision.action !== 'require_approval' && name === 'approvers')
+      return invalid('approvers goes with require_approval only');
     if (decision.action !== 'allow' && withAllowOnly.includes(name)) return invalid(`${name} goes with allow only`);
   }
   const { credential } = decision.obligations;

@@ -1,6 +1,8 @@
 import type {
   AgentGateError,
   AgentRecord,
+  ApprovalGrant,
+  ApprovalQuestion,
   CatalogTool,
   EventDraft,
   Obligations,
@@ -79,6 +81,24 @@ export interface Commit extends SessionOwner {
   taint: readonly string[];
   /** Keys of values that the agent itself may have put into the world. */
   written: readonly string[];
+}
+/** People who decide. Rejects with APPROVAL_INVALID for an approval that is not granted for exactly this call. */
+export interface Approvals {
+  request(question: ApprovalQuestion): Promise<Waiting>;
+  /** A granted one is used from then on. */
+  redeem(ask: {
+    approval: string;
+    binding: string;
+    call: string;
+    tenant: string;
+    agent: string;
+    session: string;
+    tool: string;
+  }): Promise<{ grant: ApprovalGrant } | { pending: Waiting }>;
+}
+export interface Waiting {
+  id: string;
+  expires_at: string;
 }
 export interface RateLimits {
   /** Counts one call against each. With an answer one is over: how long to wait, in milliseconds. */

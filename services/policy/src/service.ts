@@ -9,12 +9,14 @@ import {
   type PolicyRevision,
   type ToolListing,
 } from '@agentgate/contracts';
+import type { KeyRing } from '@agentgate/evidence';
 import { decideAll, isServed, sessionRefusal } from './decide.ts';
 import type { FactFinder } from './facts.ts';
 import { mayCall } from './grants/lookup.ts';
 import type { AgentIdentity, PolicyData } from './grants/policy-data.ts';
 import type {
   Agents,
+  Approvals,
   Catalog,
   Engine,
   Evidence,
@@ -35,6 +37,9 @@ export interface PolicyOptions {
   evidence: Evidence;
   memory: Memory;
   rateLimits: RateLimits;
+  approvals: Approvals;
+  /** Verifies what the approvals service signs. */
+  trust: KeyRing;
   facts: FactFinder;
   data: PolicyData;
   /** The servers of the configuration: what the catalog still knows of others is not called. */

@@ -27,7 +27,11 @@ test.each<[string, unknown, RegExp]>([
   ['OK for a denial', { ...deny, code: 'OK' }, /code OK does not go with deny$/],
   ['a code that is not policy’s', { ...deny, code: 'KILLED_AGENT' }, /code KILLED_AGENT does not go with deny$/],
   ['a witness', { ...allow, obligations: { witnessed: true } }, /carries out the obligation witnessed$/],
-  ['approvers', { ...allow, obligations: { approvers: { min: 2 } } }, /carries out the obligation approvers$/],
+  [
+    'approvers of a call that is allowed',
+    { ...allow, obligations: { approvers: { min: 2 } } },
+    /approvers goes with require_approval only$/,
+  ],
   ['an unknown obligation', { ...allow, obligations: { pay: 1 } }, /\/obligations\/pay: unknown field$/],
   [
     'another server’s credential',

@@ -146,10 +146,16 @@ test.each([
   ['UNKNOWN_TOOL', 'fs/none', 'demo', undefined],
   ['UNKNOWN_TOOL', 'gone/x', 'demo', undefined],
   ['NO_GRANT', 'fs/read', 'demo', undefined],
-  ['APPROVAL_REQUIRED', 'crm/delete', 'demo', undefined],
   ['POLICY_DENIED', 'fs/write', 'ghost', undefined],
 ])('%s: %s by %s', async (code, tool, agent, session) => {
   expect((await decide(session ?? (await openSession()), tool, {}, agent)).decision.code).toBe(code);
+});
+
+test('POLICY_UNAVAILABLE where a person has to be asked and nobody runs who could', async () => {
+  await expect(decide(await openSession(), 'crm/delete', {})).rejects.toMatchObject({
+    code: 'POLICY_UNAVAILABLE',
+    message: 'approvals is not running',
+  });
 });
 
 test('many at once are each answered for themselves', async () => {

@@ -1,19 +1,25 @@
 import {
   AgentGateError,
+  type ApprovalGrant,
+  type ApprovalQuestion,
+  approvalDomain,
+  approvalLines,
   type CatalogTool,
   type DecideAsk,
   decideAnswer,
+  type GrantClaims,
   type PolicySettings,
   permitDomain,
   permitLines,
   type ToolProfile,
 } from '@agentgate/contracts';
-import { canonical, createKeyRing, generateSigningKey, sha256Hex, verifySeal } from '@agentgate/evidence';
+import { canonical, createKeyRing, generateSigningKey, sealBatch, sha256Hex, verifySeal } from '@agentgate/evidence';
+import { approvalBinding, approvalInvalid } from '@agentgate/runtime';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { createPermits } from '../src/adapters/permits.ts';
 import { noFacts, type PolicyInput } from '../src/engine/policy-input.ts';
 import { createFactFinder } from '../src/facts.ts';
-import type { Commit, Memory, Recalled, SessionFacts, SessionOwner } from '../src/ports.ts';
+import type { Approvals, Commit, Memory, Recalled, SessionFacts, SessionOwner } from '../src/ports.ts';
 import { keyOf } from '../src/provenance/normalise.ts';
 import type { SeenValue } from '../src/provenance/result-values.ts';
 import { createPolicy, type PolicyOptions } from '../src/service.ts';
@@ -22,6 +28,7 @@ import { compile } from './grants/grants.ts';
 const at = 1_700_000_000_000;
 const session = 'ses_0000000001';
 const key = generateSigningKey();
+const approvalsKey = generateSigningKey();
 const revision = { revision: '0123456789abcdef', digest: 'a'.repeat(64) };
 const allow = { action: 'allow', code: 'OK', reason: 'allowed by grant a', rule: 'a', obligations: {} };
 
@@ -78,6 +85,8 @@ interface World {
   remembered: { values: readonly SeenValue[] }[];
   taint: string[];
   cleared: object[];
+  asked: ApprovalQuestion[];
+  redeem: Approvals['redeem'];
 }
 let world: World;
 beforeEach(() => {
@@ -100,6 +109,10 @@ beforeEach(() => {
     remembered: [],
     taint: [],
     cleared: [],
+    asked: [],
+    redeem: async () => {
+      throw approvalInvalid('it is not known');
+    },
   };
 });
 
@@ -161,6 +174,14 @@ const policyWith = (more: Partial<PolicyOptions> = {}) => {
         return world.over;
       },
     },
+    approvals: {
+      request: async (question) => {
+        world.asked.push(question);
+        return { id: 'apr_0000000001', expires_at: '2026-01-01T00:00:00Z' };
+      },
+      redeem: async (ask) => world.redeem(ask),
+    },
+    trust: createKeyRing([{ signer: 'approvals', publicKey: approvalsKey.publicKey }]),
     facts: factsWith(),
     permits: createPermits(key),
     evidence: {
@@ -311,7 +332,7 @@ describe('permits', () => {
     expect((await decideOne({ approval: 'apr_0000000001' })).decision).toEqual({
       action: 'deny',
       code: 'APPROVAL_INVALID',
-      reason: 'approval apr_0000000001 is not known',
+      reason: 'approval: it is not known',
       rule: 'a',
       obligations: {},
     });
@@ -559,5 +580,136 @@ describe('clear-taint', () => {
   ])('%s for %o', async (status, which) => {
     expect(await policyWith().clearTaint('olga', { v: 1, ...which, reason })).toMatchObject({ status });
     expect([world.evidence, world.cleared]).toEqual([[], []]);
+  });
+});
+
+describe('approvals', () => {
+  const held = {
+    action: 'require_approval',
+    code: 'APPROVAL_REQUIRED',
+    reason: 'a person has to see it',
+    rule: 'a',
+    obligations: { approvers: { min: 2, roles: ['finance'] } },
+  };
+  const approval = 'apr_0000000009';
+  const grantFor = (claims: Partial<GrantClaims> = {}, by = approvalsKey): ApprovalGrant => {
+    const { call, tenant, agent, session: at_, tool: name, arguments: args } = ask();
+    const bound = {
+      tenant,
+      agent,
+      session: at_,
+      tool: name,
+      arguments: args,
+      schema_digest: 'b'.repeat(64),
+      policy: revision,
+    };
+    const whole: GrantClaims = {
+      approval,
+      binding: approvalBinding(bound),
+      by: ['ann', 'ben'],
+      call,
+      expires_at: at + 60_000,
+      granted_at: at - 1,
+      v: 1,
+      ...claims,
+    };
+    const [seal] = sealBatch({ domain: approvalDomain, lines: approvalLines, leaves: [canonical(whole)], key: by });
+    if (!seal) throw new Error('no seal');
+    return { claims: whole, seal };
+  };
+
+  test('a person is asked with all that the question needs, and the agent is told what to ask again with', async () => {
+    world.results = [held];
+    const answer = await decideOne();
+    expect(answer).toMatchObject({
+      decision: { action: 'require_approval', rule: 'a' },
+      approval: { id: 'apr_0000000001', expires_at: '2026-01-01T00:00:00Z' },
+    });
+    expect(world.asked).toEqual([
+      {
+        tenant: 'default',
+        agent: 'demo',
+        session,
+        call: 'call_0000000001',
+        tool: 'fs/read',
+        arguments: { path: '/srv/a' },
+        schema_digest: 'b'.repeat(64),
+        policy: revision,
+        rule: 'a',
+        reason: 'a person has to see it',
+        purpose: 'tidy up',
+        provenance: {},
+        labels: ['read'],
+        hosts: [],
+        approvers: { min: 2, roles: ['finance'] },
+      },
+    ]);
+  });
+  test('a granted one is judged again with who granted it, and goes with the permit', async () => {
+    const grant = grantFor();
+    world.redeem = async () => ({ grant });
+    let asked = 0;
+    const engine = {
+      decide: async (inputs: PolicyInput[]) => {
+        world.engine.push(...inputs);
+        return inputs.map(() => ({ result: asked++ === 0 ? held : allow }));
+      },
+    };
+    const [answer] = await policyWith({ engine }).decide([ask({ approval })]);
+    expect(world.engine.map((input) => input.approval)).toEqual([null, { granted: true, by: 'ann, ben', at: at - 1 }]);
+    expect(answer).toMatchObject({ decision: { action: 'allow' }, permit: { claims: { approval: grant } } });
+  });
+  test.each<[string, ApprovalGrant]>([
+    ['the approvals service did not sign it', grantFor({}, generateSigningKey())],
+    ['it was taken for another call', grantFor({ call: 'call_0000000077' })],
+    ['it is for another call', grantFor({ binding: 'c'.repeat(64) })],
+    ['it has expired', grantFor({ expires_at: at })],
+  ])('APPROVAL_INVALID: %s', async (why, grant) => {
+    world.results = [held, allow];
+    world.redeem = async () => ({ grant });
+    const answer = await decideOne({ approval });
+    expect(answer.decision).toMatchObject({
+      action: 'deny',
+      code: 'APPROVAL_INVALID',
+      reason: `approval: ${why}`,
+      rule: 'a',
+    });
+    expect(answer.permit).toBeUndefined();
+  });
+  test('one that waits is told as waiting, and nobody is asked anew', async () => {
+    world.results = [held];
+    const waiting = { id: approval, expires_at: '2026-01-01T00:00:00Z' };
+    world.redeem = async () => ({ pending: waiting });
+    expect(await decideOne({ approval })).toMatchObject({
+      decision: { action: 'require_approval' },
+      approval: waiting,
+    });
+    expect(world.asked).toEqual([]);
+  });
+  test('none is taken for a call that is allowed, or denied, without', async () => {
+    world.redeem = () => Promise.reject(new Error('it was asked for'));
+    expect((await decideOne({ approval })).decision.code).toBe('OK');
+    world.results = [{ action: 'deny', code: 'NO_GRANT', reason: 'no', obligations: {} }];
+    expect((await decideOne({ approval })).decision.code).toBe('NO_GRANT');
+  });
+  test('what denies, denies also what a person granted', async () => {
+    world.redeem = async () => ({ grant: grantFor() });
+    let asked = 0;
+    const deny = { action: 'deny', code: 'POLICY_DENIED', reason: 'a secret', rule: 'dlp/secret', obligations: {} };
+    const engine = { decide: async () => [{ result: asked++ === 0 ? held : deny }] };
+    const [answer] = await policyWith({ engine }).decide([ask({ approval })]);
+    expect(answer).toMatchObject({ decision: { rule: 'dlp/secret' } });
+    expect(answer).not.toHaveProperty('permit');
+  });
+  test('POLICY_UNAVAILABLE for that call alone when nobody can be asked', async () => {
+    const down = new AgentGateError('POLICY_UNAVAILABLE', 'approvals is not running');
+    const approvals = { request: () => Promise.reject(down), redeem: () => Promise.reject(down) };
+    let asked = 0;
+    const engine = {
+      decide: async (inputs: PolicyInput[]) => inputs.map(() => ({ result: asked++ === 0 ? held : allow })),
+    };
+    const [first, second] = await policyWith({ engine, approvals }).decide([ask(), ask()]);
+    expect(first).toBe(down);
+    expect(second).toMatchObject({ decision: { code: 'OK' } });
   });
 });

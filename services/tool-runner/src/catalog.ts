@@ -10,6 +10,8 @@ export interface CatalogEntry {
   tool: string;
   /** The credential that the server's configuration injects. */
   credential: string | undefined;
+  /** Of the tool as its server lists it now. */
+  schemaDigest: string;
   checkArguments: ArgumentsCheck;
 }
 
@@ -56,6 +58,7 @@ export const createCatalog = ({ upstreams, records, now, log }: CatalogOptions):
             upstream,
             credential,
             tool: t.name.slice(upstream.server.length + 1),
+            schemaDigest: t.schema_digest,
             checkArguments: lazily(() => compile(t.input_schema)),
           },
         ]),

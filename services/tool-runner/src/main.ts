@@ -55,6 +55,7 @@ const start = async (ctx: ServiceContext) => {
     broker,
     live,
     limits: { callsInFlight: config.limits.calls_in_flight, resultBytes: config.limits.result_bytes },
+    trust,
     log,
     now,
   });

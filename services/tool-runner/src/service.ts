@@ -10,6 +10,8 @@ import {
   type PermitClaims,
   type Scope,
 } from '@agentgate/contracts';
+import type { KeyRing } from '@agentgate/evidence';
+import { approvalBinding, checkGrant } from '@agentgate/runtime';
 import { answerTo, fateOf, type Run, refusal, type Settled } from './answer.ts';
 import type { Catalog, CatalogEntry } from './catalog.ts';
 import { endingError } from './ending.ts';
@@ -44,6 +46,8 @@ export interface RunnerPorts {
   broker: Broker;
   live: LiveCalls;
   limits: { callsInFlight: number; resultBytes: number };
+  /** Verifies what the approvals service signs. */
+  trust: KeyRing;
   log: { error(fields: object, message: string): void };
   /** Milliseconds since the epoch. */
   now: () => number;
@@ -112,6 +116,7 @@ const run = async (ports: RunnerPorts, one: LiveCall, ask: ExecuteAsk): Promise<
   const claims = ports.permits(ask);
   const entry = ports.catalog.find(ask.tool);
   refuseObligations(claims.obligations, entry);
+  refuseOtherApproval(ports, claims, entry, ask);
   await orEnded(one, caughtUp(ports.kills, ask));
   refuseKilled(ports.kills, ask);
   await orEnded(one, ports.usedPermits.use(claims.id, claims.expires_at));
@@ -195,6 +200,19 @@ const refuseObligations = (obligations: Obligations, entry: CatalogEntry): void 
       ? 'the tool needs a credential, and the permit names none'
       : 'the permit names a credential that is not configured for this tool',
   );
+};
+
+/** Where a person had to be asked: it was this call, byte by byte, of the tool as it is here, under the policy of the permit. */
+const refuseOtherApproval = (
+  { trust, now }: RunnerPorts,
+  { approval, policy }: PermitClaims,
+  { schemaDigest }: CatalogEntry,
+  ask: ExecuteAsk,
+): void => {
+  if (!approval) return;
+  const { tenant, agent, session, tool, call } = ask;
+  const bound = { tenant, agent, session, tool, arguments: ask.arguments, schema_digest: schemaDigest, policy };
+  checkGrant(approval, { keys: trust, call, binding: approvalBinding(bound), now: now() });
 };
 
 const refuseEnded = (one: LiveCall): void => {

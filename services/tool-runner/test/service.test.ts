@@ -1,7 +1,8 @@
-import { AgentGateError, type Scope } from '@agentgate/contracts';
-import { generateSigningKey } from '@agentgate/evidence';
+import { AgentGateError, approvalDomain, approvalLines, type Scope } from '@agentgate/contracts';
+import { canonical, createKeyRing, generateSigningKey, sealBatch, sha256Hex } from '@agentgate/evidence';
+import { approvalBinding } from '@agentgate/runtime';
 import { describe, expect, test } from 'vitest';
-import { fakeRunner, type fakeUpstream, now, ok, until } from './fixtures/fakes.ts';
+import { echoTool, fakeRunner, type fakeUpstream, now, ok, until } from './fixtures/fakes.ts';
 import { type PermittedOptions, permitted } from './fixtures/permitted.ts';
 
 const allowed = (options: Partial<PermittedOptions> = {}) => permitted({ now, ...options });
@@ -137,6 +138,62 @@ describe('refuses, and runs nothing,', () => {
     expect(await nothingRan(fakeRunner(), allowed({ claims: { obligations } }))).toMatchObject({
       outcome: 'refused',
       code,
+    });
+  });
+
+  describe('an approval in the permit', () => {
+    const approvals = generateSigningKey();
+    const trust = createKeyRing([{ signer: 'approvals', publicKey: approvals.publicKey }]);
+    const { name: _, inputSchema: input_schema, ...told } = echoTool;
+    const schema_digest = sha256Hex(canonical({ ...told, input_schema, name: 'probe/echo' }));
+    const withApproval = (change: { bound?: object; claims?: object; key?: typeof approvals } = {}) => {
+      const call = 'call_approved01';
+      const bound = {
+        tenant: 'default',
+        agent: 'demo',
+        session: 'ses_0123456789',
+        tool: 'probe/echo',
+        arguments: { text: 'hello' },
+        schema_digest,
+        policy: { digest: 'a'.repeat(64) },
+        ...change.bound,
+      };
+      const claims = {
+        approval: 'apr_0123456789',
+        binding: approvalBinding(bound),
+        by: ['ann'],
+        call,
+        expires_at: now + 60_000,
+        granted_at: now,
+        v: 1 as const,
+        ...change.claims,
+      };
+      const [seal] = sealBatch({
+        domain: approvalDomain,
+        lines: approvalLines,
+        leaves: [canonical(claims)],
+        key: change.key ?? approvals,
+      });
+      if (!seal) throw new Error('no seal');
+      return allowed({ call: { call }, claims: { approval: { claims, seal: { ...seal, path: [...seal.path] } } } });
+    };
+    test('that is for this very call lets it run', async () => {
+      const { runner } = fakeRunner({ ports: { trust } });
+      expect(await runner.execute(withApproval())).toMatchObject({ outcome: 'ok' });
+    });
+    test.each<[string, Parameters<typeof withApproval>[0]]>([
+      ['the approvals service did not sign it', { key: generateSigningKey() }],
+      ['it was taken for another call', { claims: { call: 'call_another001' } }],
+      ['it is for another call', { bound: { arguments: { text: 'hellO' } } }],
+      ['it is for another call', { bound: { session: 'ses_9876543210' } }],
+      ['it is for another call', { bound: { tenant: 'acme' } }],
+      ['it is for another call', { bound: { schema_digest: 'b'.repeat(64) } }],
+      ['it is for another call', { bound: { policy: { digest: 'b'.repeat(64) } } }],
+      ['it has expired', { claims: { expires_at: now } }],
+    ])('is refused with APPROVAL_INVALID: %s', async (why, change) => {
+      expect(await nothingRan(fakeRunner({ ports: { trust } }), withApproval(change))).toEqual(
+        refused('APPROVAL_INVALID', `approval: ${why}`),
+      );
     });
   });
 

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { shownArguments, visible } from '../../src/commands/approvals.ts';
 import { parseArguments, parseDuration } from '../../src/commands/call.ts';
 import { taintAskOf } from '../../src/commands/clear-taint.ts';
 import { scopeOf } from '../../src/commands/kill.ts';
@@ -64,4 +65,9 @@ test.each([
   [{ agent: 'demo', reason: '' }, /reason/],
 ])('refuses to clear taint of %o', (flags, why) => {
   expect(() => taintAskOf({ label: [], reason: 'checked', ...flags })).toThrow(why);
+});
+
+test('shows an operator what hides in a text', () => {
+  expect(visible('a\u200bb\u202ec\u0007\n')).toBe('a\\u{200b}b\\u{202e}c\\u{7}\\n');
+  expect(shownArguments({ 'k\u200b': 'x\u202ey' }).join('')).toContain('"k\\u{200b}": "x\\u{202e}y"');
 });

@@ -64,11 +64,12 @@ const push = <T>(lists: Record<string, T[]>, key: string, entry: T): T[] => {
   return list;
 };
 
-const entryOf = ({ id, effect, where, to }: Grant): GrantEntry => ({
+const entryOf = ({ id, effect, where, to, approvers }: Grant): GrantEntry => ({
   id,
   effect,
   conditional: where !== undefined && Object.keys(where).length > 0,
   ...(to.agents && to.labels && { labels: to.labels }),
+  ...(approvers && { approvers }),
 });
 
 const credentialsOf = ({

@@ -9,6 +9,8 @@ export interface GrantEntry {
   conditional: boolean;
   /** Where `agents` and `labels` are both named, an agent needs one of these as well. */
   labels?: string[];
+  /** Who has to approve, where a person is asked. */
+  approvers?: { min: number; roles?: string[] | undefined };
 }
 
 /** One side of a tool pattern: the whole text, or the text before and after its one star. */
