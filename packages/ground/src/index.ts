@@ -10,5 +10,5 @@ export { provision, recordAgents } from './provision.ts';
 export { natsReady, portIsFree, redisReady } from './ready.ts';
 export { type Roster, type RosterEntry, readRoster } from './roster.ts';
 export type { Seeds } from './seeds.ts';
-export { logOrigin } from './signing-keys.ts';
+export { logOrigin, rotateJwtKey } from './signing-keys.ts';
 export { agentUser } from './users.ts';

@@ -1,6 +1,16 @@
 import type { Permissions } from '@agentgate/contracts';
-import { type Account, encodeAccount, encodeOperator, encodeUser, fmtCreds, parseCreds, type User } from '@nats-io/jwt';
-import { createAccount, createOperator, createUser, fromSeed, type KeyPair } from '@nats-io/nkeys';
+import {
+  type Account,
+  decode,
+  encodeAccount,
+  encodeOperator,
+  encodeUser,
+  fmtCreds,
+  parseCreds,
+  type User,
+} from '@nats-io/jwt';
+import { createAccount, createOperator, createUser, fromPublic, fromSeed, type KeyPair, Prefix } from '@nats-io/nkeys';
+import { Codec } from '@nats-io/nkeys/lib/codec.js';
 
 // The only importer of @nats-io/jwt, which calls itself unsupported: minting is here, so that it can be replaced in one place.
 
@@ -78,3 +88,87 @@ export const isCreds = async (creds: string): Promise<boolean> => {
 };
 
 export const nameInCreds = async (creds: string): Promise<string> => (await parseCreds(bytes(creds))).uc.name;
+
+// --- users that live as long as a lease, in whatever account ---------------------------------------------------------
+
+/** The seed of a user whose key follows from 32 bytes of the caller's. */
+export const userSeedOf = (raw: Uint8Array): string => new TextDecoder().decode(Codec.encodeSeed(Prefix.User, raw));
+
+/** A user of an account with a given key. `account` where the seed is one of the account's signing keys. */
+export const mintUserWithSeed = async (opts: {
+  name: string;
+  seed: string;
+  accountSeed: string;
+  account: string;
+  permissions: Permissions;
+  /** Seconds since the epoch. */
+  exp: number;
+}): Promise<{ creds: string; jwt: string }> => {
+  const key = fromSeed(bytes(opts.seed));
+  const signer = fromSeed(bytes(opts.accountSeed));
+  const isOwn = signer.getPublicKey() === opts.account;
+  const jwt = await encodeUser(
+    opts.name,
+    key,
+    isOwn ? signer : fromPublic(opts.account),
+    claimsOf(opts.permissions),
+    isOwn ? { exp: opts.exp } : { exp: opts.exp, signer },
+  );
+  return { creds: new TextDecoder().decode(fmtCreds(jwt, key)), jwt };
+};
+
+/** What stands in an account's tags of each user that we revoked, so that we take out again only what we put in. */
+const tagOf = (mark: string, user: string, exp: number) => `${mark}:${user}:${exp}`.toLowerCase();
+
+export interface Revocation {
+  /** The user's public key. */
+  user: string;
+  /** When its last JWT expires at the latest, in seconds since the epoch: after that the entry may go. */
+  exp: number;
+}
+
+/**
+ * An account's JWT with these users revoked, and without those of `mark` whose time is over; everything else in it stays. An entry's
+ * time is the end of the user's last JWT, so that none that was signed before, or is signed again, counts.
+ */
+export const revokeUsers = async (opts: {
+  accountJwt: string;
+  operatorSeed: string;
+  mark: string;
+  users: readonly Revocation[];
+  /** Seconds since the epoch. */
+  now: number;
+}): Promise<string> => {
+  const { name, sub, exp, nats } = decode<Account>(opts.accountJwt);
+  const tags = nats.tags ?? [];
+  const before: Record<string, number> = { ...nats.revocations };
+  const kept = tags.filter((tag) => {
+    const [mark, user = '', until] = tag.split(':');
+    if (mark !== opts.mark || Number(until) > opts.now) return true;
+    delete before[user.toUpperCase()];
+    return false;
+  });
+  const added = opts.users.map(({ user, exp }) => tagOf(opts.mark, user, exp)).filter((tag) => !kept.includes(tag));
+  const revocations = { ...before, ...Object.fromEntries(opts.users.map(({ user, exp }) => [user, exp])) };
+  return encodeAccount(
+    name,
+    fromPublic(sub),
+    { ...nats, revocations, tags: [...kept, ...added] },
+    { signer: fromSeed(bytes(opts.operatorSeed)), ...(exp !== undefined && { exp }) },
+  );
+};
+
+/** The name in a user's JWT; undefined for what is none. */
+export const nameInJwt = (jwt: string): string | undefined => {
+  try {
+    return decode<User>(jwt).name;
+  } catch {
+    return undefined;
+  }
+};
+
+/** Whether an account's JWT revokes each of these users. */
+export const isRevokedIn = (accountJwt: string, users: readonly Revocation[]): boolean => {
+  const { revocations } = decode<Account>(accountJwt).nats;
+  return users.every(({ user, exp }) => (revocations?.[user] ?? 0) >= exp);
+};

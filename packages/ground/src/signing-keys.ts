@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import { type ServiceName, services } from '@agentgate/contracts';
 import { generateSigningKey, noteVerifierKey, type SigningKey, signingKeyFromSeed } from '@agentgate/evidence';
-import { readOrMake, writePrivate } from './private-file.ts';
+import { GroundError } from './error.ts';
+import { readIfThere, readOrMake, writePrivate } from './private-file.ts';
 
 export const logOrigin = 'agentgate.local/default';
 
@@ -12,8 +13,10 @@ export interface SigningKeys {
   /** The key that signs the log's checkpoints, and what verifies it. */
   logKeyFile: string;
   logVerifierKey: string;
-  /** The key that signs minted JWT credentials. */
+  /** The keys that sign minted JWT credentials. */
   jwtKeyFile: string;
+  /** The credential-broker's own key: what it must be able to work out again after a crash follows from it. */
+  brokerKeyFile: string;
 }
 
 const keyIn = (file: string): SigningKey => signingKeyFromSeed(readOrMake(file, () => generateSigningKey().seed));
@@ -33,7 +36,9 @@ export const layKeys = (home: string): SigningKeys => {
   writePrivate(trustFile, `${JSON.stringify(trust, null, 2)}\n`);
   const logKeyFile = join(home, 'keys', 'log.seed');
   const jwtKeyFile = join(home, 'keys', 'jwt.seed');
-  keyIn(jwtKeyFile);
+  readOrMake(jwtKeyFile, () => generateSigningKey().seed);
+  const brokerKeyFile = join(home, 'keys', 'broker.seed');
+  keyIn(brokerKeyFile);
   return {
     key: (service) => keys[service],
     keyFile: fileOf,
@@ -41,5 +46,27 @@ export const layKeys = (home: string): SigningKeys => {
     logKeyFile,
     logVerifierKey: noteVerifierKey(logOrigin, keyIn(logKeyFile).publicKey),
     jwtKeyFile,
+    brokerKeyFile,
   };
+};
+
+/** After a key began to sign, those of before it are needed so long: no token lives longer than an hour, and clocks differ. */
+const keptMs = 2 * 3_600_000;
+
+/**
+ * Adds a key to the file of those that sign JWT credentials; it signs from `leadMs` on, and until then verifiers learn of it. Keys whose
+ * last token is long over are left out. A running broker reads the file by itself. Throws GroundError where a key is waiting already.
+ */
+export const rotateJwtKey = (file: string, leadMs: number, now: number): { from: string } => {
+  const lines = (readIfThere(file) ?? '').split('\n').filter((line) => line.trim() !== '');
+  if (lines.length === 0) throw new GroundError(`${file} holds no key: start the stack once`);
+  const fromOf = (line: string) => Date.parse(line.split(/\s+/)[1] ?? '') || 0;
+  if (lines.some((line) => fromOf(line) > now)) throw new GroundError('a new key is waiting to sign already');
+  const needed = lines.filter((_, i) => {
+    const next = lines[i + 1];
+    return next === undefined || now < fromOf(next) + keptMs;
+  });
+  const from = new Date(now + leadMs).toISOString();
+  writePrivate(file, `${[...needed, `${generateSigningKey().seed} ${from}`].join('\n')}\n`);
+  return { from };
 };

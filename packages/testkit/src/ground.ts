@@ -1,5 +1,4 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -22,6 +21,7 @@ import {
   redisServer,
 } from '@agentgate/ground';
 import { readTrust, type Trust } from '@agentgate/runtime';
+import { differentPorts } from './free-port.ts';
 import { createProgram, type Program } from './program.ts';
 
 export interface GroundOptions {
@@ -180,20 +180,8 @@ const yamlOf = (tenants: Record<string, string[]>) =>
     ),
   });
 
-const freePort = (): Promise<{ port: number; release: () => Promise<void> }> =>
-  new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      if (address === null || typeof address === 'string') return reject(new Error('no port'));
-      resolve({ port: address.port, release: () => new Promise((done) => server.close(() => done())) });
-    });
-  });
-
 /** Ports that were free a moment ago, all different. */
 export const freePorts = async (): Promise<Ports> => {
-  const [nats, websocket, redis] = await Promise.all([freePort(), freePort(), freePort()]);
-  await Promise.all([nats.release(), websocket.release(), redis.release()]);
-  return { nats: nats.port, websocket: websocket.port, redis: redis.port };
+  const [nats = 0, websocket = 0, redis = 0] = await differentPorts(3);
+  return { nats, websocket, redis };
 };

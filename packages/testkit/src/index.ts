@@ -1,2 +1,5 @@
+export { freePort } from './free-port.ts';
 export { freePorts, type Ground, type GroundOptions, startGround } from './ground.ts';
-export type { Program } from './program.ts';
+export { type Postgres, startPostgres } from './postgres.ts';
+export { createProgram, type Program } from './program.ts';
+export { type PlainRedis, startPlainRedis } from './redis.ts';

@@ -17,6 +17,8 @@ export const createProgram = (opts: {
   binary: string;
   args: string[];
   logFile: string;
+  /** Whom it runs as; only where this process may choose. */
+  user?: { uid: number; gid: number };
   ready: (gone: () => string | undefined) => Promise<void>;
 }): Program => {
   let child: ChildProcess | undefined;
@@ -26,7 +28,7 @@ export const createProgram = (opts: {
 
   const start = async () => {
     const log = openSync(opts.logFile, 'a');
-    const started = spawn(opts.binary, opts.args, { stdio: ['ignore', log, log] });
+    const started = spawn(opts.binary, opts.args, { stdio: ['ignore', log, log], ...opts.user });
     closeSync(log);
     child = started;
     let gone: string | undefined;
