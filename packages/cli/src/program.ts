@@ -2,9 +2,11 @@ import { Command } from 'commander';
 import { registerAgent } from './commands/agent.ts';
 import { registerApprovals } from './commands/approvals.ts';
 import { registerCall, registerSession } from './commands/call.ts';
+import { registerCredentials } from './commands/credentials.ts';
 import { registerDemo } from './commands/demo.ts';
 import { registerGround } from './commands/ground.ts';
 import { registerKill, registerKills, registerLift } from './commands/kill.ts';
+import { registerLeases } from './commands/leases.ts';
 import { registerStatus } from './commands/status.ts';
 import { registerEvidence } from './evidence/index.ts';
 import { runIn } from './run.ts';
@@ -32,6 +34,8 @@ export const createProgram = (): Command => {
     registerLift,
     registerKills,
     registerApprovals,
+    registerLeases,
+    registerCredentials,
     registerAgent,
     registerEvidence,
     registerGround,

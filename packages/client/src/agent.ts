@@ -53,8 +53,11 @@ export interface Session {
 export interface AgentClient {
   /** The agent's name, from its credentials. */
   readonly name: string;
-  /** `purpose` is what the agent's user asked for, in their words. */
-  openSession(opts?: { purpose?: string }): Promise<Session>;
+  /**
+   * `purpose` is what the agent's user asked for, in their words. `subjectToken` is a JWT that says who that user is: credentials may then be
+   * theirs.
+   */
+  openSession(opts?: { purpose?: string; subjectToken?: string }): Promise<Session>;
   /** A session that was opened before. */
   session(id: string, expiresAt?: string): Session;
   cancel(which: { call: string } | { key: string }): Promise<CancelStatus>;
@@ -128,8 +131,12 @@ export const connect = async ({ servers, creds }: ConnectOptions): Promise<Agent
   });
   return {
     name,
-    openSession: async ({ purpose } = {}) => {
-      const opened = await request('session', purpose === undefined ? {} : { purpose }, sessionAnswer);
+    openSession: async ({ purpose, subjectToken } = {}) => {
+      const body = {
+        ...(purpose !== undefined && { purpose }),
+        ...(subjectToken !== undefined && { subject_token: subjectToken }),
+      };
+      const opened = await request('session', body, sessionAnswer);
       return session(opened.session, opened.expires_at);
     },
     session,

@@ -9,7 +9,12 @@ import { approvalId, callId, eventId, json, limits, name, sessionId, timestamp, 
 const v = z.literal(1);
 const key = z.string().min(1).max(limits.keyLength);
 
-export const sessionAsk = z.strictObject({ v, purpose: z.string().max(limits.purposeLength).optional() });
+export const sessionAsk = z.strictObject({
+  v,
+  purpose: z.string().max(limits.purposeLength).optional(),
+  /** A JWT of the person that the agent acts for, by an issuer that `subject_tokens` of the configuration names. */
+  subject_token: z.string().min(1).max(limits.subjectTokenLength).optional(),
+});
 export const sessionAnswer = z.strictObject({ v, session: sessionId, expires_at: timestamp });
 
 export const toolsAsk = z.strictObject({ v, session: sessionId.optional() });

@@ -1,6 +1,7 @@
 import { dirname, isAbsolute, resolve } from 'node:path';
 import { LineCounter, type Node, parseDocument } from 'yaml';
 import { z } from 'zod';
+import { credential, inject, mapSources, unknownPart } from './credentials.ts';
 import { name } from './names.ts';
 import { firstProblem } from './parse.ts';
 import { approvers } from './permit.ts';
@@ -58,19 +59,6 @@ export const grant = z.strictObject({
 export type Grant = z.infer<typeof grant>;
 
 const environment = z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/), z.string().max(8192));
-const inject = z.union([
-  z.strictObject({
-    header: z.string().regex(/^[A-Za-z0-9-]{1,64}$/),
-    format: z.string().max(256).includes('{secret}').default('{secret}'),
-  }),
-  z.strictObject({
-    env: z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/),
-    format: z.string().max(256).includes('{secret}').default('{secret}'),
-  }),
-  z.strictObject({ field: name, format: z.string().max(256).includes('{secret}').default('{secret}') }),
-]);
-export type Injection = z.infer<typeof inject>;
-
 const server = z
   .strictObject({
     stdio: z
@@ -110,25 +98,11 @@ const server = z
       s.inject === undefined ||
       (s.http && 'header' in s.inject) ||
       (s.stdio && 'env' in s.inject) ||
+      (!s.nats && 'meta' in s.inject) ||
       (s.nats && 'field' in s.inject),
-    'inject: header goes with http, env with stdio, field with nats',
+    'inject: header goes with http, env with stdio, meta with either, field with nats',
   );
 export type Server = z.infer<typeof server>;
-
-const secretSource = z.union([
-  z.strictObject({ file: text(4096) }),
-  z.strictObject({ env: z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/) }),
-]);
-const credential = z.discriminatedUnion('provider', [
-  z.strictObject({ provider: z.literal('static'), from: secretSource }),
-  z.strictObject({
-    provider: z.literal('jwt'),
-    audience: text(512),
-    scope: z.string().max(1024).optional(),
-    ttl_s: z.int().min(5).max(3600).default(60),
-  }),
-]);
-export type Credential = z.infer<typeof credential>;
 
 /** Settings that a pack carries out: one that is off must not look as if it protected anything. */
 const settingsOf = ({ policy, tools }: { policy: PolicySettings; tools: ToolProfile[] }) => {
@@ -152,6 +126,19 @@ export const config = z
     ),
     servers: z.record(name, server).default({}),
     credentials: z.record(name, credential).default({}),
+    /** Whose word counts on the person that an agent acts for (`subject_token` of `session`). Several speak of the same people: one name, one person. */
+    subject_tokens: z
+      .array(
+        z.strictObject({
+          issuer: z.url({ protocol: /^https?$/ }).max(2048),
+          /** Of the tokens; the gate's own name there. */
+          audience: text(512),
+          /** Where its keys are (RFC 7517). */
+          jwks_uri: z.url({ protocol: /^https?$/ }).max(2048),
+        }),
+      )
+      .max(16)
+      .default([]),
     grants: z.array(grant).max(20_000).default([]),
     /** The first entry that names a tool describes it. */
     tools: z.array(toolProfile).max(10_000).default([]),
@@ -174,13 +161,26 @@ export const config = z
   })
   .superRefine((c, ctx) => {
     for (const [at, s] of Object.entries(c.servers)) {
-      if (s.credential !== undefined && !(s.credential in c.credentials))
+      if (s.credential === undefined || !s.inject) continue;
+      const issued = Object.hasOwn(c.credentials, s.credential) ? c.credentials[s.credential] : undefined;
+      const at_ = (key: string, message: string) =>
+        ctx.addIssue({ code: 'custom', path: ['servers', at, key], message });
+      if (!issued) {
+        at_('credential', `no credential is named ${s.credential}`);
+        continue;
+      }
+      const part = unknownPart(s.inject, issued.provider);
+      if (part !== undefined) at_('inject', `a credential of provider ${issued.provider} has no {${part}}`);
+      if ('bind' in issued && issued.bind === 'dpop' && !('header' in s.inject))
+        at_('inject', 'a token that is bound to a key (bind: dpop) goes into a header');
+    }
+    for (const [at, issued] of Object.entries(c.credentials))
+      if (issued.provider === 'oauth-token-exchange' && issued.subject === 'person' && c.subject_tokens.length === 0)
         ctx.addIssue({
           code: 'custom',
-          path: ['servers', at, 'credential'],
-          message: `no credential is named ${s.credential}`,
+          path: ['credentials', at, 'subject'],
+          message: 'nobody can be named: subject_tokens names no issuer',
         });
-    }
     for (const { pack, path } of settingsOf(c))
       if (!c.policy.packs.includes(pack))
         ctx.addIssue({ code: 'custom', path, message: `does nothing while policy.packs does not name ${pack}` });
@@ -264,7 +264,7 @@ const absolutePaths = (c: Config, base: string): Config => {
         : s,
     ),
     credentials: mapValues(c.credentials, (k) =>
-      k.provider === 'static' && 'file' in k.from ? { ...k, from: { file: from(k.from.file) } } : k,
+      mapSources(k, (source) => ('file' in source ? { file: from(source.file) } : source)),
     ),
     policy: {
       ...c.policy,

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { code } from './codes.ts';
+import { leaseEnd } from './internal.ts';
 import { approvalId, callId, digest, instance, json, name, sessionId, timestamp, toolName } from './names.ts';
 import { killReceipt, scope } from './operator.ts';
 import { decision, policyRevision } from './permit.ts';
@@ -7,11 +8,26 @@ import { decision, policyRevision } from './permit.ts';
 /** SHA-256 over the salt and the canonical form (evidence's `saltedDigest`); `bytes` is the canonical form's length. */
 const saltedDigest = z.strictObject({ sha256: digest, salt: z.string(), bytes: z.int().min(0) });
 
+/** What shows that a lease is over. `refused`: it was tried after its end and refused; `unprovable`: there is no way to try. */
+const leaseProof = z.strictObject({
+  kind: z.enum(['refused', 'unprovable']),
+  detail: z.string().max(256),
+  /** With `unprovable`: until when the provider may still take it. */
+  good_until: timestamp.optional(),
+});
+export type LeaseProof = z.infer<typeof leaseProof>;
+
 const approvalEvent = { approval: approvalId, call: callId };
 
 /** `data` of each event type that is produced today (PROTOCOL.md, "Types"). */
 export const eventData = {
-  'session.opened': z.strictObject({ session: sessionId, expires_at: timestamp, purpose: z.string().optional() }),
+  'session.opened': z.strictObject({
+    session: sessionId,
+    expires_at: timestamp,
+    purpose: z.string().optional(),
+    /** Whom the agent acts for, and who says so. */
+    person: z.strictObject({ id: z.string(), issuer: z.string() }).optional(),
+  }),
   /** An operator took taint labels off; `on` says what they stuck to. */
   'session.cleared': z.strictObject({
     on: z.strictObject({ session: sessionId.optional(), agent: name.optional() }),
@@ -57,13 +73,30 @@ export const eventData = {
     provider: z.string(),
     call: callId,
     scope: z.string().optional(),
+    /** Whom the agent acted for, where that decided what was made. */
+    person: z.string().optional(),
     expires_at: timestamp,
   }),
+  /** `call` asked for more time, with a permit of its own. */
+  'lease.renewed': z.strictObject({ lease: z.string(), credential: name, call: callId, expires_at: timestamp }),
   'lease.revoked': z.strictObject({
     lease: z.string(),
     credential: name,
+    /** Absent for what was found at a provider without a lease of ours. */
+    call: callId.optional(),
+    why: leaseEnd,
+    by: z.string().optional(),
+    reason: z.string().optional(),
+    proof: leaseProof,
+  }),
+  /** It could not be ended: it may live until `expires_at` or, where that does not end it, for ever. */
+  'lease.irrevocable': z.strictObject({
+    lease: z.string(),
+    credential: name,
     call: callId,
-    why: z.enum(['released', 'expired', 'killed', 'swept']),
+    tries: z.int(),
+    problem: z.string(),
+    expires_at: timestamp,
   }),
   'approval.requested': z.strictObject({
     ...approvalEvent,

@@ -3,6 +3,7 @@ export * from './approvals.ts';
 export * from './codes.ts';
 export * from './config.ts';
 export * from './contract.ts';
+export * from './credentials.ts';
 export * from './error.ts';
 export * from './events.ts';
 export * from './internal.ts';

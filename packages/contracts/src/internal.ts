@@ -3,12 +3,12 @@ import { toolListing } from './agent.ts';
 import { approvalGrant, approvalQuestion } from './approvals.ts';
 import { code } from './codes.ts';
 import { batch, broadcast, notice, request } from './contract.ts';
+import { providerKinds } from './credentials.ts';
 import {
   approvalId,
   callId,
   digest,
   epochMs,
-  eventId,
   instance,
   json,
   limits,
@@ -16,6 +16,7 @@ import {
   permitId,
   serviceName,
   sessionId,
+  subjectId,
   timestamp,
   toolName,
 } from './names.ts';
@@ -27,6 +28,9 @@ import { decision, obligations, policyRevision, seal } from './permit.ts';
 const v = z.literal(1);
 const reason = z.string().max(2048);
 const who = { tenant: name, agent: name };
+
+/** Whom an agent acts for, as the issuer of their token calls them (`sub`). */
+const personName = z.string().min(1).max(256);
 
 // --- policy -------------------------------------------------------------------------------------------------------
 
@@ -51,6 +55,8 @@ export const permitClaims = z.strictObject({
   obligations,
   policy: policyRevision,
   session: sessionId,
+  /** Where the session names a person: whom the agent acts for. */
+  subject: z.strictObject({ id: subjectId, person: personName }).optional(),
   tenant: name,
   tool: toolName,
   v,
@@ -108,7 +114,12 @@ export const policyObserve = batch('svc.v1.policy.observe', {
   timeoutMs: 1_500,
 });
 export const policyOpenSession = request('svc.v1.policy.open-session', {
-  ask: z.strictObject({ v, ...who, purpose: z.string().max(limits.purposeLength).optional() }),
+  ask: z.strictObject({
+    v,
+    ...who,
+    purpose: z.string().max(limits.purposeLength).optional(),
+    subject: z.strictObject({ id: subjectId, person: personName, issuer: z.string().max(2048) }).optional(),
+  }),
   answer: z.strictObject({ v, session: sessionId, expires_at: timestamp }),
   by: ['ingress'],
   of: 'policy',
@@ -288,16 +299,32 @@ export const leaseAsk = z.strictObject({
   /** Ed25519 by the runner's service key over `runnerKeyText`; base64. */
   sig: z.string().max(128),
   epoch: z.int().min(0),
+  /** A lease of the same session, tool, credential and scope that the runner still holds: it is prolonged if it can be. */
+  held: z.strictObject({ lease: z.string().max(512), permit: permitId }).optional(),
 });
 export type LeaseAsk = z.infer<typeof leaseAsk>;
 /** What a runner signs: that this key is its own, for this one permit. */
 export const runnerKeyText = ({ runner, seal_to, permit }: Pick<LeaseAsk, 'runner' | 'seal_to' | 'permit'>): string =>
   `agentgate-runner-key-v1\n${runner}\n${seal_to}\n${permit.claims.id}\n`;
+/** What is sealed to the runner: the parts of the secret by name, and those whose bytes may come back in no result. */
+export const leasedSecret = z.strictObject({
+  v,
+  parts: z.record(z.string().max(64), z.string().max(16_384)),
+  hidden: z.array(z.string().max(64)).max(32),
+  /** The private key (JWK) that proofs are signed with, where the secret is a token that is bound to it (RFC 9449). */
+  dpop_key: json.optional(),
+});
+export type LeasedSecret = z.infer<typeof leasedSecret>;
 export const leaseAnswer = z.strictObject({
   lease: z.string().max(512),
-  sealed: z.string().max(16_384),
+  /** The permit that the lease was made with: `release` names it. */
+  permit: permitId,
+  /** A `leasedSecret`. Absent where the held lease lives on with the same secret. */
+  sealed: z.string().max(65_536).optional(),
   broker_key: z.string().max(64),
   expires_at: timestamp,
+  /** The lease outlives the call: it serves the session's next call to this tool, too. */
+  reuse: z.literal(true).optional(),
 });
 export type LeaseAnswer = z.infer<typeof leaseAnswer>;
 export const brokerLease = batch('svc.v1.broker.lease', {
@@ -309,7 +336,7 @@ export const brokerLease = batch('svc.v1.broker.lease', {
   late: false,
   timeoutMs: 2_000,
 });
-/** The call is over: its lease ends now. */
+/** The call is over, or nobody needs the lease any more: it ends now. */
 export const brokerRelease = batch('svc.v1.broker.release', {
   ask: z.strictObject({ lease: z.string().max(512), permit: permitId }),
   answer: z.strictObject({ state: z.enum(['revoked', 'expired', 'unknown']) }),
@@ -320,11 +347,48 @@ export const brokerRelease = batch('svc.v1.broker.release', {
   timeoutMs: 2_000,
 });
 
-/** The value of a key of KV bucket LEASES. It never holds the secret. */
+/** Verifies whom an agent acts for, and keeps their token, encrypted, for as long as it is good. */
+export const brokerSubject = request('svc.v1.broker.subject', {
+  ask: z.strictObject({ v, ...who, subject_token: z.string().min(1).max(limits.subjectTokenLength) }),
+  answer: z.strictObject({ v, id: subjectId, person: personName, issuer: z.string().max(2048), expires_at: timestamp }),
+  by: ['ingress'],
+  of: 'credential-broker',
+  timeoutMs: 3_000,
+});
+/** The value of a key of KV bucket SUBJECTS. */
+export const subjectRecord = z.strictObject({
+  v,
+  ...who,
+  person: personName,
+  issuer: z.string().max(2048),
+  expires_at: timestamp,
+  /** The token, as a JWE of the broker's own key. */
+  locked: z.string().max(65_536),
+});
+export type SubjectRecord = z.infer<typeof subjectRecord>;
+
+/** Where a lease stands; `irrevocable`: it could not be ended, and a person has to. */
+export const leaseState = z.enum(['intended', 'active', 'revoking', 'revoked', 'expired', 'irrevocable']);
+export type LeaseState = z.infer<typeof leaseState>;
+/** Why a lease is ended. `test`: it was made to try the credential; `lost`: the provider does not know it any more. */
+export const leaseEnd = z.enum([
+  'released',
+  'expired',
+  'killed',
+  'swept',
+  'operator',
+  'test',
+  'lost',
+  'orphan',
+  'resolved',
+]);
+export type LeaseEnd = z.infer<typeof leaseEnd>;
+
+/** The value of a key of KV bucket LEASES. It never holds the secret in the clear. */
 export const leaseRecord = z.strictObject({
   v,
   id: z.string().max(512),
-  provider: z.string().max(64),
+  provider: z.enum(providerKinds),
   credential: name,
   scope: z.string().max(1024).optional(),
   ...who,
@@ -333,14 +397,29 @@ export const leaseRecord = z.strictObject({
   call: callId,
   permit: permitId,
   permit_digest: digest,
+  subject: z.strictObject({ id: subjectId, person: personName }).optional(),
   runner: instance,
-  state: z.enum(['intended', 'active', 'revoking', 'revoked', 'expired', 'irrevocable']),
+  reuse: z.enum(['call', 'session']),
+  state: leaseState,
   created_at: timestamp,
   expires_at: timestamp,
-  handle: z.string().max(512).optional(),
-  decided: eventId.optional(),
+  /** The provider's own name for it; a JWE of the broker's key. */
+  handle: z.string().max(65_536).optional(),
+  /** Since it is `revoking`: why, the tries that failed, when the next is due, and what the last one said. */
+  ending: z
+    .strictObject({
+      why: leaseEnd,
+      by: z.string().max(128).optional(),
+      reason: z.string().max(512).optional(),
+      tries: z.int().min(0),
+      next_at: timestamp,
+      problem: z.string().max(512).optional(),
+    })
+    .optional(),
 });
 export type LeaseRecord = z.infer<typeof leaseRecord>;
+/** A permit that prolonged a lease instead of making one: under its own key, so that it does so once. */
+export const leaseUse = z.strictObject({ v, used_for: z.string().max(512) });
 
 export const internalContracts = {
   approvalRequest,
@@ -359,4 +438,5 @@ export const internalContracts = {
   ingressCancel,
   brokerLease,
   brokerRelease,
+  brokerSubject,
 };

@@ -15,6 +15,8 @@ export const callId = idOf('call');
 export const approvalId = idOf('apr');
 export const eventId = idOf('evt');
 export const permitId = idOf('prm');
+/** A person's token, as the broker keeps it for the sessions that were opened with it. */
+export const subjectId = idOf('sub');
 
 /** A tool's full name, `<server>/<tool>`; the tool's own part is whatever its server calls it, without spaces or control characters. */
 export const toolName = z
@@ -54,6 +56,7 @@ export const limits = {
   evidenceInlineBytes: 32 * 1024,
   keyLength: 128,
   purposeLength: 8192,
+  subjectTokenLength: 8192,
   permitTtlMs: 5_000,
   /** A kill view that nobody vouched for within this time counts as killed. */
   killViewStaleMs: 3_000,

@@ -122,13 +122,59 @@ export const approveAnswer = z.strictObject({
 });
 export type ApproveAnswer = z.infer<typeof approveAnswer>;
 
+/** `prefix` is a lease's id or its first parts: `default/crm-bot` is every lease of that agent. */
+const leasePrefix = z
+  .string()
+  .max(512)
+  .regex(/^[^/\s]+(\/[^/\s]+)*$/, 'must be a lease or its first parts, such as default/<agent>');
+export const leasesAsk = z.strictObject({ v, prefix: leasePrefix.optional() });
+export const openLease = z.strictObject({
+  lease: z.string(),
+  credential: name,
+  provider: z.string(),
+  scope: z.string().optional(),
+  person: z.string().optional(),
+  tool: toolName,
+  state: z.enum(['intended', 'active', 'revoking', 'irrevocable']),
+  created_at: timestamp,
+  expires_at: timestamp,
+  /** Why it does not end. */
+  problem: z.string().optional(),
+});
+export type OpenLease = z.infer<typeof openLease>;
+/** What is not over yet, the oldest first; `more` are left out of the answer. */
+export const leasesAnswer = z.strictObject({ v, leases: z.array(openLease), more: z.int().min(1).optional() });
+export const revokeLeasesAsk = z.strictObject({ v, prefix: leasePrefix, reason });
+export const revokeLeasesAnswer = z.strictObject({
+  v,
+  /** Ended, and each proven as far as its provider lets prove it. */
+  revoked: z.int().min(0),
+  unproven: z.int().min(0),
+  /** Not ended yet; the broker goes on trying. */
+  failed: z.array(z.strictObject({ lease: z.string(), problem: z.string() })).max(64),
+  ms: z.number().min(0),
+});
+/** A person has ended an irrevocable lease at its provider by other means, and says how. */
+export const resolveLeaseAsk = z.strictObject({ v, lease: leasePrefix, reason });
+export const resolveLeaseAnswer = z.strictObject({ v, status: z.enum(['resolved', 'not_irrevocable', 'not_found']) });
+export const testCredentialAsk = z.strictObject({ v, credential: name });
+export const testStep = z.strictObject({
+  step: z.enum(['mint', 'use', 'revoke', 'refused']),
+  status: z.enum(['ok', 'failed', 'unprovable']),
+  ms: z.number().min(0),
+  detail: z.string(),
+});
+export const testCredentialAnswer = z.strictObject({ v, ok: z.boolean(), steps: z.array(testStep) });
+export type TestCredentialAnswer = z.infer<typeof testCredentialAnswer>;
+
 const verb = <A, B>(
   word: string,
   ask: z.ZodType<A>,
   answer: z.ZodType<B>,
-  of: { service: 'kill-switch' | 'policy' | 'approvals'; timeoutMs: number },
+  of: { service: 'kill-switch' | 'policy' | 'approvals' | 'credential-broker'; timeoutMs: number },
 ) => request(`ops.v1.*.${word}`, { ask, answer, by: ['operator'], of: of.service, timeoutMs: of.timeoutMs });
 const approvals = { service: 'approvals' as const, timeoutMs: 5_000 };
+const broker = (timeoutMs: number) => ({ service: 'credential-broker' as const, timeoutMs });
 const killSwitch = (timeoutMs: number) => ({ service: 'kill-switch' as const, timeoutMs });
 
 export const operatorVerbs = {
@@ -142,6 +188,15 @@ export const operatorVerbs = {
   approvals: verb('approvals', approvalsAsk, z.union([approvalsAnswer, refusal]), approvals),
   approve: verb('approve', approveAsk, z.union([approveAnswer, refusal]), approvals),
   reject: verb('reject', approveAsk, z.union([approveAnswer, refusal]), approvals),
+  leases: verb('leases', leasesAsk, z.union([leasesAnswer, refusal]), broker(5_000)),
+  'revoke-leases': verb('revoke-leases', revokeLeasesAsk, z.union([revokeLeasesAnswer, refusal]), broker(60_000)),
+  'resolve-lease': verb('resolve-lease', resolveLeaseAsk, z.union([resolveLeaseAnswer, refusal]), broker(5_000)),
+  'test-credential': verb(
+    'test-credential',
+    testCredentialAsk,
+    z.union([testCredentialAnswer, refusal]),
+    broker(30_000),
+  ),
 };
 export type OperatorVerb = keyof typeof operatorVerbs;
 export const operatorSubject = (person: string, word: OperatorVerb): string => `ops.${name.parse(person)}.${word}`;

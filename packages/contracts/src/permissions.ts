@@ -12,6 +12,7 @@ import {
   killStream,
   leasesBucket,
   type StreamSpec,
+  subjectsBucket,
   toolsBucket,
 } from './streams.ts';
 
@@ -66,6 +67,8 @@ const streamAccess: Record<ServiceName, string[]> = {
     ...readerOf(killStream.name),
     ...readerOf(leasesBucket.name),
     ...writerOf(leasesBucket),
+    ...readerOf(subjectsBucket.name),
+    ...writerOf(subjectsBucket),
   ],
   'tool-runner': [...whole, ...readerOf(killStream.name), ...readerOf(toolsBucket.name), ...writerOf(toolsBucket)],
   approvals: [...whole, ...readerOf(killStream.name), ...readerOf(approvalsBucket.name), ...writerOf(approvalsBucket)],
@@ -150,6 +153,10 @@ export const personPermissions = (person: string, role: PersonRole): Permissions
           `ops.${person}.kills`,
           `ops.${person}.clear-taint`,
           `ops.${person}.approvals`,
+          `ops.${person}.leases`,
+          `ops.${person}.revoke-leases`,
+          `ops.${person}.resolve-lease`,
+          `ops.${person}.test-credential`,
           ...seesServices,
           ...evidenceReader,
         ],

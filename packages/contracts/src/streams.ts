@@ -86,13 +86,22 @@ const bucket = (name: string): StreamSpec => ({
   allow_direct: true,
   allow_rollup_hdrs: true,
 });
-export const buckets = { agents: 'AGENTS', tools: 'TOOLS', leases: 'LEASES', approvals: 'APPROVALS' } as const;
+export const buckets = {
+  agents: 'AGENTS',
+  tools: 'TOOLS',
+  leases: 'LEASES',
+  approvals: 'APPROVALS',
+  subjects: 'SUBJECTS',
+} as const;
 export const agentsBucket = bucket(buckets.agents);
 export const toolsBucket = bucket(buckets.tools);
 /** The record of a lease that ended goes by itself, or the bucket would fill up and no more leases could be given. */
 export const leasesBucket: StreamSpec = { ...bucket(buckets.leases), allow_msg_ttl: true };
 /** The record of an approval that ended goes by itself. */
 export const approvalsBucket: StreamSpec = { ...bucket(buckets.approvals), allow_msg_ttl: true };
+
+/** Whom agents act for: each record goes with the token in it. */
+export const subjectsBucket: StreamSpec = { ...bucket(buckets.subjects), allow_msg_ttl: true };
 
 export const streams: readonly StreamSpec[] = [
   auditStream,
@@ -102,6 +111,7 @@ export const streams: readonly StreamSpec[] = [
   toolsBucket,
   leasesBucket,
   approvalsBucket,
+  subjectsBucket,
 ];
 
 /**
@@ -123,6 +133,7 @@ export const agentKey = (tenant: string, agent: string): string => `${tenant}.${
 export const leaseKey = (permit: string): string => permit;
 /** Where the bucket takes that key's values, for a write that says how long it is kept. */
 export const leaseSubject = (permit: string): string => `$KV.${buckets.leases}.${leaseKey(permit)}`;
+export const subjectSubject = (id: string): string => `$KV.${buckets.subjects}.${id}`;
 export const approvalSubject = (id: string): string => `$KV.${buckets.approvals}.${id}`;
 /** The oldest nats-server that we trust with evidence: older ones have known faults or ignore stream options without a word. */
 export const natsFloor = '2.14.4';

@@ -1,13 +1,16 @@
 import { readFileSync } from 'node:fs';
 import { type Config, ConfigError, parseConfig } from '@agentgate/contracts';
-import { type SigningKey, signingKeyFromSeed } from '@agentgate/evidence';
 import { type BaseConfig, required, StartError } from '@agentgate/runtime';
 import { z } from 'zod';
+import { parseJwtKeys } from './adapters/jwt-keys.ts';
+import { keyBytes } from './secrets.ts';
 
 type Environment = Record<string, string | undefined>;
 
 const brokerVariables = z.object({
-  /** The seed that signs JWT credentials: 32 bytes in base64url. Needed only where a credential's provider is `jwt`. */
+  /** The file of the broker's own key: 32 bytes in base64url. Replicas share it; passwords of leases follow from it. */
+  AGENTGATE_BROKER_KEY: z.string().min(1).max(4096).optional(),
+  /** The file of the keys that sign JWT credentials and the agents' own tokens: one a line, a seed of 32 bytes in base64url and the time from which it signs. */
   AGENTGATE_JWT_KEY: z.string().min(1).max(4096).optional(),
   /** The `iss` of JWT credentials; by default where this service's HTTP port is. */
   AGENTGATE_JWT_ISSUER: z
@@ -18,8 +21,10 @@ const brokerVariables = z.object({
 
 export interface BrokerConfig {
   credentials: Config['credentials'];
-  jwt: { key: SigningKey; issuer: string } | undefined;
-  /** The value of an environment variable that a static credential names. */
+  subjectTokens: Config['subject_tokens'];
+  brokerKey: Uint8Array;
+  jwt: { keyFile: string; issuer: string };
+  /** The value of an environment variable that a credential names. */
   environment: (name: string) => string | undefined;
 }
 
@@ -31,13 +36,19 @@ export const readBrokerConfig = (base: BaseConfig, env: Environment): BrokerConf
   if (!parsed.success)
     throw new StartError(`${parsed.error.issues[0]?.path.join('.')}: ${parsed.error.issues[0]?.message}`);
   const file = required(base.AGENTGATE_CONFIG, 'AGENTGATE_CONFIG');
-  const { credentials } = readGateConfig(file);
-  const environment = (name: string) => env[name];
-  if (!Object.values(credentials).some(({ provider }) => provider === 'jwt'))
-    return { credentials, environment, jwt: undefined };
-  const seedFile = required(parsed.data.AGENTGATE_JWT_KEY, 'AGENTGATE_JWT_KEY');
-  const issuer = parsed.data.AGENTGATE_JWT_ISSUER ?? `http://${base.AGENTGATE_HTTP_HOST}:${base.AGENTGATE_HTTP_PORT}`;
-  return { credentials, environment, jwt: { key: readSeed(seedFile), issuer } };
+  const { credentials, subject_tokens: subjectTokens } = readGateConfig(file);
+  const keyFile = required(parsed.data.AGENTGATE_JWT_KEY, 'AGENTGATE_JWT_KEY');
+  refuseUnreadable('AGENTGATE_JWT_KEY', () => parseJwtKeys(readFileSync(keyFile, 'utf8')));
+  return {
+    credentials,
+    subjectTokens,
+    brokerKey: readKey(required(parsed.data.AGENTGATE_BROKER_KEY, 'AGENTGATE_BROKER_KEY')),
+    jwt: {
+      keyFile,
+      issuer: parsed.data.AGENTGATE_JWT_ISSUER ?? `http://${base.AGENTGATE_HTTP_HOST}:${base.AGENTGATE_HTTP_PORT}`,
+    },
+    environment: (name) => env[name],
+  };
 };
 
 const readGateConfig = (file: string): Config => {
@@ -48,11 +59,18 @@ const readGateConfig = (file: string): Config => {
   }
 };
 
-const readSeed = (file: string): SigningKey => {
+const readKey = (file: string): Uint8Array =>
+  refuseUnreadable('AGENTGATE_BROKER_KEY', () => {
+    const key = Buffer.from(readFileSync(file, 'utf8').trim(), 'base64url');
+    if (key.length !== keyBytes) throw new Error('of another length');
+    return key;
+  });
+
+/** Without its cause: nothing about a seed goes anywhere. */
+const refuseUnreadable = <T>(variable: string, read: () => T): T => {
   try {
-    return signingKeyFromSeed(readFileSync(file, 'utf8').trim());
+    return read();
   } catch {
-    // Without its cause: nothing about a seed goes anywhere.
-    throw new StartError('AGENTGATE_JWT_KEY: the file does not hold a readable seed');
+    throw new StartError(`${variable}: the file does not hold a readable seed`);
   }
 };

@@ -1,16 +1,18 @@
 import {
   AgentGateError,
-  type EventData,
   type EventDraft,
   killedCode,
+  type LeaseEnd,
+  type LeaseProof,
   type LeaseRecord,
   type Scope,
 } from '@agentgate/contracts';
-import { expiryOf, type HeldLease } from './lease.ts';
+import { atProvider } from './at-provider.ts';
+import { dueFor, expiryOf, type HeldLease } from './lease.ts';
 import type { LeaseIndex } from './lease-index.ts';
-import type { Provider } from './provider.ts';
-
-export type WhyEnded = EventData<'lease.revoked'>['why'];
+import type { Offer, Probe } from './provider.ts';
+import type { LeaseSecrets } from './secrets.ts';
+import { within } from './within.ts';
 
 /**
  * The LEASES bucket. Writes compare and set: `conflict` means that somebody else was first. The record of a lease that ended
@@ -20,6 +22,8 @@ export interface LeaseRecords {
   create(record: LeaseRecord): Promise<number | 'conflict'>;
   update(record: LeaseRecord, revision: number): Promise<number | 'conflict'>;
   read(permit: string): Promise<HeldLease | undefined>;
+  /** Marks a permit as used for a lease that another one made. */
+  use(permit: string, lease: string): Promise<'used' | 'conflict'>;
 }
 
 export interface Evidence {
@@ -29,86 +33,173 @@ export interface Evidence {
 export interface BrokerLog {
   info(fields: object, message: string): void;
   warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
 }
 
-interface EndingPorts {
+export interface EndingPorts {
   records: LeaseRecords;
   index: LeaseIndex;
-  providerOf: (name: string) => Provider | undefined;
+  /** The credentials of agentgate.yaml by name. */
+  offers: ReadonlyMap<string, Offer>;
+  secrets: LeaseSecrets;
   evidence: Evidence;
   log: BrokerLog;
   now: () => number;
 }
 
-/** A lease that stays `revoking` so long past its end was left by a broker that died: the sweep finishes it. */
-const abandonedMs = 60_000;
-const sweepAtOnce = 16;
+/** Who ends a lease and why, for the record. */
+export interface EndOrder {
+  why: LeaseEnd;
+  by?: string | undefined;
+  reason?: string | undefined;
+}
+
+export type Ended =
+  | { state: 'revoked' | 'expired'; proof: LeaseProof; revokeMs: number; probeMs: number }
+  /** It goes on being tried, or a person has to. */
+  | { state: 'revoking' | 'irrevocable'; problem: string }
+  /** Somebody else changed it meanwhile. */
+  | { state: 'conflict' };
 
 export interface Ending {
-  /** Ends one lease; `conflict` when somebody else changed it meanwhile. */
-  end(held: HeldLease, why: WhyEnded): Promise<LeaseRecord['state'] | 'conflict'>;
-  /** Ends what should have ended by itself. */
+  /** Ends one lease at its provider, tries to use it, and only then calls it ended. Rejects where records or evidence do not answer. */
+  end(held: HeldLease, order: EndOrder): Promise<Ended>;
+  /** Ends these, several at once; rejects only after all were tried. */
+  endAll(leases: readonly HeldLease[], order: (held: HeldLease) => EndOrder): Promise<Ended[]>;
+  /** Ends what should have ended by itself, and goes on with what could not be ended before. */
   sweep(): Promise<void>;
   /** Ends every lease that a kill order covers. */
   revokeKilled(killed: (record: LeaseRecord) => Scope | undefined): Promise<void>;
 }
 
+/** After the first try that failed, the second, … The sixth leaves it to a person. */
+const pausesMs = [1_000, 2_000, 4_000, 8_000, 16_000];
+const maxTries = pausesMs.length + 1;
+/** So long a broker that took an end upon itself is left alone with it; a dead one's is taken over after. */
+const claimMs = 15_000;
+const providerMs = 5_000;
+const endAtOnce = 16;
+
 export const createEnding = (ports: EndingPorts): Ending => {
-  const { index, now, log } = ports;
+  const { index, evidence, now, log } = ports;
 
   /** The order matters: a crash after any step leaves `revoking`, which the sweep finishes, and evidence is never lost. */
-  const end: Ending['end'] = async (held, why) => {
-    const claimed = await write(ports, { ...held.record, state: 'revoking' }, held.revision);
-    if (claimed === 'conflict') return 'conflict';
-    const { record } = claimed;
-    const provider = ports.providerOf(record.provider);
-    if (provider) await provider.revoke({ lease: record.id, credential: record.credential, handle: record.handle });
-    else
-      log.warn({ lease: record.id, provider: record.provider }, 'the provider of a lease is not configured any more');
-    await ports.evidence.record(revokedEvent(record, why));
-    const ended = await write(ports, { ...record, state: why === 'expired' ? 'expired' : 'revoked' }, claimed.revision);
-    return ended === 'conflict' ? 'conflict' : ended.record.state;
+  const end: Ending['end'] = async (held, { why, by, reason }) => {
+    const before = held.record.ending;
+    const ending: LeaseRecord['ending'] = {
+      why: before?.why ?? why,
+      ...defined({ by: by ?? before?.by, reason: reason ?? before?.reason }),
+      tries: held.record.state === 'irrevocable' ? maxTries - 1 : (before?.tries ?? 0),
+      next_at: new Date(now() + claimMs).toISOString(),
+    };
+    const claimed = await write(ports, { ...held.record, state: 'revoking', ending }, held.revision);
+    if (claimed === 'conflict') return { state: 'conflict' };
+    let proven: { probe: Probe; revokeMs: number; probeMs: number };
+    try {
+      proven = await endAtProvider(ports, claimed.record);
+    } catch (error) {
+      return await failed(claimed, error);
+    }
+    const proof = proofOf(proven.probe);
+    await evidence.record(revokedEvent(claimed.record, ending, proof));
+    const state = ending.why === 'expired' ? 'expired' : 'revoked';
+    const { handle: _, ...rest } = claimed.record;
+    const ended = await write(ports, { ...rest, state }, claimed.revision);
+    if (ended === 'conflict') return { state: 'conflict' };
+    return { state, proof, revokeMs: proven.revokeMs, probeMs: proven.probeMs };
   };
 
-  /** Throws after the last when one could not be ended, so that the next round tries again. */
-  const endAll = async (leases: HeldLease[], why: (held: HeldLease) => WhyEnded) => {
-    let failed = 0;
+  const failed = async ({ record, revision }: HeldLease, error: unknown): Promise<Ended> => {
+    const problem = (error instanceof AgentGateError ? error.message : 'the provider failed').slice(0, 512);
+    const tries = (record.ending?.tries ?? 0) + 1;
+    const last = tries >= maxTries;
+    const ending = {
+      ...(record.ending ?? { why: 'swept' as const }),
+      tries,
+      next_at: new Date(now() + (pausesMs[tries - 1] ?? 0)).toISOString(),
+      problem,
+    };
+    if (last) {
+      log.error(
+        { err: error, lease: record.id, tries },
+        'ALARM: a lease cannot be ended; end it at its provider by hand, then `agentgate leases resolve`',
+      );
+      await evidence.record(irrevocableEvent(record, tries, problem));
+    } else log.warn({ err: error, lease: record.id, tries }, 'a lease could not be ended; it is tried again');
+    const state = last ? 'irrevocable' : 'revoking';
+    const written = await write(ports, { ...record, state, ending }, revision);
+    return written === 'conflict' ? { state: 'conflict' } : { state, problem };
+  };
+
+  const endAll: Ending['endAll'] = async (leases, order) => {
+    const ended: Ended[] = [];
+    const errors: unknown[] = [];
     await inGroups(leases, async (held) => {
       try {
-        await end(held, why(held));
+        ended.push(await end(held, order(held)));
       } catch (error) {
-        failed++;
-        log.warn({ err: error, lease: held.record.id }, 'a lease could not be ended; the next round tries again');
+        errors.push(error);
+        log.warn({ err: error, lease: held.record.id }, 'the end of a lease could not be recorded; it is tried again');
       }
     });
-    if (failed > 0) throw new AgentGateError('BROKER_UNAVAILABLE', `${failed} leases could not be ended`);
+    if (errors.length > 0)
+      throw new AgentGateError('BROKER_UNAVAILABLE', `the end of ${errors.length} leases could not be recorded`, {
+        cause: errors[0],
+      });
+    return ended;
   };
 
   return {
     end,
+    endAll,
     sweep: async () => {
-      const due = index
-        .all()
-        .filter(
-          ({ record, revision }) =>
-            revision > 0 && now() >= expiryOf(record) + (record.state === 'revoking' ? abandonedMs : 0),
-        );
-      if (due.length > 0) log.info({ leases: due.length }, 'ending leases that ran out');
-      await endAll(due, ({ record }) => (record.state === 'active' ? 'expired' : 'swept'));
+      const due = index.all().filter(({ record }) => dueFor(record, now()) !== undefined);
+      if (due.length === 0) return;
+      log.info({ leases: due.length }, 'ending leases that ran out or were left');
+      await endAll(due, ({ record }) => ({ why: dueFor(record, now()) ?? 'swept' }));
     },
     revokeKilled: async (killed) => {
       const covered = index
         .all()
-        .filter(({ record, revision }) => revision > 0 && record.state !== 'revoking' && killed(record));
+        .filter(({ record }) => (record.state === 'active' || record.state === 'intended') && killed(record));
       for (const { record } of covered)
         log.warn(
           { lease: record.id, code: killedCode(killed(record) ?? { kind: 'global' }) },
           'a kill order ends a lease',
         );
-      await endAll(covered, () => 'killed');
+      await endAll(covered, () => ({ why: 'killed' }));
     },
   };
 };
+
+/** What such a provider gave ends by itself alone, so there is nothing to do at one that is not configured any more. */
+const endsByItself: readonly LeaseRecord['provider'][] = ['static', 'jwt', 'aws-sts'];
+
+const endAtProvider = async ({ offers, secrets }: EndingPorts, record: LeaseRecord) => {
+  const provider = offers.get(record.credential)?.provider;
+  if (!provider || provider.kind !== record.provider) {
+    const problem = `credential ${record.credential} of provider ${record.provider} is not configured any more`;
+    if (!endsByItself.includes(record.provider)) throw new AgentGateError('CREDENTIAL_UNAVAILABLE', problem);
+    return { probe: { state: 'unprovable' as const, detail: problem }, revokeMs: 0, probeMs: 0 };
+  }
+  const lease = await atProvider(record, secrets);
+  const began = performance.now();
+  await within(providerMs, provider.revoke(lease), `credential ${record.credential} was not ended`);
+  const revoked = performance.now();
+  const probe = await within(providerMs, provider.probe(lease), `credential ${record.credential} could not be tried`);
+  if (probe.state === 'alive')
+    throw new AgentGateError(
+      'CREDENTIAL_UNAVAILABLE',
+      `credential ${record.credential} was ended and is still taken: ${probe.detail}`,
+    );
+  return { probe, revokeMs: revoked - began, probeMs: performance.now() - revoked };
+};
+
+const proofOf = ({ state, detail, goodUntil }: Probe): LeaseProof => ({
+  kind: state === 'refused' ? 'refused' : 'unprovable',
+  detail: detail.slice(0, 256),
+  ...(state === 'unprovable' && goodUntil !== undefined && { good_until: new Date(goodUntil).toISOString() }),
+});
 
 /** Writes a record and tells the index. */
 export const write = async (
@@ -123,15 +214,47 @@ export const write = async (
   return held;
 };
 
-const revokedEvent = (record: LeaseRecord, why: WhyEnded): EventDraft<'lease.revoked'> => ({
+const aboutLease = ({ id, tenant, agent, session }: LeaseRecord) => ({ subject: id, tenant, agent, session });
+
+export const revokedEvent = (
+  record: LeaseRecord,
+  { why, by, reason }: EndOrder,
+  proof: LeaseProof,
+): EventDraft<'lease.revoked'> => ({
   name: 'lease.revoked',
-  subject: record.id,
-  tenant: record.tenant,
-  agent: record.agent,
-  session: record.session,
-  data: { lease: record.id, credential: record.credential, call: record.call, why },
+  ...aboutLease(record),
+  data: {
+    lease: record.id,
+    credential: record.credential,
+    call: record.call,
+    why,
+    ...defined({ by, reason }),
+    proof,
+  },
 });
 
-const inGroups = async <T>(items: readonly T[], work: (item: T) => Promise<void>) => {
-  for (let i = 0; i < items.length; i += sweepAtOnce) await Promise.all(items.slice(i, i + sweepAtOnce).map(work));
+const irrevocableEvent = (record: LeaseRecord, tries: number, problem: string): EventDraft<'lease.irrevocable'> => ({
+  name: 'lease.irrevocable',
+  ...aboutLease(record),
+  data: {
+    lease: record.id,
+    credential: record.credential,
+    call: record.call,
+    tries,
+    problem,
+    expires_at: new Date(expiryOf(record)).toISOString(),
+  },
+});
+
+const defined = ({ by, reason }: { by: string | undefined; reason: string | undefined }) => ({
+  ...(by !== undefined && { by }),
+  ...(reason !== undefined && { reason }),
+});
+
+const inGroups = async <T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> => {
+  const left = [...items];
+  const worker = async () => {
+    for (let item = left.shift(); item !== undefined; item = left.shift()) await work(item);
+  };
+  await Promise.all(Array.from({ length: Math.min(endAtOnce, items.length) }, worker));
 };

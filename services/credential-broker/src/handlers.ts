@@ -1,21 +1,44 @@
 import type { Bus } from '@agentgate/bus';
-import { AgentGateError, brokerLease, brokerRelease, type Code, toAgentGateError } from '@agentgate/contracts';
+import {
+  AgentGateError,
+  brokerLease,
+  brokerRelease,
+  brokerSubject,
+  type Code,
+  leasesAsk,
+  operatorVerbs,
+  parseField,
+  parseStrict,
+  personOf,
+  type Refusal,
+  resolveLeaseAsk,
+  revokeLeasesAsk,
+  statusOfRefusal,
+  testCredentialAsk,
+  toAgentGateError,
+} from '@agentgate/contracts';
+import type { z } from 'zod';
+import type { BrokerOperators } from './operators.ts';
 import type { Broker } from './service.ts';
+import type { Subjects } from './subjects.ts';
 
 /** Asks that may be worked on at once; beyond it the runner is told so instead of waiting out its deadline. */
 const maxInFlight = 1_024;
 
-type Verb = 'lease' | 'release';
+export type Verb = 'lease' | 'release' | 'subject' | BrokerVerb;
+type BrokerVerb = 'leases' | 'revoke-leases' | 'resolve-lease' | 'test-credential';
 
 interface HandlerPorts {
-  bus: Pick<Bus, 'serveBatch'>;
+  bus: Pick<Bus, 'serveBatch' | 'serve' | 'serveRaw'>;
   broker: Pick<Broker, 'lease' | 'release'>;
+  subjects: Pick<Subjects, 'accept'>;
+  operators: BrokerOperators;
   log: { error(fields: object, message: string): void };
   /** Hears how each ask ended. */
   observe: (verb: Verb, code: Code) => void;
 }
 
-export const serveBroker = ({ bus, broker, log, observe }: HandlerPorts): void => {
+export const serveBroker = ({ bus, broker, subjects, operators, log, observe }: HandlerPorts): void => {
   let inFlight = 0;
   const answer = async <A, B>(work: (ask: A) => Promise<B>, ask: A): Promise<B | AgentGateError> => {
     if (inFlight >= maxInFlight)
@@ -43,4 +66,45 @@ export const serveBroker = ({ bus, broker, log, observe }: HandlerPorts): void =
       );
   bus.serveBatch(brokerLease, each('lease', broker.lease));
   bus.serveBatch(brokerRelease, each('release', broker.release));
+  bus.serve(brokerSubject, async (ask) => {
+    const answered = await answer(subjects.accept, ask);
+    observe('subject', answered instanceof AgentGateError ? answered.code : 'OK');
+    if (answered instanceof AgentGateError) throw answered;
+    const { id, person, issuer, expiresAt } = answered;
+    return { v: 1 as const, id, person, issuer, expires_at: new Date(expiresAt).toISOString() };
+  });
+
+  /** A person asks: the name comes from the subject that NATS enforced. */
+  const operated =
+    <A, B>(verb: BrokerVerb, schema: z.ZodType<A>, work: (by: string, ask: A) => Promise<B>) =>
+    async (body: Uint8Array, { subject }: { subject: string }): Promise<B | Refusal> => {
+      const answered = await answer(
+        async () => work(personOf(subject), parseField(schema, parseStrict(body))),
+        undefined,
+      );
+      observe(verb, answered instanceof AgentGateError ? answered.code : 'OK');
+      if (!(answered instanceof AgentGateError)) return answered;
+      const { code, message } = answered;
+      return { v: 1, status: statusOfRefusal(code), code, reason: message.slice(0, 2048) };
+    };
+  const v = 1 as const;
+  bus.serveRaw(
+    operatorVerbs.leases,
+    operated('leases', leasesAsk, async (_, { prefix }) => ({ v, ...operators.leases(prefix) })),
+  );
+  bus.serveRaw(
+    operatorVerbs['revoke-leases'],
+    operated('revoke-leases', revokeLeasesAsk, async (by, ask) => ({ v, ...(await operators.revoke(by, ask)) })),
+  );
+  bus.serveRaw(
+    operatorVerbs['resolve-lease'],
+    operated('resolve-lease', resolveLeaseAsk, async (by, ask) => ({ v, status: await operators.resolve(by, ask) })),
+  );
+  bus.serveRaw(
+    operatorVerbs['test-credential'],
+    operated('test-credential', testCredentialAsk, async (by, { credential }) => ({
+      v,
+      ...(await operators.test(by, credential)),
+    })),
+  );
 };

@@ -10,8 +10,9 @@ export interface HeldLease {
 /** What a permit is turned into: the credential it names, where it comes from and how long it may last. */
 export interface LeaseTerms {
   credential: string;
-  provider: string;
+  provider: LeaseRecord['provider'];
   scope: string | undefined;
+  reuse: LeaseRecord['reuse'];
   /** Milliseconds since the epoch. */
   expiresAt: number;
 }
@@ -23,7 +24,15 @@ export interface LeaseTerms {
 export const leaseId = (claims: PermitClaims, provider: string): string =>
   [claims.tenant, claims.agent, claims.session, claims.call, provider, claims.id].join('/');
 
-export const intendedLease = (ask: LeaseAsk, claims: PermitClaims, terms: LeaseTerms, now: number): LeaseRecord =>
+/** Whether a lease is this one, or of those that share these first parts of its id. */
+export const isUnder = (lease: string, prefix: string): boolean => lease === prefix || lease.startsWith(`${prefix}/`);
+
+export const intendedLease = (
+  { runner }: Pick<LeaseAsk, 'runner'>,
+  claims: PermitClaims,
+  terms: LeaseTerms,
+  now: number,
+): LeaseRecord =>
   leaseRecord.parse({
     v: 1,
     id: leaseId(claims, terms.provider),
@@ -37,7 +46,9 @@ export const intendedLease = (ask: LeaseAsk, claims: PermitClaims, terms: LeaseT
     call: claims.call,
     permit: claims.id,
     permit_digest: sha256Hex(canonical(claims)),
-    runner: ask.runner,
+    ...(claims.subject === undefined ? {} : { subject: claims.subject }),
+    runner,
+    reuse: terms.reuse,
     state: 'intended',
     created_at: new Date(now).toISOString(),
     expires_at: new Date(terms.expiresAt).toISOString(),
@@ -46,17 +57,25 @@ export const intendedLease = (ask: LeaseAsk, claims: PermitClaims, terms: LeaseT
 export const expiryOf = (record: LeaseRecord): number => Date.parse(record.expires_at);
 
 /** Whether the lease may still be out: somebody has to end it. */
-export const isOpen = (record: LeaseRecord): boolean => {
-  switch (record.state) {
-    case 'intended':
+export const isOpen = (record: LeaseRecord): boolean => record.state !== 'revoked' && record.state !== 'expired';
+
+/** A lease that was never activated so long after it was begun was left by a broker that died: nobody was given it. */
+const abandonedMs = 30_000;
+
+/** Why a lease is to be ended now without anybody asking; undefined where it is not. */
+export const dueFor = ({ state, ending, created_at, ...record }: LeaseRecord, now: number) => {
+  switch (state) {
     case 'active':
+      return now >= Date.parse(record.expires_at) ? 'expired' : undefined;
+    case 'intended':
+      return now >= Math.min(Date.parse(record.expires_at), Date.parse(created_at) + abandonedMs) ? 'swept' : undefined;
     case 'revoking':
-      return true;
+      return ending === undefined || now >= Date.parse(ending.next_at) ? (ending?.why ?? 'swept') : undefined;
     case 'revoked':
     case 'expired':
     case 'irrevocable':
-      return false;
+      return undefined;
     default:
-      return record.state satisfies never;
+      return state satisfies never;
   }
 };

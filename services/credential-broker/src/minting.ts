@@ -1,6 +1,7 @@
-import { AgentGateError } from '@agentgate/contracts';
-import { expiryOf, type HeldLease } from './lease.ts';
-import type { Minted, MintOrder, Offer } from './provider.ts';
+import type { LeasedSecret, LeaseRecord } from '@agentgate/contracts';
+import { expiryOf } from './lease.ts';
+import type { LeaseOrder, Minted } from './provider.ts';
+import { within } from './within.ts';
 
 export interface Sealing {
   readonly publicKey: string;
@@ -8,41 +9,29 @@ export interface Sealing {
   seal(secret: Uint8Array, recipient: string): string;
 }
 
-export const orderOf = ({ record }: HeldLease, now: number): MintOrder => ({
+export const orderOf = (record: LeaseRecord, person: LeaseOrder['person'], now: number): LeaseOrder => ({
   lease: record.id,
+  permit: record.permit,
   credential: record.credential,
   scope: record.scope,
   tenant: record.tenant,
   agent: record.agent,
+  session: record.session,
+  person,
   issuedAt: now,
   expiresAt: expiryOf(record),
 });
 
-export const mint = async ({ provider }: Offer, order: MintOrder, mintMs: number): Promise<Minted> => {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(
-      () =>
-        reject(
-          new AgentGateError(
-            'CREDENTIAL_UNAVAILABLE',
-            `credential ${order.credential} was not made within ${mintMs} ms`,
-          ),
-        ),
-      mintMs,
-    );
-  });
-  try {
-    return await Promise.race([provider.mint(order), late]);
-  } finally {
-    clearTimeout(timer);
-  }
-};
+export const mintedWithin = (minting: Promise<Minted>, credential: string, ms: number): Promise<Minted> =>
+  within(ms, minting, `credential ${credential} was not made`);
 
-export const sealAndWipe = (sealing: Sealing, { secret }: Minted, recipient: string): string => {
+/** The buffer that held the secret's text is overwritten; the texts themselves are the garbage collector's. */
+export const sealParts = (sealing: Sealing, { parts, hidden, dpopKey }: Minted, recipient: string): string => {
+  const secret: LeasedSecret = { v: 1, parts, hidden: [...hidden], ...(dpopKey && { dpop_key: dpopKey }) };
+  const bytes = Buffer.from(JSON.stringify(secret), 'utf8');
   try {
-    return sealing.seal(secret, recipient);
+    return sealing.seal(bytes, recipient);
   } finally {
-    secret.fill(0);
+    bytes.fill(0);
   }
 };

@@ -6,25 +6,20 @@ import {
   killedError,
   type LeaseAnswer,
   type LeaseAsk,
+  type LeaseRecord,
   type PermitClaims,
   type Scope,
 } from '@agentgate/contracts';
 import type { z } from 'zod';
-import {
-  type BrokerLog,
-  createEnding,
-  type Ending,
-  type Evidence,
-  type LeaseRecords,
-  type WhyEnded,
-  write,
-} from './ending.ts';
+import { createEnding, type Ending, type EndingPorts, type EndOrder, write } from './ending.ts';
 import { expiryOf, type HeldLease, intendedLease, isOpen, type LeaseTerms } from './lease.ts';
-import type { LeaseIndex } from './lease-index.ts';
-import { mint, orderOf, type Sealing, sealAndWipe } from './minting.ts';
+import { mintedWithin, orderOf, type Sealing, sealParts } from './minting.ts';
 import type { PermitCheck } from './permit.ts';
-import { grantedScope, type Minted, type Offer } from './provider.ts';
+import { grantedScope, type LeaseOrder, type Minted, type Offer } from './provider.ts';
+import { reconcile } from './reconcile.ts';
+import { prolong } from './renewal.ts';
 import type { RunnerKeyCheck } from './runner-key.ts';
+import type { Subjects } from './subjects.ts';
 
 type ReleaseAsk = z.infer<typeof brokerRelease.ask>;
 type ReleaseAnswer = z.infer<typeof brokerRelease.answer>;
@@ -36,18 +31,12 @@ export interface Kills {
   epoch(): number;
 }
 
-export interface BrokerPorts {
+export interface BrokerPorts extends EndingPorts {
   permit: PermitCheck;
   runnerKey: RunnerKeyCheck;
   kills: Kills;
-  /** The credentials of agentgate.yaml by name. */
-  offers: ReadonlyMap<string, Offer>;
-  records: LeaseRecords;
-  index: LeaseIndex;
+  subjects: Pick<Subjects, 'personOf'>;
   sealing: Sealing;
-  evidence: Evidence;
-  log: BrokerLog;
-  now: () => number;
   limits?: Partial<BrokerLimits>;
 }
 
@@ -58,32 +47,45 @@ export interface BrokerLimits {
   killWaitMs: number;
   mintMs: number;
 }
-export const brokerLimits: BrokerLimits = { openPerAgent: 256, killWaitMs: 100, mintMs: 750 };
+export const brokerLimits: BrokerLimits = { openPerAgent: 256, killWaitMs: 100, mintMs: 1_000 };
 
-export interface Broker extends Pick<Ending, 'sweep'> {
+/** A lease that was made and is out: for `credentials test`, which asks without a runner. */
+export interface Issued {
+  held: HeldLease;
+  minted: Minted;
+}
+
+export interface Broker extends Pick<Ending, 'sweep' | 'endAll'> {
   lease(ask: LeaseAsk): Promise<LeaseAnswer>;
   release(ask: ReleaseAsk): Promise<ReleaseAnswer>;
+  /** Makes a lease for these claims, whoever signed them: the caller has checked that. */
+  issue(claims: PermitClaims, runner: string): Promise<Issued>;
   /** Ends every lease that a kill order covers. */
   revokeKilled(): Promise<void>;
+  /** Compares the records with what the providers have. */
+  reconcile(): Promise<void>;
   /** Waits for what goes on behind an answer that was given already. */
   settled(): Promise<void>;
 }
 
 export const createBroker = (ports: BrokerPorts): Broker => {
-  const { kills, index, now, log } = ports;
+  const { kills, log, now } = ports;
   const limits = { ...brokerLimits, ...ports.limits };
-  const providers = new Map([...ports.offers.values()].map(({ provider }) => [provider.name, provider]));
-  const ending = createEnding({ ...ports, providerOf: (name) => providers.get(name) });
+  const ending = createEnding(ports);
   const behind = new Set<Promise<void>>();
 
   /** Ends a lease that nobody was given. The asker does not wait for it: if it fails, the sweep does it again. */
-  const abandon = (held: HeldLease, why: WhyEnded) => {
-    const work: Promise<void> = ending
-      .end(held, why)
-      .then((state) => (state === 'conflict' ? endAsWritten(ports, ending, held.record.permit, why) : undefined))
+  const abandon: Abandon = (intended, order, minting) => {
+    const work: Promise<void> = (async () => {
+      // What is still being made could otherwise come to be after its end; what comes late has to be known to be ended.
+      const late = await minting?.catch(() => undefined);
+      const held = late?.handle === undefined ? intended : await withHandle(ports, intended, late.handle);
+      const { state } = held === 'conflict' ? { state: held } : await ending.end(held, order);
+      if (state === 'conflict') await endAsWritten(ports, ending, intended.record.permit, order);
+    })()
       .catch((error: unknown) =>
         log.warn(
-          { err: error, lease: held.record.id },
+          { err: error, lease: intended.record.id },
           'a lease that was not given out could not be ended; the sweep tries again',
         ),
       )
@@ -91,66 +93,102 @@ export const createBroker = (ports: BrokerPorts): Broker => {
     behind.add(work);
   };
 
+  const issue = async (claims: PermitClaims, runner: string): Promise<Issued> => {
+    const { offer, terms, person } = await termsOf(ports, claims);
+    refuseCaps(ports, claims, terms.credential, offer, limits);
+    const intended = await intend(ports, intendedLease({ runner }, claims, terms, now()));
+    const minting = (async () => offer.provider.mint(orderOf(intended.record, person, now())))();
+    let minted: Minted;
+    let held: HeldLease;
+    try {
+      minted = await mintedWithin(minting, terms.credential, limits.mintMs);
+      held = await activate(ports, intended, minted);
+    } catch (error) {
+      abandon(intended, { why: isKilled(error) ? 'killed' : 'swept' }, minting);
+      throw error;
+    }
+    return { held, minted };
+  };
+
   const lease = async (ask: LeaseAsk): Promise<LeaseAnswer> => {
     const claims = ports.permit(ask.permit);
-    const { offer, terms } = termsOf(claims, ports.offers, now());
     ports.runnerKey(ask);
     if (!(await kills.reached(ask.epoch, limits.killWaitMs)))
       throw new AgentGateError('KILL_SWITCH_UNAVAILABLE', `the kill view has not reached epoch ${ask.epoch}`);
     refuseKilled(kills, claims);
-    if (index.countOf(claims.tenant, claims.agent, now()) >= limits.openPerAgent)
-      throw new AgentGateError('RATE_LIMITED', `the agent holds ${limits.openPerAgent} leases already`);
-    const intended = await intend(ports, intendedLease(ask, claims, terms, now()));
-    let minted: Minted;
-    let sealed: string;
+    const answer = (held: HeldLease, minted: Minted | undefined): LeaseAnswer => ({
+      lease: held.record.id,
+      permit: held.record.permit,
+      ...(minted && { sealed: sealParts(ports.sealing, minted, ask.seal_to) }),
+      broker_key: ports.sealing.publicKey,
+      expires_at: held.record.expires_at,
+      ...(held.record.reuse === 'session' && { reuse: true as const }),
+    });
+    const prolonged = ask.held && (await prolong(ports, ask, claims, (c) => termsOf(ports, c)));
+    if (prolonged) {
+      refuseKilled(kills, claims);
+      return answer(prolonged.held, prolonged.minted);
+    }
+    const { held, minted } = await issue(claims, ask.runner);
     try {
-      minted = await mint(offer, orderOf(intended, now()), limits.mintMs);
-      sealed = sealAndWipe(ports.sealing, minted, ask.seal_to);
+      return answer(held, minted);
     } catch (error) {
-      abandon(intended, 'swept');
+      abandon(held, { why: 'swept' });
       throw error;
     }
-    await activate(ports, intended, minted, abandon);
-    return {
-      lease: intended.record.id,
-      sealed,
-      broker_key: ports.sealing.publicKey,
-      expires_at: intended.record.expires_at,
-    };
   };
 
   return {
     lease,
+    issue,
     release: (ask) => release(ports, ending, ask),
     sweep: ending.sweep,
+    endAll: ending.endAll,
     revokeKilled: () => ending.revokeKilled((record) => kills.check(record).killed?.scope),
+    reconcile: () => reconcile(ports, ending),
     settled: async () => {
       await Promise.all(behind);
     },
   };
 };
 
-/** What the permit obliges the gate to give, and until when: the earliest of what policy, the provider and the call's deadline allow. */
-const termsOf = (
-  claims: PermitClaims,
-  offers: BrokerPorts['offers'],
-  now: number,
-): { offer: Offer; terms: LeaseTerms } => {
+type Abandon = (held: HeldLease, order: EndOrder, minting?: Promise<Minted>) => void;
+
+const withHandle = async (ports: BrokerPorts, { record, revision }: HeldLease, handle: string) =>
+  write(ports, { ...record, handle: await ports.secrets.lock(handle, record.id) }, revision);
+
+const isKilled = (error: unknown) => error instanceof AgentGateError && error.code.startsWith('KILLED_');
+
+export interface Terms {
+  offer: Offer;
+  terms: LeaseTerms;
+  person: LeaseOrder['person'];
+}
+
+/**
+ * What the permit obliges the gate to give, and until when: the earliest of what policy and the provider allow, of the call's deadline
+ * (unless the lease is to outlive the call), and of the token of the person that it is made for.
+ */
+const termsOf = async ({ offers, subjects, now }: BrokerPorts, claims: PermitClaims): Promise<Terms> => {
   const { credential } = claims.obligations;
   if (!credential) throw new AgentGateError('POLICY_DENIED', 'permit: names no credential');
   const offer = offers.get(credential.name);
   if (!offer) throw new AgentGateError('CREDENTIAL_UNAVAILABLE', `no credential is named ${credential.name}`);
-  const ttlMs = Math.min(
-    offer.maxTtlMs,
-    credential.ttl_s === undefined ? Number.POSITIVE_INFINITY : credential.ttl_s * 1000,
+  const subject = offer.needsPerson ? await subjects.personOf(credential.name, claims) : undefined;
+  const policyMs = credential.ttl_s === undefined ? Number.POSITIVE_INFINITY : credential.ttl_s * 1000;
+  const expiresAt = Math.min(
+    now() + Math.min(offer.maxTtlMs, policyMs),
+    offer.reuse === 'session' ? Number.POSITIVE_INFINITY : claims.deadline,
+    subject?.expiresAt ?? Number.POSITIVE_INFINITY,
   );
-  const expiresAt = Math.min(now + ttlMs, claims.deadline);
   return {
     offer,
+    person: subject?.person,
     terms: {
       credential: credential.name,
-      provider: offer.provider.name,
+      provider: offer.provider.kind,
       scope: grantedScope(credential.name, credential.scope, offer),
+      reuse: offer.reuse,
       expiresAt,
     },
   };
@@ -161,9 +199,22 @@ const refuseKilled = (kills: Kills, call: CallIdentity) => {
   if (killed) throw killedError(killed);
 };
 
+const refuseCaps = (
+  { index, now }: BrokerPorts,
+  claims: PermitClaims,
+  credential: string,
+  offer: Offer,
+  { openPerAgent }: BrokerLimits,
+): void => {
+  if (index.countOf(claims, now()) >= openPerAgent)
+    throw new AgentGateError('RATE_LIMITED', `the agent holds ${openPerAgent} leases already`);
+  if (index.countOf({ credential }, now()) >= offer.maxLeases)
+    throw new AgentGateError('RATE_LIMITED', `${offer.maxLeases} leases of credential ${credential} are out already`);
+};
+
 /** Written before anything is minted: a crash leaves something to clean up. That the key is created once makes the permit single-use. */
-const intend = async ({ records, index }: BrokerPorts, record: HeldLease['record']): Promise<HeldLease> => {
-  // Listed before it is written, so that calls that arrive together count against the cap.
+const intend = async ({ records, index }: BrokerPorts, record: LeaseRecord): Promise<HeldLease> => {
+  // Listed before it is written, so that calls that arrive together count against the caps.
   index.put({ record, revision: 0 });
   let created: number | 'conflict';
   try {
@@ -183,31 +234,28 @@ const intend = async ({ records, index }: BrokerPorts, record: HeldLease['record
 };
 
 /** After this the lease is out: recorded as active, durable in evidence, and not killed meanwhile. */
-const activate = async (
-  ports: BrokerPorts,
-  intended: HeldLease,
-  { handle }: Minted,
-  abandon: (held: HeldLease, why: WhyEnded) => void,
-): Promise<void> => {
-  const record = { ...intended.record, state: 'active' as const, ...(handle === undefined ? {} : { handle }) };
+const activate = async (ports: BrokerPorts, intended: HeldLease, minted: Minted): Promise<HeldLease> => {
+  const { record } = intended;
+  const { handle, expiresAt = Number.POSITIVE_INFINITY } = minted;
+  const active: LeaseRecord = {
+    ...record,
+    state: 'active',
+    expires_at: new Date(Math.min(expiryOf(record), expiresAt)).toISOString(),
+    ...(handle !== undefined && { handle: await ports.secrets.lock(handle, record.id) }),
+  };
   const [written, recorded] = await Promise.allSettled([
-    write(ports, record, intended.revision),
-    ports.evidence.record(issuedEvent(record)),
+    write(ports, active, intended.revision),
+    ports.evidence.record(issuedEvent(active)),
   ]);
-  const held = written.status === 'fulfilled' && written.value !== 'conflict' ? written.value : intended;
-  try {
-    if (written.status === 'rejected') throw written.reason;
-    if (recorded.status === 'rejected') throw recorded.reason;
-    refuseKilled(ports.kills, record);
-    if (written.value === 'conflict')
-      throw new AgentGateError('BROKER_UNAVAILABLE', 'the lease was ended while it was being issued');
-  } catch (error) {
-    abandon(held, error instanceof AgentGateError && error.code.startsWith('KILLED_') ? 'killed' : 'swept');
-    throw error;
-  }
+  if (written.status === 'rejected') throw written.reason;
+  if (written.value === 'conflict')
+    throw new AgentGateError('BROKER_UNAVAILABLE', 'the lease was ended while it was being issued');
+  if (recorded.status === 'rejected') throw recorded.reason;
+  refuseKilled(ports.kills, record);
+  return written.value;
 };
 
-const issuedEvent = (record: HeldLease['record']): EventDraft<'lease.issued'> => ({
+const issuedEvent = (record: LeaseRecord): EventDraft<'lease.issued'> => ({
   name: 'lease.issued',
   subject: record.id,
   tenant: record.tenant,
@@ -219,14 +267,20 @@ const issuedEvent = (record: HeldLease['record']): EventDraft<'lease.issued'> =>
     provider: record.provider,
     call: record.call,
     ...(record.scope === undefined ? {} : { scope: record.scope }),
+    ...(record.subject === undefined ? {} : { person: record.subject.person }),
     expires_at: record.expires_at,
   },
 });
 
 /** Ends a lease in whatever state the bucket holds it, once. */
-const endAsWritten = async ({ records }: BrokerPorts, ending: Ending, permit: string, why: WhyEnded): Promise<void> => {
+const endAsWritten = async (
+  { records }: BrokerPorts,
+  ending: Ending,
+  permit: string,
+  order: EndOrder,
+): Promise<void> => {
   const held = await records.read(permit);
-  if (held && isOpen(held.record) && held.record.state !== 'revoking') await ending.end(held, why);
+  if (held && isOpen(held.record) && held.record.state !== 'revoking') await ending.end(held, order);
 };
 
 const release = async (
@@ -240,9 +294,10 @@ const release = async (
     if (!held || held.record.id !== ask.lease) continue;
     const { state } = held.record;
     if (state === 'revoked' || state === 'expired') return { state };
-    if (!isOpen(held.record) || state === 'revoking') continue;
-    const ended = await ending.end(held, now() >= expiryOf(held.record) ? 'expired' : 'released');
-    if (ended === 'revoked' || ended === 'expired') return { state: ended };
+    if (state !== 'intended' && state !== 'active') continue;
+    const ended = await ending.end(held, { why: now() >= expiryOf(held.record) ? 'expired' : 'released' });
+    if (ended.state === 'revoked' || ended.state === 'expired') return { state: ended.state };
+    if (ended.state !== 'conflict') return { state: 'unknown' };
   }
   return { state: 'unknown' };
 };

@@ -1,34 +1,43 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { connect, createServer, type Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { freePorts, type Ground } from '@agentgate/testkit';
+import { startProxy } from './proxy.ts';
 
 /** The broker as it really runs: its own process, its own user, its own files. */
 export interface BrokerProcess {
   http: string;
+  pid: number;
   /** All that it wrote to stdout and stderr. */
   output(): string;
   /** Every byte between it and NATS, both ways. */
   wire(): Buffer;
   /** The exit code, or null where the signal ended it. */
   kill(signal: NodeJS.Signals): Promise<number | null>;
+  /** Resolves when it is gone, whoever ended it. */
+  exited: Promise<number | null>;
 }
 
 const main = fileURLToPath(new URL('../src/main.ts', import.meta.url));
 const readyMs = 20_000;
 
-export const startBroker = async (ground: Ground, environment: Record<string, string> = {}): Promise<BrokerProcess> => {
+export const startBroker = async (
+  ground: Ground,
+  environment: Record<string, string> = {},
+  /** Sees what the broker sends to NATS before NATS does. */
+  tap?: (chunk: Buffer) => boolean,
+): Promise<BrokerProcess> => {
   const port = (await freePorts()).nats;
-  const proxy = await recordWire(Number(new URL(ground.natsUrl).port));
+  const proxy = await startProxy(Number(new URL(ground.natsUrl).port), tap);
   const http = `http://127.0.0.1:${port}`;
   const child: ChildProcess = spawn(process.execPath, [main], {
     env: {
-      AGENTGATE_NATS_URL: proxy.url,
+      AGENTGATE_NATS_URL: `nats://127.0.0.1:${proxy.port}`,
       AGENTGATE_NATS_CREDS: ground.credsFile('credential-broker'),
       AGENTGATE_KEY: ground.keyFile('credential-broker'),
       AGENTGATE_TRUST: ground.trustFile,
       AGENTGATE_CONFIG: ground.configFile,
       AGENTGATE_JWT_KEY: ground.deployment.keys.jwtKeyFile,
+      AGENTGATE_BROKER_KEY: ground.deployment.keys.brokerKeyFile,
       AGENTGATE_HTTP_PORT: String(port),
       AGENTGATE_LOG_LEVEL: 'debug',
       ...environment,
@@ -44,14 +53,13 @@ export const startBroker = async (ground: Ground, environment: Record<string, st
   const exited = new Promise<number | null>((resolve) => {
     child.once('exit', (code) => {
       gone = true;
+      proxy.close();
       resolve(code);
     });
   });
   const kill = async (signal: NodeJS.Signals) => {
     child.kill(signal);
-    const code = await exited;
-    proxy.close();
-    return code;
+    return exited;
   };
   const until = Date.now() + readyMs;
   while (!(await isReady(http))) {
@@ -61,7 +69,7 @@ export const startBroker = async (ground: Ground, environment: Record<string, st
     }
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
-  return { http, output: () => output, wire: proxy.wire, kill };
+  return { http, pid: child.pid ?? 0, output: () => output, wire: proxy.wire, kill, exited };
 };
 
 const isReady = async (http: string): Promise<boolean> => {
@@ -70,37 +78,4 @@ const isReady = async (http: string): Promise<boolean> => {
   } catch {
     return false;
   }
-};
-
-/** Stands between the broker and NATS; the broker's own connection is not encrypted on loopback, so this sees what it says. */
-const recordWire = async (natsPort: number): Promise<{ url: string; wire(): Buffer; close(): void }> => {
-  const chunks: Buffer[] = [];
-  const sockets = new Set<Socket>();
-  const server = createServer((near) => {
-    const far = connect(natsPort, '127.0.0.1');
-    for (const [from, to] of [
-      [near, far],
-      [far, near],
-    ] as const) {
-      sockets.add(from);
-      from.on('data', (chunk) => void chunks.push(Buffer.from(chunk)));
-      from.on('error', () => to.destroy());
-      from.on('close', () => {
-        sockets.delete(from);
-        to.destroy();
-      });
-      from.pipe(to);
-    }
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  const port = typeof address === 'object' && address ? address.port : 0;
-  return {
-    url: `nats://127.0.0.1:${port}`,
-    wire: () => Buffer.concat(chunks),
-    close: () => {
-      server.close();
-      for (const socket of sockets) socket.destroy();
-    },
-  };
 };

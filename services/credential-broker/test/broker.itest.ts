@@ -163,7 +163,7 @@ describe('the sweep at the start', () => {
     const left = intendedLease(
       ask,
       claims,
-      { credential: 'from-file', provider: 'static', scope: undefined, expiresAt: past },
+      { credential: 'from-file', provider: 'static', scope: undefined, reuse: 'call', expiresAt: past },
       past - 1_000,
     );
     expect(await broker.kill('SIGTERM')).toBe(0);

@@ -8,6 +8,7 @@ import {
   sealBatch,
   verifyingKey,
 } from '@agentgate/evidence';
+import { expect } from 'vitest';
 import type { LeaseRecords } from '../src/ending.ts';
 import type { HeldLease } from '../src/lease.ts';
 import { createLeaseIndex } from '../src/lease-index.ts';
@@ -15,6 +16,7 @@ import { createPermitCheck } from '../src/permit.ts';
 import type { Offer, Provider } from '../src/provider.ts';
 import { createRunnerKeyCheck } from '../src/runner-key.ts';
 import { type BrokerPorts, createBroker, type Kills } from '../src/service.ts';
+import { testSecrets } from './orders.ts';
 
 export const start = Date.UTC(2026, 0, 2, 3, 4, 5);
 export const curveKey = `X${'A'.repeat(55)}`;
@@ -75,13 +77,19 @@ export type FakeRecords = LeaseRecords & {
 /** Compare-and-set in memory. `fail` lets the next write err before or after it was persisted. */
 export const createFakeRecords = (): FakeRecords => {
   const stored = new Map<string, HeldLease>();
+  const used = new Map<string, string>();
   let revision = 0;
   const records: FakeRecords = {
     stored,
     history: [],
-    create: async (record) => (stored.has(record.permit) ? 'conflict' : write(record)),
+    create: async (record) => (stored.has(record.permit) || used.has(record.permit) ? 'conflict' : write(record)),
     update: async (record, at) => (stored.get(record.permit)?.revision === at ? write(record) : 'conflict'),
     read: async (permit) => stored.get(permit),
+    use: async (permit, lease) => {
+      if (stored.has(permit) || used.has(permit)) return 'conflict';
+      used.set(permit, lease);
+      return 'used';
+    },
   };
   const write = (record: LeaseRecord): number => {
     const { fail } = records;
@@ -121,19 +129,19 @@ export const createBench = (
   const events: EventDraft[] = [];
   const minted: string[] = [];
   const revoked: string[] = [];
-  const wiped: Uint8Array[] = [];
+  const sealed: Uint8Array[] = [];
   const records = createFakeRecords();
   const kills = createFakeKills();
   const index = createLeaseIndex();
   const provider: Provider = {
-    name: 'static',
+    kind: 'postgres',
     mint: async ({ lease }) => {
       minted.push(lease);
-      const secret = Buffer.from(secretText);
-      wiped.push(secret);
-      return { secret };
+      return { parts: { secret: secretText }, hidden: ['secret'] };
     },
     revoke: async ({ lease }) => void revoked.push(lease),
+    probe: async () => ({ state: 'refused', detail: 'tried' }),
+    close: async () => {},
     ...change.provider,
   };
   const offer: Offer = {
@@ -141,6 +149,9 @@ export const createBench = (
     maxTtlMs: Number.POSITIVE_INFINITY,
     scope: undefined,
     scoped: true,
+    reuse: 'call',
+    needsPerson: false,
+    maxLeases: 1_000,
     ...change.offer,
   };
   const logged: object[] = [];
@@ -152,9 +163,14 @@ export const createBench = (
     offers: new Map([['crm-key', offer]]),
     records,
     index,
+    secrets: testSecrets(),
+    subjects: { personOf: async () => expect.fail('nobody was asked for') },
     sealing: {
       publicKey: 'XBROKER',
-      seal: (secret, to) => Buffer.from(`${to}:${Buffer.from(secret).toString('utf8')}`).toString('base64'),
+      seal: (secret, to) => {
+        sealed.push(secret);
+        return Buffer.from(`${to}:${Buffer.from(secret).toString('utf8')}`).toString('base64');
+      },
     },
     evidence: {
       record: async (draft) => {
@@ -162,11 +178,11 @@ export const createBench = (
         return 'evt_00000000000000000001';
       },
     },
-    log: { info: note, warn: note },
+    log: { info: note, warn: note, error: note },
     now,
     ...change.ports,
   };
   const broker = createBroker(ports);
   const stateOf = (ask: LeaseAsk) => records.stored.get(ask.permit.claims.id)?.record.state;
-  return { broker, clock, events, minted, revoked, wiped, records, kills, index, logged, stateOf };
+  return { broker, ports, clock, events, minted, revoked, sealed, records, kills, index, logged, stateOf };
 };

@@ -10,6 +10,7 @@ import {
   killSubject,
   type LeaseAnswer,
   type LeaseAsk,
+  leasedSecret,
   type Scope,
   scopeKey,
 } from '@agentgate/contracts';
@@ -39,16 +40,21 @@ export interface Neighbours {
   kill(scope: Scope): Promise<number>;
   pulsing: { on: boolean };
   ask(credential: string, change?: Parameters<typeof claimsOf>[0], sealTo?: string): LeaseAsk;
-  lease(ask: LeaseAsk): Promise<LeaseAnswer>;
-  release(answer: LeaseAnswer, ask: LeaseAsk): Promise<{ state: string }>;
+  lease(ask: LeaseAsk, timeoutMs?: number): Promise<LeaseAnswer>;
+  release(answer: LeaseAnswer, ask: LeaseAsk, timeoutMs?: number): Promise<{ state: string }>;
   open(answer: LeaseAnswer): string;
+  partsIn(answer: LeaseAnswer): Record<string, string>;
   stop(): Promise<void>;
 }
 
-export const startNeighbours = async (): Promise<Neighbours> => {
-  const ground = await startGround({ config: gateYaml, redis: false });
+export const startNeighbours = async (
+  configure: string | ((natsUrl: string) => string) = gateYaml,
+): Promise<Neighbours> => {
+  const withUrl = (natsUrl: string) => (typeof configure === 'string' ? configure : configure(natsUrl));
+  const ground = await startGround({ config: withUrl('nats://127.0.0.1:4222'), redis: false });
+  const yaml = withUrl(ground.natsUrl);
   writeFileSync(join(ground.dir, 'file.key'), `${secrets.file}\n`, { mode: 0o600 });
-  writeFileSync(ground.configFile, gateYaml);
+  writeFileSync(ground.configFile, yaml);
   const [runner, killSwitch] = await Promise.all([ground.connect('tool-runner'), ground.connect('kill-switch')]);
   const curve = createCurveKey();
   const pulsing = { on: true };
@@ -56,6 +62,10 @@ export const startNeighbours = async (): Promise<Neighbours> => {
   const pulse = setInterval(() => {
     if (pulsing.on) killSwitch.notify(killPulse, { v: 1, instance: 'kill-1', epoch, at: Date.now() });
   }, 200);
+  const partsIn = ({ sealed = '', broker_key }: LeaseAnswer) => {
+    const text = Buffer.from(curve.open(Buffer.from(sealed, 'base64'), broker_key)).toString('utf8');
+    return leasedSecret.parse(JSON.parse(text)).parts;
+  };
   const leases = runner.batcher(brokerLease);
   const releases = runner.batcher(brokerRelease);
   return {
@@ -86,10 +96,10 @@ export const startNeighbours = async (): Promise<Neighbours> => {
         sealTo,
         epoch,
       }),
-    lease: (ask) => leases(ask),
-    release: ({ lease }, ask) => releases({ lease, permit: ask.permit.claims.id }),
-    open: ({ sealed, broker_key }) =>
-      Buffer.from(curve.open(Buffer.from(sealed, 'base64'), broker_key)).toString('utf8'),
+    lease: (ask, timeoutMs = 2_000) => leases(ask, { timeoutMs }),
+    release: ({ lease }, ask, timeoutMs = 2_000) => releases({ lease, permit: ask.permit.claims.id }, { timeoutMs }),
+    open: (answer) => partsIn(answer).secret ?? '',
+    partsIn,
     stop: async () => {
       clearInterval(pulse);
       await ground.stop();

@@ -9,7 +9,13 @@ const bench = (lease: () => Promise<never>) => {
   const errors: unknown[] = [];
   const observed: string[] = [];
   serveBroker({
-    bus: { serveBatch: (contract, handler) => void handlers.set(contract.subject, handler as Handler) },
+    bus: {
+      serveBatch: (contract, handler) => void handlers.set(contract.subject, handler as Handler),
+      serve: () => {},
+      serveRaw: () => {},
+    },
+    subjects: { accept: () => expect.fail('a person') },
+    operators: {} as never,
     broker: { lease, release: () => expect.fail('released') },
     log: { error: (fields) => void errors.push(fields) },
     observe: (verb, code) => void observed.push(`${verb} ${code}`),

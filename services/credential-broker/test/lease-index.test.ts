@@ -8,7 +8,7 @@ const recordOf = (agent = 'demo') => {
   return intendedLease(
     ask,
     ask.permit.claims,
-    { credential: 'crm-key', provider: 'static', scope: undefined, expiresAt: start + 1_000 },
+    { credential: 'crm-key', provider: 'static', scope: undefined, reuse: 'call', expiresAt: start + 1_000 },
     start,
   );
 };
@@ -30,13 +30,13 @@ test('forgets a lease that ended, but not by an older revision than it knows', (
   expect(index.all()).toHaveLength(1);
   index.put({ record: { ...record, state: 'revoked' }, revision: 5 });
   expect(index.all()).toEqual([]);
-  expect(index.countOf('default', 'demo', start)).toBe(0);
+  expect(index.countOf({ tenant: 'default', agent: 'demo' }, start)).toBe(0);
 });
 
 test('counts the leases of one agent that have not run out', () => {
   const index = createLeaseIndex();
   for (const agent of ['demo', 'demo', 'other']) index.put({ record: recordOf(agent), revision: 1 });
-  expect(index.countOf('default', 'demo', start + 999)).toBe(2);
-  expect(index.countOf('default', 'demo', start + 1_000)).toBe(0);
-  expect(index.countOf('other', 'demo', start)).toBe(0);
+  expect(index.countOf({ tenant: 'default', agent: 'demo' }, start + 999)).toBe(2);
+  expect(index.countOf({ tenant: 'default', agent: 'demo' }, start + 1_000)).toBe(0);
+  expect(index.countOf({ tenant: 'other', agent: 'demo' }, start)).toBe(0);
 });

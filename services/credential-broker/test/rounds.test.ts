@@ -16,6 +16,7 @@ test('sweeps at the start and again each round, one at a time', async () => {
             release = resolve;
           });
         },
+        reconcile: async () => {},
         revokeKilled: async () => {},
       },
       epoch: () => 0,
@@ -46,7 +47,7 @@ test('ends killed leases once an epoch, and again when that failed', async () =>
       if (fail) throw new Error('stale');
     };
     const rounds = startRounds({
-      broker: { sweep: async () => {}, revokeKilled },
+      broker: { sweep: async () => {}, reconcile: async () => {}, revokeKilled },
       epoch: () => epoch,
       log,
       killMs: 10,

@@ -2,6 +2,7 @@ import type { Bus } from '@agentgate/bus';
 import {
   AgentGateError,
   agentVerbs,
+  brokerSubject,
   type CallReply,
   callAsk,
   cancelAsk,
@@ -64,7 +65,12 @@ export const serveHandlers = ({ bus, ingress, killView, tenantOf, log, observe }
     try {
       const { who, ask } = take(sessionAsk, body, subject);
       refuseKilled(who);
-      return await bus.ask(policyOpenSession, { ...ask, ...who });
+      const { subject_token, ...rest } = ask;
+      // Verified before anything is opened; the token itself goes no further than to the broker.
+      const person =
+        subject_token === undefined ? undefined : await bus.ask(brokerSubject, { v: 1, ...who, subject_token });
+      const acts = person && { subject: { id: person.id, person: person.person, issuer: person.issuer } };
+      return await bus.ask(policyOpenSession, { ...rest, ...who, ...acts });
     } catch (error) {
       return refusal(error);
     }

@@ -25,6 +25,8 @@ export interface SessionFacts extends SessionOwner {
   openedAt: number;
   expiresAt: number;
   purpose: string;
+  /** Whom the agent acts for, where the session names a person. */
+  subject?: PermitClaims['subject'];
   held: boolean;
   /** Calls asked for and calls denied before this one. */
   calls: number;
@@ -38,7 +40,13 @@ export interface Sessions {
   /** False when the agent has opened too many lately. */
   admit(owner: SessionOwner): Promise<boolean>;
   open(
-    session: SessionOwner & { session: string; openedAt: number; expiresAt: number; purpose: string },
+    session: SessionOwner & {
+      session: string;
+      openedAt: number;
+      expiresAt: number;
+      purpose: string;
+      subject?: PermitClaims['subject'];
+    },
   ): Promise<void>;
   /** False when the session is somebody else's. One that is gone needs no hold. */
   hold(ask: SessionOwner & { session: string; call: string; held: boolean }): Promise<boolean>;

@@ -53,7 +53,12 @@ export interface PolicyOptions {
 export interface Policy {
   /** One answer a call, in order. An error means that this call could not be decided. */
   decide(asks: DecideAsk[]): Promise<(DecideAnswer | AgentGateError)[]>;
-  openSession(ask: SessionOwner & { purpose?: string | undefined }): Promise<{ session: string; expires_at: string }>;
+  openSession(
+    ask: SessionOwner & {
+      purpose?: string | undefined;
+      subject?: { id: string; person: string; issuer: string } | undefined;
+    },
+  ): Promise<{ session: string; expires_at: string }>;
   visible(ask: SessionOwner & { session?: string | undefined }): Promise<ToolListing[]>;
   hold(ask: SessionOwner & { session: string; call: string; held: boolean }): Promise<void>;
   /** Remembers where a result's values stood, before the agent sees it. */
@@ -66,7 +71,7 @@ export const createPolicy = (opts: PolicyOptions): Policy => {
 
   const decide: Policy['decide'] = (asks) => decideAll(opts, asks);
 
-  const openSession: Policy['openSession'] = async ({ tenant, agent, purpose }) => {
+  const openSession: Policy['openSession'] = async ({ tenant, agent, purpose, subject }) => {
     if (!opts.agents.get(tenant, agent)) throw unknownAgent(agent);
     if (!(await sessions.admit({ tenant, agent })))
       throw new AgentGateError('RATE_LIMITED', `agent ${agent} opened too many sessions in this hour`);
@@ -75,9 +80,22 @@ export const createPolicy = (opts: PolicyOptions): Policy => {
     const session = opts.newId('ses');
     const expires_at = new Date(expiresAt).toISOString();
     // Evidence first: a session that can be used is always one that was recorded.
-    const data = { session, expires_at, ...(purpose !== undefined && { purpose }) };
+    const data = {
+      session,
+      expires_at,
+      ...(purpose !== undefined && { purpose }),
+      ...(subject && { person: { id: subject.person, issuer: subject.issuer } }),
+    };
     await opts.evidence.record({ name: 'session.opened', subject: session, tenant, agent, session, data });
-    await sessions.open({ tenant, agent, session, openedAt, expiresAt, purpose: purpose ?? '' });
+    await sessions.open({
+      tenant,
+      agent,
+      session,
+      openedAt,
+      expiresAt,
+      purpose: purpose ?? '',
+      subject: subject && { id: subject.id, person: subject.person },
+    });
     return { session, expires_at };
   };
 

@@ -14,7 +14,8 @@ export interface Settled {
 }
 
 interface Shape {
-  secret: string | undefined;
+  /** Texts that must come back nowhere. */
+  secrets: readonly string[];
   /** Pointer patterns of what policy hides from everybody behind this runner. */
   hidden: readonly string[];
   maxBytes: number;
@@ -25,7 +26,7 @@ export const answerTo = ({ end, ending }: Settled, shape: Shape): Run => {
   const say = (outcome: Run['outcome'], code: Code, text: string): Run => ({
     outcome,
     code,
-    reason: redact(text, shape.secret).value.slice(0, 2048),
+    reason: redact(text, shape.secrets).value.slice(0, 2048),
     redacted: [],
   });
   if (ending?.why === 'timeout') return say('timeout', 'TIMEOUT', `the tool did not answer in time; ${afterStop(end)}`);

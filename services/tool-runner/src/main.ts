@@ -45,7 +45,16 @@ const start = async (ctx: ServiceContext) => {
   const records = await openToolsBucket({ bus, record: (event) => evidence.record(event), log });
   await records.keepOnly(new Set(Object.keys(config.servers)));
   const catalog = createCatalog({ upstreams, records, now, log });
-  const broker = createBrokerLeases({ bus, key, log });
+  const broker = createBrokerLeases({
+    bus,
+    key,
+    isReused: (name) => config.reused.has(name),
+    onOver: (lease) => {
+      for (const { upstream } of upstreams) upstream.forget(lease);
+    },
+    now,
+    log,
+  });
   const live = createLiveCalls(now);
   const runner = createRunner({
     permits: createPermitCheck({ keys: trust, now, since }),
@@ -73,7 +82,7 @@ const start = async (ctx: ServiceContext) => {
       // Only now: until here there were calls that a kill had to reach.
       point.leave();
       await Promise.all([
-        broker.settled(),
+        broker.close(),
         records.close(),
         killView.close(),
         ...all.map((upstream) => upstream.close()),

@@ -82,7 +82,7 @@ const elsewhere = (
   const redacted: string[] = [];
   let left = value;
   for (const text of [...sought].sort((a, b) => b.length - a.length)) {
-    const clean = redact(left, text);
+    const clean = redact(left, [text]);
     left = clean.value;
     redacted.push(...clean.redacted);
   }

@@ -10,9 +10,10 @@ export interface Redacted<T> {
 const mark = redactedText;
 const maxPointers = 64;
 const maxPointerChars = 512;
-/** Takes every spelling of the secret out of all texts and keys of a JSON value. */
-export const redact = <T>(value: T, secret: string | undefined): Redacted<T> => {
-  const spellings = secret === undefined ? [] : spellingsOf(secret);
+/** Takes every spelling of the secrets out of all texts and keys of a JSON value. */
+export const redact = <T>(value: T, secrets: readonly string[]): Redacted<T> => {
+  // The longest first, so that no part of a longer one is left over.
+  const spellings = [...new Set(secrets.flatMap(spellingsOf))].sort((a, b) => b.length - a.length);
   if (spellings.length === 0) return { value, redacted: [] };
   const redacted: string[] = [];
   const clean = (text: string, pointer: string): string => {

@@ -22,14 +22,14 @@ export interface Shaped {
 
 const spoilt = (reason: string, redacted: string[] = []): Shaped => ({ outcome: 'tool_error', reason, redacted });
 
-/** Brings an upstream's result into form: bounded, without the call's secret and what policy hides, and such that evidence can take its digest. */
+/** Brings an upstream's result into form: bounded, without the call's secrets and what policy hides, and such that evidence can take its digest. */
 export const shapeResult = (
   raw: unknown,
-  { secret, hidden, maxBytes }: { secret: string | undefined; hidden: readonly string[]; maxBytes: number },
+  { secrets, hidden, maxBytes }: { secrets: readonly string[]; hidden: readonly string[]; maxBytes: number },
 ): Shaped => {
   const parsed = toolResult.safeParse(raw);
   if (!parsed.success) return spoilt('the tool answered with something that is no MCP result');
-  const clean = redact(parsed.data, secret);
+  const clean = redact(parsed.data, secrets);
   let value: ToolResult;
   let redacted = clean.redacted;
   try {

@@ -17,7 +17,7 @@ import type { Catalog, CatalogEntry } from './catalog.ts';
 import { endingError } from './ending.ts';
 import type { LiveCall, LiveCalls } from './live-calls.ts';
 import type { PermitCheck } from './permit-check.ts';
-import type { Channel, Dispatch, UpstreamEnd } from './upstream.ts';
+import type { Channel, Dispatch, LeasedCredential, UpstreamEnd } from './upstream.ts';
 import type { UsedPermits } from './used-permits.ts';
 
 /** The runner's own view of the kill orders. */
@@ -27,15 +27,13 @@ interface Kills {
   apply(scope: Scope, epoch: number): void;
 }
 
-export interface Lease {
-  id: string;
-  /** In memory for the one call, and nowhere else. */
-  secret: string;
-}
 export interface Broker {
-  lease(permit: Permit, epoch: number): Promise<Lease>;
+  /** A lease for this call; its secret stays in memory for the call, or for as long as the session's lease lives, and nowhere else. */
+  lease(permit: Permit, epoch: number): Promise<LeasedCredential>;
   /** The call is over. Returns at once; the broker's sweep ends what this cannot. */
-  release(lease: Lease, permit: Permit): void;
+  release(leased: LeasedCredential): void;
+  /** What is held for sessions that an order covers is held no more. */
+  forget(scope: Scope): void;
 }
 
 export interface RunnerPorts {
@@ -100,6 +98,7 @@ export const createRunner = (ports: RunnerPorts): Runner => {
     contain: (epoch, scope) => {
       // First of all: what arrives from now on is refused, whatever becomes of the rest.
       ports.kills.apply(scope, epoch);
+      ports.broker.forget(scope);
       return live.contain(scope, 'killed by an operator');
     },
     drain: async (waitMs) => {
@@ -122,19 +121,19 @@ const run = async (ports: RunnerPorts, one: LiveCall, ask: ExecuteAsk): Promise<
   await orEnded(one, ports.usedPermits.use(claims.id, claims.expires_at));
   entry.checkArguments(ask.arguments);
   const lease = claims.obligations.credential
-    ? await orEnded(one, ports.broker.lease(ask.permit, ask.epoch), (late) => ports.broker.release(late, ask.permit))
+    ? await orEnded(one, ports.broker.lease(ask.permit, ask.epoch), ports.broker.release)
     : undefined;
   try {
     return await through(ports, one, ask, { claims, entry, lease });
   } finally {
-    if (lease) ports.broker.release(lease, ask.permit);
+    if (lease) ports.broker.release(lease);
   }
 };
 
 interface Ready {
   claims: PermitClaims;
   entry: CatalogEntry;
-  lease: Lease | undefined;
+  lease: LeasedCredential | undefined;
 }
 
 const through = async (
@@ -144,7 +143,7 @@ const through = async (
   { claims, entry, lease }: Ready,
 ): Promise<Run> => {
   const deadline = Math.min(claims.deadline, ask.deadline);
-  const opened = entry.upstream.prepare({ deadline, ...(lease ? { secret: lease.secret } : {}) });
+  const opened = entry.upstream.prepare({ deadline, leased: lease });
   const channel: Channel = await orEnded(one, opened, (late) => late.release());
   try {
     // No await from here to `send`: nothing may come between the last look and the handing over.
@@ -155,11 +154,11 @@ const through = async (
     const ended = await settle(one, dispatch, deadline - ports.now());
     return {
       ...answerTo(ended, {
-        secret: lease?.secret,
+        secrets: lease?.credential.hidden ?? [],
         hidden: claims.obligations.redact?.result ?? [],
         maxBytes: ports.limits.resultBytes,
       }),
-      ...(lease ? { lease: lease.id } : {}),
+      ...(lease ? { lease: lease.lease } : {}),
     };
   } finally {
     channel.release();

@@ -1,4 +1,5 @@
 import type { Code } from '@agentgate/contracts';
+import type { Credential } from './credential.ts';
 
 // What the runner asks of a tool server, whichever way it is reached.
 
@@ -15,6 +16,8 @@ export interface UpstreamCall {
   call: string;
   tool: string;
   arguments: Record<string, unknown>;
+  /** Of an MCP call (`_meta`): what goes beside the arguments. */
+  meta?: Record<string, string>;
   /** Milliseconds since the epoch. */
   deadline: number;
 }
@@ -48,11 +51,21 @@ export interface Channel {
   release(): void;
 }
 
+/** The credential that a call brings, and the lease that it belongs to. */
+export interface LeasedCredential {
+  lease: string;
+  credential: Credential;
+  /** The lease outlives the call: what was opened with it is kept for the session's next one, until `forget`. */
+  reuse: boolean;
+}
+
 /** One server of agentgate.yaml. Its failures are its own: no other server waits for it. */
 export interface Upstream {
   readonly server: string;
-  /** Rejects UPSTREAM_UNAVAILABLE. With a secret the channel carries it, and is used for this one call. */
-  prepare(opts: { secret?: string; deadline: number }): Promise<Channel>;
+  /** Rejects UPSTREAM_UNAVAILABLE. With a credential the channel carries it, and is used for this one call, or for its lease. */
+  prepare(opts: { leased?: LeasedCredential | undefined; deadline: number }): Promise<Channel>;
+  /** A lease is over, or its secret was changed: what was kept open with it ends now. */
+  forget(lease: string): void;
   /** Hears of the tools when the server tells that they changed, and whenever they were listed. */
   onTools(tell: (tools: ListedTool[]) => void): void;
   /** Why no call can go there now, or undefined. */

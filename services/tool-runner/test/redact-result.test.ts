@@ -88,7 +88,7 @@ test('a result that cannot be redacted is withheld', () => {
   let deep: unknown = 'x';
   for (let i = 0; i < 200_000; i++) deep = [deep];
   const raw = { content: [], structuredContent: { deep } };
-  expect(shapeResult(raw, { secret: undefined, hidden: ['/deep'], maxBytes: 1_024 })).toEqual({
+  expect(shapeResult(raw, { secrets: [], hidden: ['/deep'], maxBytes: 1_024 })).toEqual({
     outcome: 'tool_error',
     reason: 'the result cannot be redacted as policy wants it',
     redacted: [],

@@ -18,7 +18,7 @@ test.each([
   ['base64 of user and password', Buffer.from(`user:${secret}!`).toString('base64')],
   ['base64url of a longer text', Buffer.from(`xx${secret}yy`).toString('base64url')],
 ])('takes the secret out of a text that holds it as %s', (_, spelled) => {
-  const { value, redacted } = redact({ content: [{ type: 'text', text: `before ${spelled} after` }] }, secret);
+  const { value, redacted } = redact({ content: [{ type: 'text', text: `before ${spelled} after` }] }, [secret]);
   const text = JSON.stringify(value);
   expect(redacted).toEqual(['/content/0/text']);
   expect(text).toContain('before ');
@@ -27,7 +27,7 @@ test.each([
 });
 
 test('takes it out of keys, and names where', () => {
-  expect(redact({ a: { [`x${secret}`]: 1 } }, secret)).toEqual({
+  expect(redact({ a: { [`x${secret}`]: 1 } }, [secret])).toEqual({
     value: { a: { 'x[redacted]': 1 } },
     redacted: ['/a'],
   });
@@ -35,12 +35,18 @@ test('takes it out of keys, and names where', () => {
 
 test('leaves a value without the secret as it is', () => {
   const value = { content: [{ type: 'text', text: 'nothing here', n: 1, b: null }] };
-  expect(redact(value, secret)).toEqual({ value, redacted: [] });
-  expect(redact(value, undefined)).toEqual({ value, redacted: [] });
+  expect(redact(value, [secret])).toEqual({ value, redacted: [] });
+  expect(redact(value, [])).toEqual({ value, redacted: [] });
+});
+
+test('takes out every part of a credential, the longer one first', () => {
+  const url = 'postgresql://ag_1:pass-word-0123@db.test:5432/x';
+  const { value } = redact({ text: `${url} and pass-word-0123` }, ['pass-word-0123', url]);
+  expect(value).toEqual({ text: '[redacted] and [redacted]' });
 });
 
 test('redacts all and names at most 64 places', () => {
-  const { value, redacted } = redact({ a: Array.from({ length: 100 }, () => secret) }, secret);
+  const { value, redacted } = redact({ a: Array.from({ length: 100 }, () => secret) }, [secret]);
   expect(redacted).toHaveLength(64);
   expect(JSON.stringify(value)).not.toContain('s3cr');
 });

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { shapeResult } from '../src/result.ts';
 
-const opts = { secret: undefined, hidden: [], maxBytes: 1024 };
+const opts = { secrets: [], hidden: [], maxBytes: 1024 };
 const text = (t: string) => ({ content: [{ type: 'text', text: t }] });
 
 test('gives the parts of an MCP result and nothing else', () => {

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { type Config, type ServiceName, services } from '@agentgate/contracts';
+import { type Config, type ServiceName, services, sourcesOf } from '@agentgate/contracts';
 import type { Deployment } from '@agentgate/ground';
 import type { ProgramSpec } from './supervisor.ts';
 
@@ -37,9 +37,12 @@ const pick = (from: Record<string, string | undefined>, names: readonly string[]
 const secretVariables = (service: ServiceName, { credentials, policy }: Config): string[] => {
   switch (service) {
     case 'credential-broker':
-      return Object.values(credentials).flatMap((c) =>
-        c.provider === 'static' && 'env' in c.from ? [c.from.env] : [],
-      );
+      return [
+        'CREDENTIALS_DIRECTORY',
+        ...Object.values(credentials)
+          .flatMap(sourcesOf)
+          .flatMap((from) => ('env' in from ? [from.env] : [])),
+      ];
     case 'policy':
       return Object.values(policy.secrets).flatMap((from) => ('env' in from ? [from.env] : []));
     default:
@@ -58,7 +61,9 @@ const environmentOf = (service: ServiceName, o: SpecOptions): Record<string, str
   return {
     ...baseEnvironment(o.environment),
     ...pick(o.environment, secretVariables(service, d.config)),
-    ...(service === 'credential-broker' ? { AGENTGATE_JWT_KEY: d.keys.jwtKeyFile } : {}),
+    ...(service === 'credential-broker'
+      ? { AGENTGATE_JWT_KEY: d.keys.jwtKeyFile, AGENTGATE_BROKER_KEY: d.keys.brokerKeyFile }
+      : {}),
     ...(service === 'ingress' ? { AGENTGATE_TENANTS: d.tenantsFile } : {}),
     ...(service === 'audit'
       ? { AGENTGATE_AUDIT_CREDS: d.credsFile('audit-log'), AGENTGATE_STATE_DIR: join(d.home, 'evidence') }

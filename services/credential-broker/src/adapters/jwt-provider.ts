@@ -1,57 +1,60 @@
-import { AgentGateError } from '@agentgate/contracts';
-import type { SigningKey } from '@agentgate/evidence';
-import { calculateJwkThumbprint, importJWK, SignJWT } from 'jose';
-import type { Provider } from '../provider.ts';
+import { AgentGateError, type CredentialOf } from '@agentgate/contracts';
+import { calculateJwkThumbprint, exportJWK, generateKeyPair, SignJWT } from 'jose';
+import type { Minted, Provider } from '../provider.ts';
+import type { JwtKeys } from './jwt-keys.ts';
 
 interface JwtProviderOptions {
-  key: SigningKey;
-  /** The `iss` of every token: where its verifier finds `/jwks.json`. */
+  config: Pick<CredentialOf<'jwt'>, 'audience' | 'bind'>;
+  keys: JwtKeys;
+  /** The `iss` of every token: where its verifier finds `/jwks.json` and `/revoked.json`. */
   issuer: string;
-  /** Whom each credential's token is for. */
-  audiences: ReadonlyMap<string, string>;
 }
 
-/** A JSON Web Key Set (RFC 7517) of public keys. */
-export interface JwksDocument {
-  keys: { kty: 'OKP'; crv: 'Ed25519'; x: string; use: 'sig'; alg: 'EdDSA'; kid: string }[];
-}
-
-const seconds = (ms: number) => Math.floor(ms / 1000);
+export const seconds = (ms: number) => Math.floor(ms / 1000);
 
 /**
- * Access tokens of the form of RFC 9068, signed with EdDSA (RFC 8037). No person stands behind an agent's call, so `sub` and
- * `client_id` both name the agent (RFC 9068, section 2.2). A token ends by its `exp` alone: there is nothing to revoke.
+ * Access tokens of the form of RFC 9068, signed with EdDSA (RFC 8037). The agent is the client; without a person it is the subject, too
+ * (RFC 9068, section 2.2), with one it acts for them (`act`, RFC 8693, section 4.1). A verifier that looks at the token alone takes it until
+ * its `exp`; `/revoked.json` names those that ended before.
  */
-export const createJwtProvider = async ({
-  key,
-  issuer,
-  audiences,
-}: JwtProviderOptions): Promise<Provider & { jwks: JwksDocument }> => {
-  const publicJwk = { kty: 'OKP', crv: 'Ed25519', x: key.publicKey } as const;
-  const kid = await calculateJwkThumbprint(publicJwk);
-  const privateKey = await importJWK({ ...publicJwk, d: key.seed }, 'EdDSA');
-  return {
-    name: 'jwt',
-    jwks: { keys: [{ ...publicJwk, use: 'sig', alg: 'EdDSA', kid }] },
-    mint: async ({ lease, credential, scope, tenant, agent, issuedAt, expiresAt }) => {
-      const audience = audiences.get(credential);
-      if (audience === undefined)
-        throw new AgentGateError('CREDENTIAL_UNAVAILABLE', `credential ${credential} has no audience`);
-      // Rounded down: a token never outlives its lease.
-      if (seconds(expiresAt) <= seconds(issuedAt))
-        throw new AgentGateError('TIMEOUT', 'less than a second is left for a token to be valid');
-      const subject = `${tenant}/${agent}`;
-      const token = await new SignJWT({ client_id: subject, ...(scope === undefined ? {} : { scope }) })
-        .setProtectedHeader({ alg: 'EdDSA', typ: 'at+jwt', kid })
-        .setIssuer(issuer)
-        .setSubject(subject)
-        .setAudience(audience)
-        .setIssuedAt(seconds(issuedAt))
-        .setExpirationTime(seconds(expiresAt))
-        .setJti(lease)
-        .sign(privateKey);
-      return { secret: Buffer.from(token, 'utf8') };
-    },
-    revoke: async () => {},
-  };
+export const createJwtProvider = ({ config, keys, issuer }: JwtProviderOptions): Provider => ({
+  kind: 'jwt',
+  mint: async ({ lease, scope, tenant, agent, person, issuedAt, expiresAt }) => {
+    // Rounded down: a token never outlives its lease.
+    if (seconds(expiresAt) <= seconds(issuedAt))
+      throw new AgentGateError('TIMEOUT', 'less than a second is left for a token to be valid');
+    const { kid, key } = await keys.signing();
+    const client = `${tenant}/${agent}`;
+    const proof = config.bind === 'dpop' ? await newProofKey() : undefined;
+    const token = await new SignJWT({
+      client_id: client,
+      ...(scope === undefined ? {} : { scope }),
+      ...(person === undefined ? {} : { act: { sub: client } }),
+      ...(proof && { cnf: { jkt: proof.thumbprint } }),
+    })
+      .setProtectedHeader({ alg: 'EdDSA', typ: 'at+jwt', kid })
+      .setIssuer(issuer)
+      .setSubject(person?.id ?? client)
+      .setAudience(config.audience)
+      .setIssuedAt(seconds(issuedAt))
+      .setExpirationTime(seconds(expiresAt))
+      .setJti(lease)
+      .sign(key);
+    const minted: Minted = { parts: { secret: token }, hidden: ['secret'] };
+    return proof ? { ...minted, dpopKey: proof.jwk } : minted;
+  },
+  revoke: async () => {},
+  probe: async ({ expiresAt }) => ({
+    state: 'unprovable',
+    detail: 'the token stands in /revoked.json; a verifier that does not look there takes it until it expires',
+    goodUntil: expiresAt,
+  }),
+  close: async () => {},
+});
+
+/** A key for the holder's proofs (RFC 9449) and its thumbprint (RFC 7638). */
+const newProofKey = async () => {
+  const { privateKey } = await generateKeyPair('ES256', { extractable: true });
+  const jwk = await exportJWK(privateKey);
+  return { jwk: { ...jwk }, thumbprint: await calculateJwkThumbprint(jwk) };
 };

@@ -2,9 +2,11 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createStaticProvider, type SecretSource } from '../../src/adapters/static-provider.ts';
-import type { MintOrder } from '../../src/provider.ts';
+import type { SecretSource } from '@agentgate/contracts';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createSecretReader } from '../../src/adapters/secret-source.ts';
+import { createStaticProvider } from '../../src/adapters/static-provider.ts';
+import { leaseOf, orderOf } from '../orders.ts';
 
 let dir: string;
 beforeAll(() => {
@@ -12,24 +14,15 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
-const order: MintOrder = {
-  lease: 'l',
-  credential: 'crm-key',
-  scope: undefined,
-  tenant: 'default',
-  agent: 'demo',
-  issuedAt: 0,
-  expiresAt: 1,
-};
-const bench = (source: SecretSource, environment: Record<string, string> = {}) => {
+const bench = (from: SecretSource, environment: Record<string, string> = {}) => {
   const logged: unknown[] = [];
-  const note = (fields: object, message: string) => void logged.push({ ...fields, message });
-  const provider = createStaticProvider({
-    sources: new Map([['crm-key', source]]),
+  const read = createSecretReader({
+    credential: 'crm-key',
     environment: (name) => environment[name],
-    log: { info: note, warn: note },
+    log: { warn: (fields, message) => void logged.push({ ...fields, message }) },
   });
-  return { mint: async () => Buffer.from((await provider.mint(order)).secret).toString('utf8'), provider, logged };
+  const provider = createStaticProvider({ from, read });
+  return { mint: async () => (await provider.mint(orderOf())).parts.secret, provider, logged };
 };
 const file = (name: string, content: string, mode = 0o600) => {
   const path = join(dir, name);
@@ -40,42 +33,48 @@ const file = (name: string, content: string, mode = 0o600) => {
 const unavailable = (message: RegExp) =>
   expect.objectContaining({ code: 'CREDENTIAL_UNAVAILABLE', message: expect.stringMatching(message) });
 
-describe('static', () => {
-  test('gives the file without its line end, read anew at each mint', async () => {
-    const { mint, logged } = bench(file('key', 's3cret value\r\n\n'));
-    expect(await mint()).toBe('s3cret value');
-    file('key', 'rotated\n');
-    expect(await mint()).toBe('rotated');
-    expect(logged).toEqual([]);
-  });
+test('gives the file without its line end, read anew at each mint', async () => {
+  const { mint, logged } = bench(file('key', 's3cret value\r\n\n'));
+  expect(await mint()).toBe('s3cret value');
+  file('key', 'rotated\n');
+  expect(await mint()).toBe('rotated');
+  expect(logged).toEqual([]);
+});
 
-  test('gives the environment variable', async () => {
-    expect(await bench({ env: 'CRM_KEY' }, { CRM_KEY: 'from-env' }).mint()).toBe('from-env');
-  });
+test('gives the environment variable, and what systemd handed over', async () => {
+  expect(await bench({ env: 'CRM_KEY' }, { CRM_KEY: 'from-env' }).mint()).toBe('from-env');
+  file('crm', 'from-systemd');
+  expect(await bench({ systemd: 'crm' }, { CREDENTIALS_DIRECTORY: dir }).mint()).toBe('from-systemd');
+  await expect(bench({ systemd: 'crm' }).mint()).rejects.toEqual(unavailable(/systemd, which handed nothing over/));
+});
 
-  test('warns once, naming the credential, when others may read the file', async () => {
-    const { mint, logged } = bench(file('open', 's3cret', 0o644));
-    await mint();
-    await mint();
-    expect(logged).toEqual([
-      { credential: 'crm-key', mode: '644', message: expect.stringContaining('mode should be 600') },
-    ]);
-  });
+test('warns once, naming the credential, when others may read the file', async () => {
+  const { mint, logged } = bench(file('open', 's3cret', 0o644));
+  await mint();
+  await mint();
+  expect(logged).toEqual([
+    { credential: 'crm-key', mode: '644', message: expect.stringContaining('mode should be 600') },
+  ]);
+});
 
-  test('refuses what is missing, empty, too large or no file, naming the credential and nothing that was read', async () => {
-    mkdirSync(join(dir, 'folder'));
-    execFileSync('mkfifo', [join(dir, 'pipe')]);
-    const cases: [SecretSource, RegExp][] = [
-      [{ file: join(dir, 'absent') }, /^credential crm-key has a file that cannot be read$/],
-      [{ file: join(dir, 'folder') }, /^credential crm-key names something that is not a file$/],
-      [{ file: join(dir, 'pipe') }, /^credential crm-key names something that is not a file$/],
-      [file('empty', '\n'), /^credential crm-key is empty or not set$/],
-      [file('large', 'x'.repeat(8193)), /^credential crm-key has a file of more than 8192 bytes$/],
-      [{ env: 'ABSENT' }, /^credential crm-key is empty or not set$/],
-    ];
-    for (const [source, message] of cases) await expect(bench(source).mint()).rejects.toEqual(unavailable(message));
-    await expect(bench({ env: 'LARGE' }, { LARGE: 'x'.repeat(8193) }).mint()).rejects.toEqual(
-      unavailable(/larger than 8192 bytes/),
-    );
-  });
+test('refuses what is missing, empty, too large or no file, naming the credential and nothing that was read', async () => {
+  mkdirSync(join(dir, 'folder'));
+  execFileSync('mkfifo', [join(dir, 'pipe')]);
+  const cases: [SecretSource, RegExp][] = [
+    [{ file: join(dir, 'absent') }, /^credential crm-key has a file that cannot be read$/],
+    [{ file: join(dir, 'folder') }, /^credential crm-key names something that is not a file$/],
+    [{ file: join(dir, 'pipe') }, /^credential crm-key names something that is not a file$/],
+    [file('empty', '\n'), /^credential crm-key is empty or not set$/],
+    [file('large', 'x'.repeat(8193)), /^credential crm-key has a file of more than 8192 bytes$/],
+    [{ env: 'ABSENT' }, /^credential crm-key is empty or not set$/],
+  ];
+  for (const [source, message] of cases) await expect(bench(source).mint()).rejects.toEqual(unavailable(message));
+  await expect(bench({ env: 'LARGE' }, { LARGE: 'x'.repeat(8193) }).mint()).rejects.toEqual(
+    unavailable(/larger than 8192 bytes/),
+  );
+});
+
+test('does not pretend that it can be taken back', async () => {
+  const { provider } = bench({ env: 'X' });
+  expect(await provider.probe(leaseOf(orderOf()))).toMatchObject({ state: 'unprovable' });
 });

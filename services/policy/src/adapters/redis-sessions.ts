@@ -11,7 +11,7 @@ const look = script(`
 local out = {}
 for i = 1, #KEYS / 3 do
   local key = KEYS[3 * i - 2]
-  local f = redis.call('HMGET', key, 'tenant', 'agent', 'opened_at', 'expires_at', 'purpose', 'holds', 'calls', 'denied')
+  local f = redis.call('HMGET', key, 'tenant', 'agent', 'opened_at', 'expires_at', 'purpose', 'holds', 'calls', 'denied', 'subject', 'person')
   if f[1] and f[1] == ARGV[2 * i - 1] and f[2] == ARGV[2 * i] then redis.call('HINCRBY', key, 'calls', 1) end
   out[i] = {f, redis.call('SMEMBERS', KEYS[3 * i - 1]), redis.call('SMEMBERS', KEYS[3 * i])}
 end
@@ -19,6 +19,7 @@ return out`);
 
 const open = script(`
 redis.call('HSET', KEYS[1], 'tenant', ARGV[1], 'agent', ARGV[2], 'opened_at', ARGV[3], 'expires_at', ARGV[4], 'purpose', ARGV[5])
+if ARGV[7] then redis.call('HSET', KEYS[1], 'subject', ARGV[7], 'person', ARGV[8]) end
 redis.call('PEXPIREAT', KEYS[1], ARGV[6])
 return 1`);
 
@@ -47,7 +48,7 @@ return 1`);
 
 const factsOf = (found: unknown): SessionFacts | undefined => {
   const [fields, onSession, onAgent] = found as [(string | null)[], string[], string[]];
-  const [tenant, agent, openedAt, expiresAt, purpose, holds, calls, denied] = fields;
+  const [tenant, agent, openedAt, expiresAt, purpose, holds, calls, denied, subject, person] = fields;
   if (tenant == null) return undefined;
   const facts = {
     tenant,
@@ -55,6 +56,7 @@ const factsOf = (found: unknown): SessionFacts | undefined => {
     openedAt: Number(openedAt ?? Number.NaN),
     expiresAt: Number(expiresAt ?? Number.NaN),
     purpose: purpose ?? '',
+    ...(subject != null && { subject: { id: subject, person: person ?? '' } }),
     held: Number(holds ?? 0) !== 0,
     calls: Number(calls ?? 0),
     denied: Number(denied ?? 0),
@@ -82,8 +84,10 @@ export const createRedisSessions = (redis: Redis, now: () => number): Sessions =
     const opened = await run(redis, admit, [`ses:opened:${tenant}/${agent}:${hour}`], []);
     return Number(opened) <= maxOpenedPerHour;
   },
-  open: async ({ tenant, agent, session, openedAt, expiresAt, purpose }) => {
-    await run(redis, open, [sessionKey(session)], [tenant, agent, openedAt, expiresAt, purpose, expiresAt + graceMs]);
+  open: async ({ tenant, agent, session, openedAt, expiresAt, purpose, subject }) => {
+    const person = subject ? [subject.id, subject.person] : [];
+    const facts = [tenant, agent, openedAt, expiresAt, purpose, expiresAt + graceMs, ...person];
+    await run(redis, open, [sessionKey(session)], facts);
   },
   hold: async ({ tenant, agent, session, call, held }) =>
     Number(await run(redis, hold, [sessionKey(session)], [tenant, agent, call, held ? '1' : '0'])) === 1,

@@ -9,7 +9,16 @@ export interface PolicyInput {
   call: { tool: string; server: string; name: string; arguments: Record<string, unknown>; digest: string };
   tool: { labels: string[]; annotations: Record<string, unknown>; schema_digest: string; pinned: boolean };
   agent: { name: string; tenant: string; labels: string[] };
-  session: { id: string; age_s: number; purpose: string; taint: string[]; calls: number; denied: number };
+  session: {
+    id: string;
+    age_s: number;
+    purpose: string;
+    taint: string[];
+    calls: number;
+    denied: number;
+    /** Whom the agent acts for, where the session names somebody. */
+    person?: string;
+  };
   provenance: Record<string, string[]>;
   approval: { granted: boolean; by: string; at: number } | null;
   now: number;

@@ -1,4 +1,4 @@
-import { type Config, ConfigError, type Grant, limits, type PolicySettings } from '@agentgate/contracts';
+import { type Config, ConfigError, type Grant, limits, type PolicySettings, scopeOf } from '@agentgate/contracts';
 import { UnsafeCondition } from '../conditions/verdict.ts';
 import { prepareWhere, type Where } from '../conditions/where.ts';
 import {
@@ -81,7 +81,8 @@ const credentialsOf = ({
     if (name === undefined) continue;
     const credential = credentials[name];
     if (!credential) throw new ConfigError(`servers: ${server}: no credential is named ${name}`);
-    const { scope, ttl_s } = credential.provider === 'jwt' ? credential : {};
+    const scope = scopeOf(credential);
+    const ttl_s = 'ttl_s' in credential ? credential.ttl_s : undefined;
     found[server] = { name, ...(scope !== undefined && { scope }), ...(ttl_s !== undefined && { ttl_s }) };
   }
   return found;

@@ -1,6 +1,8 @@
 import type { Server } from '@agentgate/contracts';
 import { StreamableHTTPClientTransport, type Transport } from '@modelcontextprotocol/client';
+import { headersOf } from '../credential.ts';
 import type { Upstream } from '../upstream.ts';
+import { createProofs, type Proofs } from './dpop-proofs.ts';
 import { createMcpUpstream, type McpUpstreamOptions } from './mcp-upstream.ts';
 
 export interface HttpOptions extends Pick<McpUpstreamOptions, 'now' | 'log' | 'pace'> {
@@ -17,21 +19,21 @@ const goodbyeMs = 500;
 export const createHttpUpstream = (opts: HttpOptions): Upstream => {
   const url = new URL(opts.http.url);
   const { inject } = opts;
-  const headers = (secret: string): Record<string, string> =>
-    inject && 'header' in inject ? { [inject.header]: inject.format.replaceAll('{secret}', () => secret) } : {};
   // Of the newer revision first: there a cancellation is the end of the call's own request, which reaches servers without sessions too.
   return createMcpUpstream({
     ...opts,
     handshake: 'auto',
-    transport: (secret) => createTransport(url, secret === undefined ? {} : headers(secret)),
+    transport: (credential) =>
+      createTransport(url, credential ? headersOf(inject, credential) : {}, credential && createProofs(credential)),
   });
 };
 
-const createTransport = (url: URL, headers: Record<string, string>): Transport => {
+const createTransport = (url: URL, headers: Record<string, string>, proofs: Proofs | undefined): Transport => {
   const transport = new StreamableHTTPClientTransport(url, {
     // A redirect could lead the credential elsewhere.
     requestInit: { headers, redirect: 'error' },
-    fetch: async (target, init) => bounded(await fetch(target, init), init?.method),
+    fetch: async (target, init) =>
+      bounded(await (proofs ? proofs.fetch(new URL(target), init) : fetch(target, init)), init?.method),
   });
   const close = transport.close.bind(transport);
   transport.close = async () => {

@@ -76,7 +76,10 @@ const send = (client: Client, wire: Tap, call: UpstreamCall, now: number): Dispa
   const timeout = Math.max(1, call.deadline - now) + clientGraceMs;
   const { result, id } = wire.watching(() =>
     client.request(
-      { method: 'tools/call', params: { name: call.tool, arguments: call.arguments } },
+      {
+        method: 'tools/call',
+        params: { name: call.tool, arguments: call.arguments, ...(call.meta && { _meta: call.meta }) },
+      },
       { signal: abort.signal, timeout },
     ),
   );

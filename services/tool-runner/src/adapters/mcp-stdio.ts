@@ -1,6 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Server } from '@agentgate/contracts';
+import { environmentOf } from '../credential.ts';
 import type { Upstream } from '../upstream.ts';
 import { type Children, createChildTransport } from './child-transport.ts';
 import { createMcpUpstream, type McpUpstreamOptions } from './mcp-upstream.ts';
@@ -28,20 +29,18 @@ export const createStdioUpstream = (opts: StdioOptions): Upstream => {
   mkdirSync(home, { recursive: true, mode: 0o700 });
   const env = { PATH: opts.path, HOME: home, ...stdio.env };
   const onStderr = bounded((line) => log.info({ server, stderr: line }, 'a tool server says'), opts.now);
-  const injected = (secret: string): Record<string, string> =>
-    inject && 'env' in inject ? { [inject.env]: inject.format.replaceAll('{secret}', () => secret) } : {};
   return createMcpUpstream({
     ...opts,
     // Some servers end at whatever comes before `initialize`.
     handshake: 'legacy',
-    transport: (secret) =>
+    transport: (credential) =>
       createChildTransport(
         {
           command: stdio.command,
           args: stdio.args,
           cwd: stdio.cwd ?? home,
           maxMessageBytes,
-          ...(secret === undefined ? { env, onStderr } : { env: { ...env, ...injected(secret) } }),
+          ...(credential === undefined ? { env, onStderr } : { env: { ...env, ...environmentOf(inject, credential) } }),
         },
         opts.children,
       ),

@@ -1,13 +1,15 @@
-import { AgentGateError } from '@agentgate/contracts';
+import { AgentGateError, type Server } from '@agentgate/contracts';
 import type { Transport } from '@modelcontextprotocol/client';
+import { type Credential, metaOf } from '../credential.ts';
 import { createRefresher, pace, type RefresherOptions } from '../refresher.ts';
-import type { Channel, ListedTool, Upstream } from '../upstream.ts';
+import type { Channel, LeasedCredential, ListedTool, Upstream } from '../upstream.ts';
 import { type Handshake, type McpSession, openMcpSession } from './mcp-session.ts';
 
 export interface McpUpstreamOptions {
   server: string;
-  /** A transport that is not started yet; with a secret it carries that secret and serves one call. */
-  transport(secret: string | undefined): Transport;
+  inject: Server['inject'];
+  /** A transport that is not started yet; with a credential it carries it and serves one call, or one lease. */
+  transport(credential: Credential | undefined): Transport;
   /** Which handshake is tried first; the other one is next. */
   handshake: Handshake;
   now: () => number;
@@ -22,10 +24,10 @@ export interface McpUpstreamOptions {
 /** A server that is started by npx may have to be fetched first. */
 const handshakeMs = 30_000;
 const listMs = 10_000;
-/** Sessions that are open for one call each, because it brought its own credential. */
+/** Sessions that are open for one call or one lease each, because it brought its own credential. */
 const maxPrivate = 64;
 
-/** An MCP server: one session that all calls without a credential share, and one for each call with its own. */
+/** An MCP server: one session that all calls without a credential share, and one for each call, or each lease, with its own. */
 export const createMcpUpstream = (opts: McpUpstreamOptions): Upstream => {
   const { server, log } = opts;
   const listeners: ((tools: ListedTool[]) => void)[] = [];
@@ -35,10 +37,13 @@ export const createMcpUpstream = (opts: McpUpstreamOptions): Upstream => {
   let isClosed = false;
   let privates = 0;
 
-  const open = (secret: string | undefined, timeoutMs: number, onClosed: () => void) =>
+  /** By lease: what is kept for the next call of the same session. */
+  const kept = new Map<string, Promise<McpSession>>();
+
+  const open = (credential: Credential | undefined, timeoutMs: number, onClosed: () => void) =>
     openMcpSession({
       server,
-      transport: opts.transport(secret),
+      transport: opts.transport(credential),
       handshake,
       timeoutMs,
       now: opts.now,
@@ -91,44 +96,80 @@ export const createMcpUpstream = (opts: McpUpstreamOptions): Upstream => {
   });
   const problem = () => (shared ? undefined : `${server} cannot be reached: ${why}`);
 
-  const privately = async (secret: string, timeoutMs: number): Promise<Channel> => {
+  const openOwn = async (credential: Credential, timeoutMs: number, onOver: () => void): Promise<McpSession> => {
     if (privates >= maxPrivate)
-      throw new AgentGateError('OVERLOADED', `${server} has ${maxPrivate} calls with credentials of their own running`);
+      throw new AgentGateError('OVERLOADED', `${server} has ${maxPrivate} sessions with credentials of their own open`);
     privates++;
+    let isOver = false;
+    const over = () => {
+      if (isOver) return;
+      isOver = true;
+      privates--;
+      onOver();
+    };
     try {
-      const session = await open(secret, Math.max(1, timeoutMs), () => {});
+      const session = await open(credential, Math.max(1, timeoutMs), over);
       return {
-        send: session.send,
-        release: () => {
-          privates--;
-          session.close().catch(() => {});
+        ...session,
+        close: async () => {
+          over();
+          await session.close();
         },
       };
     } catch (cause) {
-      privates--;
+      over();
       // The cause may quote what the server says of the credential, so it is not repeated.
       throw new AgentGateError('UPSTREAM_UNAVAILABLE', `${server} did not take a session with the call's credential`, {
         cause,
       });
     }
   };
+  const forget = (lease: string) => {
+    const session = kept.get(lease);
+    kept.delete(lease);
+    session?.then((s) => s.close()).catch(() => {});
+  };
+  const privately = async ({ lease, credential, reuse }: LeasedCredential, timeoutMs: number): Promise<Channel> => {
+    if (!reuse) {
+      const session = await openOwn(credential, timeoutMs, () => {});
+      return { send: session.send, release: () => void session.close().catch(() => {}) };
+    }
+    const opening = kept.get(lease) ?? openOwn(credential, timeoutMs, () => kept.delete(lease));
+    kept.set(lease, opening);
+    try {
+      const session = await opening;
+      return { send: session.send, release: () => {} };
+    } catch (error) {
+      kept.delete(lease);
+      throw error;
+    }
+  };
+  const together = (meta: Record<string, string> | undefined): Channel => {
+    const session = shared;
+    if (!session) throw new AgentGateError('UPSTREAM_UNAVAILABLE', problem() ?? `${server} cannot be reached`);
+    return {
+      send: (call) => watched(session.send(meta ? { ...call, meta } : call), () => refresher.soon()),
+      release: () => {},
+    };
+  };
 
   return {
     server,
     problem,
     onTools: (tell) => void listeners.push(tell),
-    prepare: async ({ secret, deadline }) => {
-      if (secret !== undefined) return privately(secret, deadline - opts.now());
-      const session = shared;
-      if (!session) throw new AgentGateError('UPSTREAM_UNAVAILABLE', problem() ?? `${server} cannot be reached`);
-      return { send: (call) => watched(session.send(call), () => refresher.soon()), release: () => {} };
+    prepare: async ({ leased, deadline }) => {
+      if (!leased) return together(undefined);
+      const meta = metaOf(opts.inject, leased.credential);
+      return meta ? together(meta) : privately(leased, deadline - opts.now());
     },
+    forget,
     start: () => refresher.start(),
     close: async () => {
       isClosed = true;
       refresher.stop();
       const session = shared;
       shared = undefined;
+      for (const lease of [...kept.keys()]) forget(lease);
       await session?.close().catch(() => {});
     },
   };

@@ -6,8 +6,9 @@ import {
   type ToolCallAsk,
   toolListAnswer,
 } from '@agentgate/contracts';
+import { fieldOf } from '../credential.ts';
 import { createRefresher, pace, type RefresherOptions } from '../refresher.ts';
-import type { Dispatch, ListedTool, Upstream, UpstreamCall, UpstreamEnd } from '../upstream.ts';
+import type { Dispatch, LeasedCredential, ListedTool, Upstream, UpstreamCall, UpstreamEnd } from '../upstream.ts';
 
 export interface NatsToolsOptions {
   server: string;
@@ -47,24 +48,26 @@ export const createNatsUpstream = (opts: NatsToolsOptions): Upstream => {
     },
   });
   const problem = () => (why === undefined ? undefined : `${server} cannot be reached: ${why}`);
-  const injected = (secret: string | undefined): Pick<ToolCallAsk, 'credential'> =>
-    secret !== undefined && inject && 'field' in inject
-      ? { credential: { [inject.field]: inject.format.replaceAll('{secret}', () => secret) } }
-      : {};
+  const injected = (leased: LeasedCredential | undefined): Pick<ToolCallAsk, 'credential'> => {
+    const credential = leased && fieldOf(inject, leased.credential);
+    return credential ? { credential } : {};
+  };
 
   return {
     server,
     problem,
     onTools: (tell) => void listeners.push(tell),
-    prepare: async ({ secret }) => {
+    prepare: async ({ leased }) => {
       const wrong = problem();
       if (wrong !== undefined) throw new AgentGateError('UPSTREAM_UNAVAILABLE', wrong);
       return {
         send: (call) =>
-          send({ bus, subject, batcher, now: opts.now() }, call, injected(secret), () => refresher.soon()),
+          send({ bus, subject, batcher, now: opts.now() }, call, injected(leased), () => refresher.soon()),
         release: () => {},
       };
     },
+    // A call's credential went with its message.
+    forget: () => {},
     start: () => refresher.start(),
     close: async () => refresher.stop(),
   };

@@ -3,7 +3,7 @@ import { createHttpUpstream } from '../../src/adapters/mcp-http.ts';
 import type { ListedTool, Upstream } from '../../src/upstream.ts';
 import { until } from '../fixtures/fakes.ts';
 import { type HttpBench, startHttp } from '../fixtures/http-server.ts';
-import { callOnce, listen, quick, send, textOf } from '../fixtures/servers.ts';
+import { callOnce, leasedWith, listen, quick, send, textOf } from '../fixtures/servers.ts';
 
 const open: { stop(): Promise<void> }[] = [];
 const http = async (...args: Parameters<typeof startHttp>): Promise<HttpBench> => {
@@ -106,7 +106,9 @@ test('follows no redirect, so that the credential goes nowhere else', async () =
   const server = await http('modern', elsewhere.url);
   const { upstream } = await connect(server.url);
   expect(upstream.problem()).toMatch(/^crm cannot be reached/);
-  await expect(upstream.prepare({ secret: 's3cret-0123456789', deadline: Date.now() + 2_000 })).rejects.toMatchObject({
+  await expect(
+    upstream.prepare({ leased: leasedWith('s3cret-0123456789'), deadline: Date.now() + 2_000 }),
+  ).rejects.toMatchObject({
     code: 'UPSTREAM_UNAVAILABLE',
     message: "crm did not take a session with the call's credential",
   });

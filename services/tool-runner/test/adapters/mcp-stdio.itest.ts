@@ -1,6 +1,15 @@
 import { afterEach, expect, test } from 'vitest';
 import { until } from '../fixtures/fakes.ts';
-import { type Bench, callOnce, isAlive, send, startStdio, stdioServer, textOf } from '../fixtures/servers.ts';
+import {
+  type Bench,
+  callOnce,
+  isAlive,
+  leasedWith,
+  send,
+  startStdio,
+  stdioServer,
+  textOf,
+} from '../fixtures/servers.ts';
 
 let bench: Bench | undefined;
 const start = async (...args: Parameters<typeof startStdio>) => {
@@ -140,4 +149,34 @@ test('a credential lives in a process of its own, which ends with the call and w
   expect(isAlive(pids[0] ?? 0)).toBe(true);
   expect(JSON.stringify(said.lines)).toContain('started');
   expect(JSON.stringify(said.lines)).not.toContain('s3cret');
+});
+
+test('a process that belongs to a lease serves the calls of its session, and ends with the lease', async () => {
+  const { upstream, notes } = await start({ inject: { env: { API_KEY: '{secret}', API_USER: 'u-{secret}' } } });
+  const leased = leasedWith('s3cret-0123456789', { lease: 'default/demo/one' });
+  const own = async () => JSON.parse(textOf(await callOnce(upstream, 'env', {}, leased)));
+  expect(await own()).toMatchObject({ API_KEY: 's3cret-0123456789', API_USER: 'u-s3cret-0123456789' });
+  await Promise.all([own(), own()]);
+  const up = () => notes().flatMap((n) => (n.event === 'up' ? [n.pid ?? 0] : []));
+  expect(up()).toHaveLength(2);
+  upstream.forget('default/demo/one');
+  await until(() => !isAlive(up()[1] ?? 0));
+  await own();
+  expect(up()).toHaveLength(3);
+});
+
+test('a lease whose process died gets a new one', async () => {
+  const { upstream, notes } = await start({ inject: { env: 'API_KEY', format: '{secret}' } });
+  const leased = leasedWith('s3cret-0123456789', { lease: 'default/demo/one' });
+  await callOnce(upstream, 'crash', {}, leased);
+  expect(JSON.parse(textOf(await callOnce(upstream, 'env', {}, leased))).API_KEY).toBe('s3cret-0123456789');
+  expect(notes().filter((n) => n.event === 'up')).toHaveLength(3);
+});
+
+test('a credential in _meta goes with its call alone, through the session that all share', async () => {
+  const { upstream, notes } = await start({ inject: { meta: 'io.test/token', format: 'Bearer {secret}' } });
+  const seen = JSON.parse(textOf(await callOnce(upstream, 'meta', {}, 's3cret-0123456789')));
+  expect(seen).toMatchObject({ 'io.test/token': 'Bearer s3cret-0123456789' });
+  expect(textOf(await callOnce(upstream, 'meta'))).not.toContain('s3cret');
+  expect(notes().filter((n) => n.event === 'up')).toHaveLength(1);
 });

@@ -1,0 +1,158 @@
+import { createHash } from 'node:crypto';
+import { AgentGateError, type CredentialOf } from '@agentgate/contracts';
+import { Redis, ReplyError } from 'ioredis';
+import { filled, type LeaseOrder, type Provider, rulesOf, unavailable } from '../provider.ts';
+import type { LeaseSecrets } from '../secrets.ts';
+import type { ReadSecret } from './secret-source.ts';
+
+interface RedisAclOptions {
+  credential: string;
+  config: CredentialOf<'redis-acl'>;
+  read: ReadSecret;
+  secrets: LeaseSecrets;
+}
+
+const commandMs = 2_000;
+
+/**
+ * A user a lease, with a selector for each rule that its scope covers (Redis 7, ACL SETUSER). Redis knows no expiry of users: they end by
+ * ACL DELUSER alone, which closes their connections, too.
+ */
+export const createRedisAclProvider = (opts: RedisAclOptions): Provider => {
+  const { config, secrets } = opts;
+  const admin = createAdmin(opts);
+  return {
+    kind: 'redis-acl',
+    mint: (order) =>
+      admin.work('was not made', async (redis, url) => {
+        const user = secrets.nameOf(order.permit);
+        const password = secrets.password(order.permit);
+        const hash = createHash('sha256').update(password).digest('hex');
+        // The hash alone: the password is in no command.
+        await redis.call('ACL', 'SETUSER', user, 'reset', 'on', `#${hash}`, ...selectorsOf(config, order));
+        const mine = urlAs(url, user, password);
+        const { hostname: host, port } = new URL(mine);
+        return {
+          parts: { secret: mine, url: mine, host, port: port || '6379', user, password },
+          hidden: ['secret', 'url', 'password'],
+        };
+      }),
+    // It has no expiry of its own: the lease's record is what ends it.
+    renew: async () => undefined,
+    revoke: ({ permit }) =>
+      admin.work('was not ended', async (redis) => {
+        await redis.call('ACL', 'DELUSER', secrets.nameOf(permit));
+      }),
+    probe: ({ permit }) =>
+      admin.work('could not be tried', async (redis, url) => {
+        const user = secrets.nameOf(permit);
+        const connections = String(await redis.call('CLIENT', 'LIST'))
+          .split('\n')
+          .filter((line) => line.includes(` user=${user} `)).length;
+        const login = await tryLogin(url, user, secrets.password(permit));
+        const state = login === 'refused' && connections === 0 ? 'refused' : 'alive';
+        return { state, detail: `login ${login}, ${connections} connections` };
+      }),
+    list: () =>
+      admin.work('was not listed', async (redis) => {
+        const users = (await redis.call('ACL', 'USERS')) as string[];
+        return { permits: users.flatMap((user) => secrets.permitOf(user) ?? []), complete: true };
+      }),
+    close: admin.close,
+  };
+};
+
+const selectorsOf = ({ rules }: CredentialOf<'redis-acl'>, order: LeaseOrder): string[] => {
+  const covered = rulesOf(rules, order.scope);
+  if (covered.length === 0) throw unavailable(order.credential, 'has no rule for this scope');
+  return covered.map(({ keys, channels, commands }) => {
+    const words = [
+      '-@all',
+      ...keys.map((key) => `~${filled(key, order)}`),
+      ...channels.map((channel) => `&${filled(channel, order)}`),
+      ...commands.map((command) => `+${command}`),
+    ];
+    return `(${words.join(' ')})`;
+  });
+};
+
+const urlAs = (admin: string, user: string, password: string): string => {
+  const url = new URL(admin);
+  url.username = user;
+  url.password = password;
+  return url.href;
+};
+
+const open = (url: string): Redis => {
+  const redis = new Redis(url, {
+    lazyConnect: true,
+    enableReadyCheck: false,
+    enableOfflineQueue: false,
+    commandTimeout: commandMs,
+    connectTimeout: commandMs,
+    maxRetriesPerRequest: 0,
+    retryStrategy: () => null,
+    disableClientInfo: true,
+  });
+  redis.on('error', () => {});
+  return redis;
+};
+
+/** One connection as the administrator, made anew when it broke or when its URL was changed. */
+const createAdmin = ({ credential, config, read }: RedisAclOptions) => {
+  let current: { url: string; redis: Redis; opened: Promise<void> } | undefined;
+  const connection = async (url: string): Promise<Redis> => {
+    if (current?.url !== url || current.redis.status === 'end') {
+      current?.redis.disconnect();
+      const redis = open(url);
+      current = { url, redis, opened: redis.connect() };
+    }
+    await current.opened;
+    return current.redis;
+  };
+  return {
+    work: async <T>(failure: string, work: (redis: Redis, url: string) => Promise<T>): Promise<T> => {
+      try {
+        const url = await read(config.admin);
+        return await work(await connection(url), url);
+      } catch (error) {
+        if (error instanceof AgentGateError) throw error;
+        if (!(error instanceof ReplyError)) {
+          current?.redis.disconnect();
+          current = undefined;
+        }
+        // What Redis says may quote the command, and with it the hash of the password.
+        const reason = error instanceof ReplyError ? 'Redis refused' : 'Redis does not answer';
+        throw unavailable(
+          credential,
+          `${failure}: ${reason}`,
+          new Error(error instanceof Error ? error.name : 'an error'),
+        );
+      }
+    },
+    close: async () => {
+      current?.redis.disconnect();
+    },
+  };
+};
+
+const tryLogin = async (url: string, username: string, password: string): Promise<'taken' | 'refused'> => {
+  const redis = open(urlAs(url, username, password));
+  // The connection fails for a reason that only its event tells.
+  let why: unknown;
+  redis.on('error', (error) => {
+    why ??= error;
+  });
+  try {
+    await redis.connect();
+    await redis.call('ACL', 'WHOAMI');
+    return 'taken';
+  } catch (error) {
+    const said = [why, error].map((e) => (e instanceof Error ? e.message : ''));
+    if (said.some((text) => /^(WRONGPASS|NOAUTH)/.test(text))) return 'refused';
+    if (said.some((text) => /^NOPERM/.test(text))) return 'taken';
+    throw error;
+  } finally {
+    redis.disconnect();
+  }
+};

@@ -1,0 +1,308 @@
+import { AgentGateError } from '@agentgate/contracts';
+import { describe, expect, test } from 'vitest';
+import { createBrokerOperators } from '../src/operators.ts';
+import type { Probe } from '../src/provider.ts';
+import { askOf, claimsOf, createBench } from './fixture.ts';
+
+const down = new AgentGateError('CREDENTIAL_UNAVAILABLE', 'credential crm-key was not ended: the provider is down');
+
+/** A provider that a test lets fail, and whose probe it answers. */
+const createFailing = () => {
+  const provider = { fails: 0, tries: 0, probe: { state: 'refused', detail: 'login refused' } as Probe };
+  const bench = createBench({
+    provider: {
+      revoke: async () => {
+        provider.tries++;
+        if (provider.tries <= provider.fails) throw down;
+      },
+      probe: async () => provider.probe,
+    },
+  });
+  return { provider, bench };
+};
+const pausesMs = [1_000, 2_000, 4_000, 8_000, 16_000];
+
+describe('the end of a lease', () => {
+  test('is recorded only after its use was tried and refused, and says so', async () => {
+    const { bench } = createFailing();
+    const ask = askOf();
+    const { lease } = await bench.broker.lease(ask);
+    await bench.broker.release({ lease, permit: ask.permit.claims.id });
+    expect(bench.events.at(-1)?.data).toMatchObject({ proof: { kind: 'refused', detail: 'login refused' } });
+  });
+
+  test('is no end while it is still taken', async () => {
+    const { provider, bench } = createFailing();
+    provider.probe = { state: 'alive', detail: 'login taken, 1 sessions' };
+    const ask = askOf();
+    const { lease } = await bench.broker.lease(ask);
+    expect(await bench.broker.release({ lease, permit: ask.permit.claims.id })).toEqual({ state: 'unknown' });
+    expect(bench.records.stored.get(ask.permit.claims.id)?.record).toMatchObject({
+      state: 'revoking',
+      ending: { tries: 1, problem: expect.stringContaining('still taken: login taken, 1 sessions') },
+    });
+    expect(bench.events.map(({ name }) => name)).toEqual(['lease.issued']);
+  });
+
+  test('of what cannot be proven says until when it may still be taken', async () => {
+    const { provider, bench } = createFailing();
+    provider.probe = { state: 'unprovable', detail: 'a token', goodUntil: Date.UTC(2026, 0, 2, 4) };
+    const ask = askOf();
+    const { lease } = await bench.broker.lease(ask);
+    await bench.broker.release({ lease, permit: ask.permit.claims.id });
+    expect(bench.events.at(-1)?.data).toMatchObject({
+      proof: { kind: 'unprovable', detail: 'a token', good_until: '2026-01-02T04:00:00.000Z' },
+    });
+  });
+
+  test('is tried again after 1, 2, 4, 8 and 16 seconds, and not before', async () => {
+    const { provider, bench } = createFailing();
+    provider.fails = 5;
+    const ask = askOf();
+    const { lease } = await bench.broker.lease(ask);
+    await bench.broker.release({ lease, permit: ask.permit.claims.id });
+    for (const [i, pause] of pausesMs.entries()) {
+      bench.clock.at += pause - 1;
+      await bench.broker.sweep();
+      expect(provider.tries).toBe(i + 1);
+      bench.clock.at += 1;
+      await bench.broker.sweep();
+      expect(provider.tries).toBe(i + 2);
+    }
+    expect(bench.stateOf(ask)).toBe('revoked');
+    expect(bench.events.at(-1)).toMatchObject({ name: 'lease.revoked', data: { why: 'released' } });
+  });
+
+  test('is left to a person after six tries: an alarm in evidence and in the log, and the sweep lets it be', async () => {
+    const { provider, bench } = createFailing();
+    provider.fails = Number.POSITIVE_INFINITY;
+    const ask = askOf();
+    const { lease } = await bench.broker.lease(ask);
+    await bench.broker.release({ lease, permit: ask.permit.claims.id });
+    for (const pause of [...pausesMs, 60_000, 3_600_000]) {
+      bench.clock.at += pause;
+      await bench.broker.sweep();
+    }
+    expect([provider.tries, bench.stateOf(ask), bench.index.inState('irrevocable')]).toEqual([6, 'irrevocable', 1]);
+    expect(bench.events.at(-1)).toMatchObject({ name: 'lease.irrevocable', data: { lease, tries: 6 } });
+    expect(bench.logged).toContainEqual(expect.objectContaining({ message: expect.stringContaining('ALARM'), lease }));
+  });
+
+  test('is claimed: another broker leaves it alone meanwhile, and takes over from a dead one', async () => {
+    const { bench } = createFailing();
+    const ask = askOf();
+    await bench.broker.lease(ask);
+    const held = bench.records.stored.get(ask.permit.claims.id);
+    if (!held) throw new Error('not stored');
+    const next_at = new Date(bench.clock.at + 15_000).toISOString();
+    const claimed = {
+      ...held.record,
+      state: 'revoking' as const,
+      ending: { why: 'killed' as const, tries: 0, next_at },
+    };
+    await bench.records.update(claimed, held.revision);
+    for (const one of bench.records.stored.values()) bench.index.put(one);
+    await bench.broker.sweep();
+    expect(bench.stateOf(ask)).toBe('revoking');
+    bench.clock.at += 15_000;
+    await bench.broker.sweep();
+    expect(bench.stateOf(ask)).toBe('revoked');
+    expect(bench.events.at(-1)).toMatchObject({ data: { why: 'killed' } });
+  });
+
+  test('is not recorded as over while evidence does not take it', async () => {
+    const { bench } = createFailing();
+    const ask = askOf();
+    const { lease } = await bench.broker.lease(ask);
+    const { record } = bench.ports.evidence;
+    bench.ports.evidence.record = async () => {
+      throw new AgentGateError('EVIDENCE_UNAVAILABLE', 'not acknowledged');
+    };
+    await expect(bench.broker.release({ lease, permit: ask.permit.claims.id })).rejects.toMatchObject({
+      code: 'EVIDENCE_UNAVAILABLE',
+    });
+    bench.ports.evidence.record = record;
+    expect(bench.stateOf(ask)).toBe('revoking');
+    bench.clock.at += 15_000;
+    await bench.broker.sweep();
+    expect(bench.stateOf(ask)).toBe('revoked');
+  });
+
+  test('of a credential that is not configured any more is an alarm, not an end', async () => {
+    const { bench } = createFailing();
+    const ask = askOf();
+    await bench.broker.lease(ask);
+    const without = createBench({ ports: { records: bench.records, offers: new Map() } });
+    for (const one of bench.records.stored.values()) without.index.put(one);
+    without.clock.at += 30_000;
+    await without.broker.sweep();
+    expect(bench.stateOf(ask)).toBe('revoking');
+    expect(without.events).toEqual([]);
+  });
+});
+
+describe('operators', () => {
+  const createOperated = () => {
+    const { provider, bench } = createFailing();
+    const operators = createBrokerOperators({ ...bench.ports, broker: bench.broker, instance: 'broker-1' });
+    return { provider, bench, operators };
+  };
+
+  test('end leases by prefix: whole parts only, with their name and reason in evidence', async () => {
+    const { bench, operators } = createOperated();
+    const [mine, longer] = [askOf(), askOf({ claims: claimsOf({ agent: 'demo2' }) })];
+    for (const ask of [mine, longer]) await bench.broker.lease(ask);
+    expect(await operators.revoke('ann', { v: 1, prefix: 'default/demo', reason: 'odd' })).toMatchObject({
+      revoked: 1,
+      unproven: 0,
+      failed: [],
+    });
+    expect([bench.stateOf(mine), bench.stateOf(longer)]).toEqual(['revoked', 'active']);
+    expect(bench.events.at(-1)?.data).toMatchObject({ why: 'operator', by: 'ann', reason: 'odd' });
+    expect(operators.leases(undefined).leases.map(({ lease }) => lease.split('/')[1])).toEqual(['demo2']);
+  });
+
+  test('are told what could not be ended', async () => {
+    const { provider, bench, operators } = createOperated();
+    provider.fails = 1;
+    await bench.broker.lease(askOf());
+    const answer = await operators.revoke('ann', { v: 1, prefix: 'default', reason: 'odd' });
+    expect(answer).toMatchObject({ revoked: 0, failed: [{ problem: expect.stringContaining('provider is down') }] });
+  });
+
+  test('resolve what is irrevocable, and nothing else', async () => {
+    const { provider, bench, operators } = createOperated();
+    provider.fails = Number.POSITIVE_INFINITY;
+    const ask = askOf();
+    const { lease } = await bench.broker.lease(ask);
+    expect(await operators.resolve('ann', { v: 1, lease, reason: 'dropped by hand' })).toBe('not_irrevocable');
+    await bench.broker.release({ lease, permit: ask.permit.claims.id });
+    for (const pause of pausesMs) {
+      bench.clock.at += pause;
+      await bench.broker.sweep();
+    }
+    expect(operators.leases('default/demo').leases).toMatchObject([{ state: 'irrevocable', problem: down.message }]);
+    expect(await operators.resolve('ann', { v: 1, lease, reason: 'dropped by hand' })).toBe('resolved');
+    expect(bench.stateOf(ask)).toBe('revoked');
+    expect(bench.events.at(-1)?.data).toMatchObject({ why: 'resolved', by: 'ann', proof: { kind: 'unprovable' } });
+    expect(await operators.resolve('ann', { v: 1, lease, reason: 'again' })).toBe('not_found');
+  });
+
+  test('can have an irrevocable one tried again', async () => {
+    const { provider, bench, operators } = createOperated();
+    provider.fails = 6;
+    const ask = askOf();
+    const { lease } = await bench.broker.lease(ask);
+    await bench.broker.release({ lease, permit: ask.permit.claims.id });
+    for (const pause of pausesMs) {
+      bench.clock.at += pause;
+      await bench.broker.sweep();
+    }
+    expect(bench.stateOf(ask)).toBe('irrevocable');
+    expect(await operators.revoke('ann', { v: 1, prefix: lease, reason: 'it is up' })).toMatchObject({ revoked: 1 });
+  });
+
+  test('try a credential: made, used, ended, and refused after', async () => {
+    const { provider, bench, operators } = createOperated();
+    const offer = bench.ports.offers.get('crm-key');
+    if (!offer) throw new Error('no offer');
+    let ended = false;
+    offer.provider.revoke = async () => {
+      ended = true;
+    };
+    offer.provider.probe = async () =>
+      ended ? { state: 'refused', detail: 'refused' } : { state: 'alive', detail: 'taken' };
+    expect(await operators.test('ann', 'crm-key')).toMatchObject({
+      ok: true,
+      steps: [
+        { step: 'mint', status: 'ok' },
+        { step: 'use', status: 'ok', detail: 'taken' },
+        { step: 'revoke', status: 'ok' },
+        { step: 'refused', status: 'ok', detail: 'refused' },
+      ],
+    });
+    expect(bench.events.map(({ name, agent }) => [name, agent])).toEqual([
+      ['lease.issued', 'ann'],
+      ['lease.revoked', 'ann'],
+    ]);
+    expect(provider.tries).toBe(0);
+    await expect(operators.test('ann', 'other')).rejects.toMatchObject({ code: 'CREDENTIAL_UNAVAILABLE' });
+  });
+
+  test('are told of a credential that works only until it is used', async () => {
+    const { provider, operators } = createOperated();
+    provider.probe = { state: 'refused', detail: 'login refused' };
+    expect(await operators.test('ann', 'crm-key')).toMatchObject({
+      ok: false,
+      steps: [{ status: 'ok' }, { step: 'use', status: 'failed' }, { status: 'ok' }, { status: 'ok' }],
+    });
+  });
+});
+
+describe('the comparison with the provider', () => {
+  test('ends what only the provider has, and tells it as an orphan', async () => {
+    const ended: string[] = [];
+    const bench = createBench({
+      provider: {
+        revoke: async ({ permit }) => void ended.push(permit),
+        list: async () => ({ permits: ['prm_00000000000000007777', mine], complete: true }),
+      },
+    });
+    const ask = askOf();
+    const mine = ask.permit.claims.id;
+    await bench.broker.lease(ask);
+    await bench.broker.reconcile();
+    expect(ended).toEqual(['prm_00000000000000007777']);
+    expect(bench.events.at(-1)).toMatchObject({
+      name: 'lease.revoked',
+      data: { why: 'orphan', credential: 'crm-key' },
+    });
+    expect(bench.stateOf(ask)).toBe('active');
+  });
+
+  test('ends an orphan whose lease is recorded as over', async () => {
+    const ended: string[] = [];
+    let listed: string[] = [];
+    const bench = createBench({
+      provider: {
+        revoke: async ({ permit }) => void ended.push(permit),
+        list: async () => ({ permits: listed, complete: true }),
+      },
+    });
+    const ask = askOf();
+    const { lease } = await bench.broker.lease(ask);
+    await bench.broker.release({ lease, permit: ask.permit.claims.id });
+    listed = [ask.permit.claims.id];
+    await bench.broker.reconcile();
+    expect(ended).toEqual([ask.permit.claims.id, ask.permit.claims.id]);
+  });
+
+  test.each([
+    [true, 'revoked'],
+    [false, 'active'],
+  ] as const)('records as lost what a provider that lists all (%s) does not have', async (complete, state) => {
+    const bench = createBench({ provider: { list: async () => ({ permits: [], complete }) } });
+    const ask = askOf({ claims: claimsOf({ deadline: 1_800_000_000_000 }) });
+    await bench.broker.lease(ask);
+    await bench.broker.reconcile();
+    expect(bench.stateOf(ask), 'too young to be called lost').toBe('active');
+    bench.clock.at += 31_000;
+    await bench.broker.reconcile();
+    expect(bench.stateOf(ask)).toBe(state);
+    if (complete) expect(bench.events.at(-1)?.data).toMatchObject({ why: 'lost' });
+  });
+
+  test('of one provider that does not answer hinders no other', async () => {
+    const bench = createBench({
+      provider: {
+        list: async () => {
+          throw down;
+        },
+      },
+    });
+    await bench.broker.reconcile();
+    expect(bench.logged).toContainEqual(
+      expect.objectContaining({ message: expect.stringContaining('could not be compared') }),
+    );
+  });
+});
