@@ -180,7 +180,9 @@ describe('a lease for a session', () => {
         (await db.run("SELECT 1 FROM pg_stat_activity WHERE query LIKE '%pg_sleep(30)%' AND usename LIKE 'ag%'"))
           .length > 0,
     );
-    await operator.kill({ kind: 'session', id: session });
+    const receipt = await operator.kill({ kind: 'session', id: session });
+    expect(receipt).toMatchObject({ contained: true, leases: { revoked: 1, irrevocable: [] } });
+    expect(receipt.points.map(({ service }) => service)).toContain('credential-broker');
     // Its tool may still say, within the grace of a kill, that its connection was cut.
     expect(['killed', 'tool_error']).toContain((await running).status);
     await eventually(
@@ -223,7 +225,7 @@ describe('a person for whom the agent acts', () => {
     const ended = await eventually('the lease ended', () =>
       evidence.all('lease.revoked').find((e) => e.session === session),
     );
-    expect(ended.data.proof).toEqual({ kind: 'refused', detail: 'introspection says active: false' });
+    expect(ended.data.proof).toEqual({ kind: 'refused', detail: 'introspection: the token is not active' });
     expect(await idp.introspect(token)).toEqual({ active: false });
   });
 

@@ -39,7 +39,12 @@ describe('a kill', () => {
     const receipt = await operator.kill({ kind: 'session', id: killed });
     expect(receipt).toMatchObject({ scope: { kind: 'session', id: killed }, contained: true, calls: [] });
     expect(receipt.contained_in_ms).toBeLessThan(2_000);
-    expect(receipt.points.map((p) => p.service).sort()).toEqual(['approvals', 'ingress', 'tool-runner']);
+    expect(receipt.points.map((p) => p.service).sort()).toEqual([
+      'approvals',
+      'credential-broker',
+      'ingress',
+      'tool-runner',
+    ]);
     expect(receipt.points.every((p) => p.confirmed_in_ms !== null)).toBe(true);
     expect(isSigned(receipt)).toBe(true);
     expect(isSigned({ ...receipt, contained: false })).toBe(false);

@@ -7,6 +7,7 @@ import { registerDemo } from './commands/demo.ts';
 import { registerGround } from './commands/ground.ts';
 import { registerKill, registerKills, registerLift } from './commands/kill.ts';
 import { registerLeases } from './commands/leases.ts';
+import { registerPanic } from './commands/panic.ts';
 import { registerStatus } from './commands/status.ts';
 import { registerEvidence } from './evidence/index.ts';
 import { runIn } from './run.ts';
@@ -33,6 +34,7 @@ export const createProgram = (): Command => {
     registerKill,
     registerLift,
     registerKills,
+    registerPanic,
     registerApprovals,
     registerLeases,
     registerCredentials,

@@ -143,6 +143,13 @@ export const config = z
     /** The first entry that names a tool describes it. */
     tools: z.array(toolProfile).max(10_000).default([]),
     policy: policySettings.default({ packs: ['baseline'], egress: { deny: [] }, secrets: {}, rate_limits: [] }),
+    /** Operators beside `operator`: each gets credentials in creds/<name>.creds. */
+    operators: z.array(name).max(64).default([]),
+    /** Kinds of scopes whose kills are lifted only when a second operator asks the same within five minutes. */
+    dual_control: z
+      .array(z.enum(['session', 'agent', 'tool', 'tenant', 'global']))
+      .max(5)
+      .default([]),
     approvals: z
       .strictObject({
         /** How long a person may take. */
@@ -196,9 +203,20 @@ export const config = z
           message: 'goes with effect require_approval only',
         });
     }
+    const taken = (person: string, others: readonly string[]) =>
+      others.includes(person) || person.startsWith('agent-') || person.startsWith('tool-');
     for (const person of Object.keys(c.approvals.people))
-      if (person === 'operator' || person === 'auditor' || person.startsWith('agent-') || person.startsWith('tool-'))
+      if (taken(person, ['operator', 'auditor', ...c.operators]))
         ctx.addIssue({ code: 'custom', path: ['approvals', 'people', person], message: 'is the name of another user' });
+    for (const [i, person] of c.operators.entries())
+      if (taken(person, ['operator', 'approver', 'auditor', ...c.operators.slice(0, i)]))
+        ctx.addIssue({ code: 'custom', path: ['operators', i], message: 'is the name of another user' });
+    if (c.dual_control.length > 0 && c.operators.length === 0)
+      ctx.addIssue({
+        code: 'custom',
+        path: ['dual_control'],
+        message: 'needs a second operator: operators names none',
+      });
   });
 export type Config = z.infer<typeof config>;
 

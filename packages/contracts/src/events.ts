@@ -66,6 +66,8 @@ export const eventData = {
     expires_at: timestamp.optional(),
   }),
   'kill.lifted': z.strictObject({ epoch: z.int(), scope, reason: z.string(), by: z.string() }),
+  /** Another operator has to ask the same before it is lifted. */
+  'kill.lift_asked': z.strictObject({ epoch: z.int(), scope, reason: z.string(), by: z.string() }),
   'kill.contained': killReceipt,
   'lease.issued': z.strictObject({
     lease: z.string(),

@@ -194,6 +194,8 @@ export const killRecord = z.strictObject({
   by: z.string().max(128),
   at: timestamp,
   expires_at: timestamp.optional(),
+  /** Where two operators have to agree on its end (`dual_control`): who asked first, and when. */
+  lift_asked: z.strictObject({ by: z.string().max(128), at: timestamp }).optional(),
 });
 export type KillRecord = z.infer<typeof killRecord>;
 
@@ -206,11 +208,12 @@ export const killPulse = notice('svc.v1.kill.pulse', {
 /** Each second from every enforcement point, and once when it leaves. */
 export const pointAlive = notice('svc.v1.points.alive', {
   body: z.strictObject({ v, service: serviceName, instance, epoch: z.int().min(0), state: z.enum(['up', 'leaving']) }),
-  by: ['ingress', 'tool-runner', 'approvals'],
+  by: ['ingress', 'tool-runner', 'approvals', 'credential-broker'],
   of: ['kill-switch'],
 });
 /** `not_started`: ended here and never handed to a tool. `dispatched`: handed to a runner, which knows more. */
 export const pointFate = z.enum(['not_started', 'dispatched', 'aborted', 'completed', 'unknown']);
+const leaseIds = z.array(z.string().max(512)).max(65_536);
 export const pointContain = broadcast('svc.v1.points.contain', {
   ask: z.strictObject({ v, epoch: z.int().min(1), scope }),
   answer: z.strictObject({
@@ -221,9 +224,11 @@ export const pointContain = broadcast('svc.v1.points.contain', {
     calls: z.array(z.strictObject({ call: callId, fate: pointFate })).max(65_536),
     /** Of the approvals service: how many it voided. */
     voided: z.int().min(0).optional(),
+    /** Of the broker: the leases in scope that are ended and refused, ended where nothing can prove it, and not ended yet. */
+    leases: z.strictObject({ revoked: leaseIds, unproven: leaseIds, failed: leaseIds }).optional(),
   }),
   by: ['kill-switch'],
-  of: ['ingress', 'tool-runner', 'approvals'],
+  of: ['ingress', 'tool-runner', 'approvals', 'credential-broker'],
   timeoutMs: 2_000,
 });
 
@@ -416,6 +421,8 @@ export const leaseRecord = z.strictObject({
       problem: z.string().max(512).optional(),
     })
     .optional(),
+  /** Of one that is over: whether a use of it was refused. */
+  proof: z.enum(['refused', 'unprovable']).optional(),
 });
 export type LeaseRecord = z.infer<typeof leaseRecord>;
 /** A permit that prolonged a lease instead of making one: under its own key, so that it does so once. */

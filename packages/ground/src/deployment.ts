@@ -69,7 +69,7 @@ export const createDeployment = async (opts: {
   const seeds = laySeeds(home);
   const keys = layKeys(home);
   await layServiceUsers(home, seeds);
-  await layPeople(home, seeds, Object.keys(config.approvals.people));
+  await layPeople(home, seeds, config);
   await layToolServers(home, seeds, config.servers);
   const roster = await layAgents(home, seeds, config, now);
   const tenants = [...Object.keys(config.tenants), ownTenant];

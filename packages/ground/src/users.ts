@@ -46,11 +46,17 @@ export const layServiceUsers = async (home: string, seeds: Seeds): Promise<void>
   }
 };
 
-/** Those that every deployment has, and the approvers that the configuration names. */
-export const layPeople = async (home: string, seeds: Seeds, approvers: readonly string[]): Promise<void> => {
+/** Those that every deployment has, and the approvers and operators that the configuration names. */
+export const layPeople = async (
+  home: string,
+  seeds: Seeds,
+  { approvals, operators }: Pick<Config, 'approvals' | 'operators'>,
+): Promise<void> => {
+  const approvers = Object.keys(approvals.people);
   const roles: [person: string, role: PersonRole][] = [
     ...people.map((person): [string, PersonRole] => [person, person]),
     ...approvers.filter((person) => person !== 'approver').map((person): [string, PersonRole] => [person, 'approver']),
+    ...operators.map((person): [string, PersonRole] => [person, 'operator']),
   ];
   for (const [person, role] of roles) {
     await layUser(credsFile(home, name.parse(person)), {

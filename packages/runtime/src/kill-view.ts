@@ -13,8 +13,8 @@ import {
 
 /** An enforcement point's own view of the KILL stream. It is asked right before anything starts. */
 export interface KillView {
-  /** The order that covers the call, widest scope first. Throws KILL_SWITCH_UNAVAILABLE while the view is stale. */
-  check(call: CallIdentity): { epoch: number; killed?: { scope: Scope; reason: string } };
+  /** The order that covers the call, widest scope first. Throws KILL_SWITCH_UNAVAILABLE while the view is stale, or older than the caller can take. */
+  check(call: CallIdentity, maxAgeMs?: number): { epoch: number; killed?: { scope: Scope; reason: string } };
   /** Whether the view has reached the epoch, waiting at most so long for it. */
   reached(epoch: number, waitMs: number): Promise<boolean>;
   /** Takes an order from the kill-switch's own mouth before the stream brings it. */
@@ -34,7 +34,8 @@ interface Known {
 
 export interface KillState {
   take(seq: number, record: { state: 'killed' | 'lifted'; scope: Scope; reason: string }): void;
-  pulse(epoch: number): void;
+  /** `ageMs`: how long ago it was true, as far as clocks tell. */
+  pulse(epoch: number, ageMs?: number): void;
   check: KillView['check'];
   apply: KillView['apply'];
   epoch: KillView['epoch'];
@@ -46,10 +47,9 @@ export const createKillState = (now: () => number): KillState => {
   const byKey = new Map<string, Known>();
   let followed = 0;
   let pulseAt = Number.NEGATIVE_INFINITY;
-  let pulseEpoch = 0;
-  const stale = () => {
+  const stale = (maxAgeMs: number = limits.killViewStaleMs) => {
     const silentMs = now() - pulseAt;
-    if (silentMs > limits.killViewStaleMs)
+    if (silentMs > maxAgeMs)
       return `nobody vouched for the kill view for ${Number.isFinite(silentMs) ? Math.round(silentMs) : 'ever'} ms`;
     return undefined;
   };
@@ -66,14 +66,14 @@ export const createKillState = (now: () => number): KillState => {
       put(seq, { scope: record.scope, reason: record.reason, killed: record.state === 'killed' });
       followed = Math.max(followed, seq);
     },
-    pulse: (epoch) => {
-      pulseEpoch = Math.max(pulseEpoch, epoch);
-      // A pulse vouches for the view only once the view has everything that the pulse knows of.
-      if (followed >= epoch) pulseAt = now();
+    pulse: (epoch, ageMs = 0) => {
+      // A pulse vouches for the view only once the view has everything that the pulse knows of; one that waited somewhere, as before a
+      // process that was frozen, vouches for the time when it was said.
+      if (followed >= epoch) pulseAt = Math.max(pulseAt, now() - Math.max(0, ageMs));
     },
     apply: (scope, epoch) => put(epoch, { scope, reason: 'killed by an operator', killed: true }),
-    check: (call) => {
-      const why = stale();
+    check: (call, maxAgeMs) => {
+      const why = stale(maxAgeMs);
       if (why) throw new AgentGateError('KILL_SWITCH_UNAVAILABLE', why);
       for (const key of coveringKeys(call)) {
         const known = byKey.get(key);
@@ -82,20 +82,23 @@ export const createKillState = (now: () => number): KillState => {
       return { epoch: followed };
     },
     epoch: () => followed,
-    stale,
+    stale: () => stale(),
   };
 };
 
 export const createKillView = async ({
   bus,
   now = () => performance.now(),
+  wall = Date.now,
 }: {
   bus: Pick<Bus, 'follow' | 'hear'>;
   now?: () => number;
+  /** The clock that pulses are stamped with, in milliseconds since the epoch. */
+  wall?: () => number;
 }): Promise<KillView> => {
   const state = createKillState(now);
   const waiting = new Set<{ epoch: number; tell(): void }>();
-  bus.hear(killPulse, (body) => state.pulse(body.epoch));
+  bus.hear(killPulse, ({ epoch, at }) => state.pulse(epoch, wall() - at));
   const follower = await bus.follow(killStream.name, {
     onMessage: (m) => {
       const record = killRecord.safeParse(JSON.parse(new TextDecoder().decode(m.data)));

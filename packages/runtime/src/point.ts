@@ -14,7 +14,7 @@ export const announcePoint = ({
   killView,
 }: {
   bus: Pick<Bus, 'notify' | 'instance'>;
-  service: 'ingress' | 'tool-runner' | 'approvals';
+  service: 'ingress' | 'tool-runner' | 'approvals' | 'credential-broker';
   killView: Pick<KillView, 'epoch'>;
 }): { leave(): void } => {
   const tell = (state: 'up' | 'leaving') =>

@@ -24,6 +24,22 @@ describe('a kill view', () => {
     expect(() => state.check(call)).toThrow(stale);
   });
 
+  test('is as old as its newest pulse was when it was said, not when it was heard', () => {
+    const { state, wait } = view();
+    state.pulse(0);
+    wait(2_000);
+    // It waited before a process that was frozen.
+    state.pulse(0, 1_950);
+    expect(state.check(call)).toEqual({ epoch: 0 });
+    expect(() => state.check(call, 1_900)).toThrow(stale);
+    state.pulse(0, 1_000);
+    expect(state.check(call, 1_900)).toEqual({ epoch: 0 });
+    // A clock that is behind makes nothing younger than now.
+    state.pulse(0, -60_000);
+    wait(1_901);
+    expect(() => state.check(call, 1_900)).toThrow(stale);
+  });
+
   test('is not vouched for by a pulse that knows of more than it has', () => {
     const { state } = view();
     state.pulse(5);

@@ -104,7 +104,7 @@ export const createEnding = (ports: EndingPorts): Ending => {
     await evidence.record(revokedEvent(claimed.record, ending, proof));
     const state = ending.why === 'expired' ? 'expired' : 'revoked';
     const { handle: _, ...rest } = claimed.record;
-    const ended = await write(ports, { ...rest, state }, claimed.revision);
+    const ended = await write(ports, { ...rest, state, proof: proof.kind }, claimed.revision);
     if (ended === 'conflict') return { state: 'conflict' };
     return { state, proof, revokeMs: proven.revokeMs, probeMs: proven.probeMs };
   };
@@ -251,7 +251,7 @@ const defined = ({ by, reason }: { by: string | undefined; reason: string | unde
   ...(reason !== undefined && { reason }),
 });
 
-const inGroups = async <T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> => {
+export const inGroups = async <T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> => {
   const left = [...items];
   const worker = async () => {
     for (let item = left.shift(); item !== undefined; item = left.shift()) await work(item);

@@ -10,6 +10,7 @@ import {
   parseField,
   parseStrict,
   personOf,
+  pointContain,
   type Refusal,
   resolveLeaseAsk,
   revokeLeasesAsk,
@@ -29,8 +30,8 @@ export type Verb = 'lease' | 'release' | 'subject' | BrokerVerb;
 type BrokerVerb = 'leases' | 'revoke-leases' | 'resolve-lease' | 'test-credential';
 
 interface HandlerPorts {
-  bus: Pick<Bus, 'serveBatch' | 'serve' | 'serveRaw'>;
-  broker: Pick<Broker, 'lease' | 'release'>;
+  bus: Pick<Bus, 'instance' | 'serveBatch' | 'serveBroadcast' | 'serve' | 'serveRaw'>;
+  broker: Pick<Broker, 'lease' | 'release' | 'contain'>;
   subjects: Pick<Subjects, 'accept'>;
   operators: BrokerOperators;
   log: { error(fields: object, message: string): void };
@@ -66,6 +67,10 @@ export const serveBroker = ({ bus, broker, subjects, operators, log, observe }: 
       );
   bus.serveBatch(brokerLease, each('lease', broker.lease));
   bus.serveBatch(brokerRelease, each('release', broker.release));
+  bus.serveBroadcast(pointContain, async ({ epoch, scope }) => {
+    const leases = await broker.contain(epoch, scope);
+    return { v: 1 as const, service: 'credential-broker' as const, instance: bus.instance, epoch, calls: [], leases };
+  });
   bus.serve(brokerSubject, async (ask) => {
     const answered = await answer(subjects.accept, ask);
     observe('subject', answered instanceof AgentGateError ? answered.code : 'OK');

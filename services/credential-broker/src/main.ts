@@ -1,5 +1,13 @@
 import { type Code, killStream, leasesBucket, subjectsBucket } from '@agentgate/contracts';
-import { createGauge, createKillView, newId, requireStream, runService, type ServiceContext } from '@agentgate/runtime';
+import {
+  announcePoint,
+  createGauge,
+  createKillView,
+  newId,
+  requireStream,
+  runService,
+  type ServiceContext,
+} from '@agentgate/runtime';
 import { Counter } from 'prom-client';
 import { createJwtKeys } from './adapters/jwt-keys.ts';
 import { createLeaseBucket } from './adapters/lease-bucket.ts';
@@ -61,10 +69,12 @@ const start = async (ctx: ServiceContext) => {
   ctx.http.route('/jwks.json', async () => document('application/jwk-set+json', await keys.published()));
   ctx.http.route('/revoked.json', () => document('application/json', revoked.document()));
   const rounds = startRounds({ broker, epoch: kills.epoch, log });
+  const point = announcePoint({ bus, service: 'credential-broker', killView: kills });
   serveBroker({ bus, broker, subjects, operators, log, observe: createMeter(ctx, index) });
   return {
     close: async () => {
       await rounds.stop();
+      point.leave();
       await broker.settled();
       await Promise.all([feed.close(), kills.close(), ...[...offers.values()].map(({ provider }) => provider.close())]);
     },

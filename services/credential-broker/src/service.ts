@@ -11,6 +11,7 @@ import {
   type Scope,
 } from '@agentgate/contracts';
 import type { z } from 'zod';
+import { type ContainedLeases, containLeases } from './containing.ts';
 import { createEnding, type Ending, type EndingPorts, type EndOrder, write } from './ending.ts';
 import { expiryOf, type HeldLease, intendedLease, isOpen, type LeaseTerms } from './lease.ts';
 import { mintedWithin, orderOf, type Sealing, sealParts } from './minting.ts';
@@ -29,6 +30,8 @@ export interface Kills {
   check(call: CallIdentity): { killed?: { scope: Scope; reason: string } };
   reached(epoch: number, waitMs: number): Promise<boolean>;
   epoch(): number;
+  /** Takes an order from the kill-switch's own mouth before the stream brings it. */
+  apply(scope: Scope, epoch: number): void;
 }
 
 export interface BrokerPorts extends EndingPorts {
@@ -60,6 +63,8 @@ export interface Broker extends Pick<Ending, 'sweep' | 'endAll'> {
   release(ask: ReleaseAsk): Promise<ReleaseAnswer>;
   /** Makes a lease for these claims, whoever signed them: the caller has checked that. */
   issue(claims: PermitClaims, runner: string): Promise<Issued>;
+  /** Refuses what the order covers from now on, and ends the leases in its scope. */
+  contain(epoch: number, scope: Scope): Promise<ContainedLeases>;
   /** Ends every lease that a kill order covers. */
   revokeKilled(): Promise<void>;
   /** Compares the records with what the providers have. */
@@ -144,6 +149,10 @@ export const createBroker = (ports: BrokerPorts): Broker => {
     release: (ask) => release(ports, ending, ask),
     sweep: ending.sweep,
     endAll: ending.endAll,
+    contain: (epoch, scope) => {
+      kills.apply(scope, epoch);
+      return containLeases(ports, ending, scope);
+    },
     revokeKilled: () => ending.revokeKilled((record) => kills.check(record).killed?.scope),
     reconcile: () => reconcile(ports, ending),
     settled: async () => {

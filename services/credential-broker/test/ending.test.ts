@@ -239,6 +239,45 @@ describe('operators', () => {
   });
 });
 
+describe('a kill', () => {
+  const scope = { kind: 'session', id: 'ses_00000000000000000001' } as const;
+
+  test('ends the leases in its scope and tells of each; from its first moment none is given', async () => {
+    const { provider, bench } = createFailing();
+    const [mine, other] = [askOf(), askOf({ claims: claimsOf({ session: 'ses_00000000000000000002' }) })];
+    const { lease } = await bench.broker.lease(mine);
+    await bench.broker.lease(other);
+    const containing = bench.broker.contain(7, scope);
+    await expect(bench.broker.lease(askOf())).rejects.toMatchObject({ code: 'KILLED_SESSION' });
+    expect(await containing).toEqual({ revoked: [lease], unproven: [], failed: [] });
+    expect([bench.stateOf(mine), bench.stateOf(other), provider.tries]).toEqual(['revoked', 'active', 1]);
+  });
+
+  test('tells of what cannot be proven, and of what is not ended', async () => {
+    const { provider, bench } = createFailing();
+    provider.probe = { state: 'unprovable', detail: 'a token' };
+    const { lease } = await bench.broker.lease(askOf());
+    expect(await bench.broker.contain(7, scope)).toEqual({ revoked: [], unproven: [lease], failed: [] });
+    const failing = createFailing();
+    failing.provider.fails = 1;
+    const { lease: left } = await failing.bench.broker.lease(askOf());
+    expect(await failing.bench.broker.contain(7, scope)).toEqual({ revoked: [], unproven: [], failed: [left] });
+    expect(provider.tries).toBe(1);
+  });
+
+  test('tells of a lease that its runner released at the same moment', async () => {
+    const { bench } = createFailing();
+    const ask = askOf();
+    const { lease } = await bench.broker.lease(ask);
+    const [told] = await Promise.all([
+      bench.broker.contain(7, scope),
+      bench.broker.release({ lease, permit: ask.permit.claims.id }),
+    ]);
+    expect(told).toEqual({ revoked: [lease], unproven: [], failed: [] });
+    expect(bench.events.filter(({ name }) => name === 'lease.revoked')).toHaveLength(1);
+  });
+});
+
 describe('the comparison with the provider', () => {
   test('ends what only the provider has, and tells it as an orphan', async () => {
     const ended: string[] = [];

@@ -110,6 +110,7 @@ export const createFakeKills = () => {
     stale: false,
     at: 0,
     epoch: () => kills.at,
+    apply: (scope) => void orders.push(scope),
     reached: async (epoch) => epoch <= kills.at,
     check: (call) => {
       if (kills.stale) throw new (class extends Error {})('stale');

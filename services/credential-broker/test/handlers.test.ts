@@ -11,12 +11,14 @@ const bench = (lease: () => Promise<never>) => {
   serveBroker({
     bus: {
       serveBatch: (contract, handler) => void handlers.set(contract.subject, handler as Handler),
+      instance: 'broker-1',
       serve: () => {},
+      serveBroadcast: () => {},
       serveRaw: () => {},
     },
     subjects: { accept: () => expect.fail('a person') },
     operators: {} as never,
-    broker: { lease, release: () => expect.fail('released') },
+    broker: { lease, release: () => expect.fail('released'), contain: () => expect.fail('contained') },
     log: { error: (fields) => void errors.push(fields) },
     observe: (verb, code) => void observed.push(`${verb} ${code}`),
   });

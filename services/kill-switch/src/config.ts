@@ -1,12 +1,20 @@
+import { readFileSync } from 'node:fs';
+import { type Config, parseConfig } from '@agentgate/contracts';
 import { type BaseConfig, required } from '@agentgate/runtime';
 
 export interface KillSwitchConfig {
   /** The file that holds the URL of Redis, where the view is. */
   redisUrlFile: string;
+  /** Kinds of scopes whose kills two operators have to lift. */
+  dualControl: ReadonlySet<Config['dual_control'][number]>;
 }
 
-export const readConfig = (base: BaseConfig): KillSwitchConfig => ({
-  redisUrlFile: required(base.AGENTGATE_REDIS_URL_FILE, 'AGENTGATE_REDIS_URL_FILE'),
-});
+export const readConfig = (base: BaseConfig): KillSwitchConfig => {
+  const file = required(base.AGENTGATE_CONFIG, 'AGENTGATE_CONFIG');
+  return {
+    redisUrlFile: required(base.AGENTGATE_REDIS_URL_FILE, 'AGENTGATE_REDIS_URL_FILE'),
+    dualControl: new Set(parseConfig(readFileSync(file, 'utf8'), file).dual_control),
+  };
+};
 
 export const env: Record<string, string | undefined> = process.env;

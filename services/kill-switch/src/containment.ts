@@ -1,5 +1,5 @@
 import { type ContainmentPoint, type Fate, pointContain, type Scope, type ServiceName } from '@agentgate/contracts';
-import { byName, mergeFates, type PointAnswer } from './fates.ts';
+import { byName, mergeFates, mergeLeases, type PointAnswer } from './fates.ts';
 import { type Point, type Points, pointKey } from './points.ts';
 
 /** Asks every enforcement point, as `bus.broadcast` does with `pointContain`: those that answered until `enough` or the deadline. */
@@ -15,9 +15,11 @@ export interface Containment {
   calls: { call: string; fate: Fate }[];
   /** Approvals that can be used no more. */
   voided: number;
+  /** `irrevocable`: not ended, or nothing can prove that they are; the first hundred. */
+  leases: { revoked: number; irrevocable: string[] };
 }
 
-/** Where calls run: without one of each nobody can say what became of them. Approvals are waited for where they are known. */
+/** Where calls run: without one of each nobody can say what became of them. Approvals and leases are waited for where their services are known. */
 const kinds: readonly ServiceName[] = ['ingress', 'tool-runner'];
 
 export interface ContainDeps {
@@ -64,8 +66,9 @@ export const contain = async (
   expect([...confirmed.values()].map(({ answer }) => answer));
   const runnersAllKnown =
     !points.lostLately('tool-runner') && everyKind() && silent().every(({ service }) => service !== 'tool-runner');
+  const leases = mergeLeases([...confirmed.values()].map(({ answer }) => answer));
   return {
-    contained: silent().length === 0 && everyKind(),
+    contained: silent().length === 0 && everyKind() && leases.irrevocable.length === 0,
     points: [...expected].sort(byName).map(([key, { service, instance }]) => ({
       service,
       instance,
@@ -75,6 +78,7 @@ export const contain = async (
       [...confirmed.values()].map(({ answer }) => answer),
       runnersAllKnown,
     ),
+    leases,
     voided: [...confirmed.values()].reduce((sum, { answer }) => sum + (answer.voided ?? 0), 0),
   };
 };

@@ -53,3 +53,15 @@ const ofRunner = (fate: PointFate): Fate => {
       return fate;
   }
 };
+
+/** One event of evidence has to hold them. */
+const maxNamed = 100;
+
+/** Several brokers tell of the same leases: what one of them saw refused is ended, whatever the others could not say yet. */
+export const mergeLeases = (answers: readonly PointAnswer[]): { revoked: number; irrevocable: string[] } => {
+  const told = answers.flatMap(({ leases }) => leases ?? []);
+  const revoked = new Set(told.flatMap((leases) => leases.revoked));
+  const rest = new Set(told.flatMap(({ unproven, failed }) => [...unproven, ...failed]));
+  const irrevocable = [...rest].filter((lease) => !revoked.has(lease)).sort();
+  return { revoked: revoked.size, irrevocable: irrevocable.slice(0, maxNamed) };
+};

@@ -16,7 +16,8 @@ import { repeat } from './repeat.ts';
 import { createKillSwitch } from './service.ts';
 import { createViewSync, type ViewSync } from './view-sync.ts';
 
-const pulseMs = 1_000;
+/** Twice as often as a point has to hear one to hand over a call (`dispatchFreshMs` of the runner). */
+const pulseMs = 500;
 const expireMs = 250;
 /** Every point says each second that it is there. An order taken before would count as contained without those not heard yet. */
 const hearPointsMs = 1_500;
@@ -29,7 +30,8 @@ const start = async (ctx: ServiceContext) => {
   hearPoints(bus, points);
   const heard = sleep(hearPointsMs);
   await requireStream(bus, killStream);
-  const redis = connectRedis({ urlFile: readConfig(ctx.config).redisUrlFile, log });
+  const { redisUrlFile, dualControl } = readConfig(ctx.config);
+  const redis = connectRedis({ urlFile: redisUrlFile, log });
 
   const kills = createKillStream(bus);
   const { stream } = await kills.leader();
@@ -61,6 +63,7 @@ const start = async (ctx: ServiceContext) => {
     sync,
     freshness,
     points,
+    dualControl,
     clock,
     log,
     key: ctx.key,

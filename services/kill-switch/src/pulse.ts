@@ -19,11 +19,13 @@ export const createPulse =
   ({ leader, stream, orders, freshness, clock, tell, broken }: PulseDeps) =>
   async (): Promise<void> => {
     const askedAt = clock.monotonic();
+    // What the leader says is true of some moment after this one: the older of the two is told.
+    const at = clock.now();
     const followed = orders.epoch();
     const now = await leader();
     if (now.stream !== stream) return broken('the KILL stream was made anew');
     if (now.epoch < followed)
       return broken(`the KILL stream ends at ${now.epoch}, but it was followed to ${followed}: orders are lost`);
     freshness.vouch(now.epoch, askedAt);
-    tell({ epoch: now.epoch, at: clock.now() });
+    tell({ epoch: now.epoch, at });
   };

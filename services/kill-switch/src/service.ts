@@ -38,6 +38,8 @@ export interface KillSwitchDeps {
   sync: Pick<ViewSync, 'settled'>;
   freshness: Freshness;
   points: Points;
+  /** Kinds of scopes whose kills two operators have to lift. */
+  dualControl: ReadonlySet<Scope['kind']>;
   askPoints: AskPoints;
   /** Resolves when the event is durable. */
   record<N extends EventName>(draft: EventDraft<N>, opts: { timeoutMs: number }): Promise<unknown>;
@@ -51,6 +53,8 @@ export const itself = 'agentgate';
 const killAttempts = 5;
 const evidenceMs = 1_000;
 const expireAtOnce = 32;
+/** So long a first operator's wish to lift waits for a second one's. */
+const secondMs = 300_000;
 /** Below what one message may hold, with room for the rest of the answer. */
 const listBytesMax = 6 * 1024 * 1024;
 
@@ -105,7 +109,7 @@ export const createKillSwitch = (deps: KillSwitchDeps): KillSwitch => {
     const recorded = evidence('kill.ordered', record.scope, { epoch, ...told });
     const shown = show(ordered);
     const containment = await contain({ ask: deps.askPoints, points: deps.points }, epoch, record.scope, elapsed);
-    const { contained, points, calls, voided } = containment;
+    const { contained, points, calls, leases, voided } = containment;
     const receipt = signReceipt(
       {
         v: 1,
@@ -116,8 +120,7 @@ export const createKillSwitch = (deps: KillSwitchDeps): KillSwitch => {
         contained_in_ms: round(elapsed()),
         points,
         calls,
-        // A runner ends the leases of the calls that it ends: there is no other.
-        leases: { revoked: 0, irrevocable: [] },
+        leases,
         approvals: { voided },
       },
       deps.key,
@@ -136,7 +139,10 @@ export const createKillSwitch = (deps: KillSwitchDeps): KillSwitch => {
     const stands = await stream.last(key);
     const standing = killedRecord(stands);
     if (!stands || !standing) return { v: 1, status: 'not_killed', epoch: orders.epoch() };
-    const epoch = await liftOrder({ epoch: stands.epoch, record: standing }, by, reason);
+    const isAlone = deps.dualControl.has(standing.scope.kind) && !isSecond(standing, by);
+    const epoch = isAlone
+      ? await askForSecond({ epoch: stands.epoch, record: standing }, by, reason)
+      : await liftOrder({ epoch: stands.epoch, record: standing }, by, reason);
     if (epoch === 'conflict') {
       const now = killedRecord(await stream.last(key));
       if (!now) return { v: 1, status: 'not_killed', epoch: orders.epoch() };
@@ -145,9 +151,26 @@ export const createKillSwitch = (deps: KillSwitchDeps): KillSwitch => {
         `/scope: was killed anew by ${now.by} at the same moment; look at that order before you lift it`,
       );
     }
+    if (isAlone) return { v: 1, status: 'pending_second', epoch };
     // Not longer than this: where the view cannot be written the lift stands, and calls are refused for the view's sake.
     await deps.sync.settled(epoch, 500);
     return { v: 1, status: 'lifted', epoch };
+  };
+  /** Whether another operator asked for the same a moment ago. */
+  const isSecond = ({ lift_asked }: KillRecord, by: string): boolean =>
+    lift_asked !== undefined && lift_asked.by !== by && clock.now() - Date.parse(lift_asked.at) <= secondMs;
+
+  /** The order stands on, as its own successor: that somebody asked is as durable as the order, and known to all replicas. */
+  const askForSecond = async (
+    { epoch: stands, record }: Pick<Order, 'epoch' | 'record'>,
+    by: string,
+    reason: string,
+  ): Promise<number | 'conflict'> => {
+    const epoch = await stream.write({ ...record, lift_asked: { by, at: timestamp() } }, stands);
+    if (epoch === 'conflict') return epoch;
+    log.info({ epoch, scope: record.scope, by }, 'a second operator is needed to lift');
+    await evidence('kill.lift_asked', record.scope, { epoch, scope: record.scope, reason, by });
+    return epoch;
   };
   const liftOrder = async (
     stands: Pick<Order, 'epoch' | 'record'>,

@@ -21,6 +21,7 @@ test('contained as soon as every known point confirmed', async () => {
     ],
     calls: [{ call, fate: 'aborted' }],
     voided: 0,
+    leases: { revoked: 0, irrevocable: [] },
   });
   expect(clock.monotonic()).toBe(2);
 });
@@ -37,6 +38,36 @@ test('counts what the approvals service voided, and is not contained while it is
   silent.fake.add('tool-runner', 'r1');
   silent.fake.add('approvals', 'a1', 'silent');
   expect(await silent.contain()).toMatchObject({ contained: false, voided: 0 });
+});
+
+test('counts the leases that brokers saw refused, and is not contained while one may still be good', async () => {
+  const told = (b1: object, b2: object) => {
+    const { fake, contain } = setUp();
+    fake.add('ingress', 'i1');
+    fake.add('tool-runner', 'r1');
+    for (const [name, leases] of Object.entries({ b1, b2 })) {
+      fake.add('credential-broker', name);
+      const all = { revoked: [], unproven: [], failed: [], ...leases };
+      fake.answerWith(`credential-broker/${name}`, (epoch) => ({ epoch, calls: [], leases: all }));
+    }
+    return contain();
+  };
+  expect(await told({ revoked: ['a', 'b'] }, { revoked: ['b'], failed: ['a'] })).toMatchObject({
+    contained: true,
+    leases: { revoked: 2, irrevocable: [] },
+  });
+  expect(await told({ revoked: ['a'], unproven: ['c'] }, { failed: ['b'] })).toMatchObject({
+    contained: false,
+    leases: { revoked: 1, irrevocable: ['b', 'c'] },
+  });
+});
+
+test('not contained while a known broker is silent', async () => {
+  const { fake, contain } = setUp();
+  fake.add('ingress', 'i1');
+  fake.add('tool-runner', 'r1');
+  fake.add('credential-broker', 'b1', 'silent');
+  expect(await contain()).toMatchObject({ contained: false });
 });
 
 test('not contained when a known point is silent, which is listed with null after 2 s', async () => {
@@ -59,7 +90,13 @@ test.each(['ingress', 'tool-runner'] as const)('not contained when only %s point
 
 test('not contained, and waits its full time, when no point is known at all', async () => {
   const { contain, clock } = setUp();
-  expect(await contain()).toEqual({ contained: false, points: [], calls: [], voided: 0 });
+  expect(await contain()).toEqual({
+    contained: false,
+    points: [],
+    calls: [],
+    voided: 0,
+    leases: { revoked: 0, irrevocable: [] },
+  });
   expect(clock.monotonic()).toBe(2_000);
 });
 

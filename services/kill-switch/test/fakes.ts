@@ -127,7 +127,10 @@ export const createFakePoints = (clock: { monotonic(): number; work(ms: number):
     asked.push({ epoch, scope });
     const all: PointAnswer[] = [];
     for (const [name, answer] of answers) {
-      const [service, instance] = name.split('/') as ['ingress' | 'tool-runner' | 'approvals', string];
+      const [service, instance] = name.split('/') as [
+        'ingress' | 'tool-runner' | 'approvals' | 'credential-broker',
+        string,
+      ];
       clock.work(1);
       const said = { v: 1 as const, service, instance, ...answer(epoch) };
       all.push(said);
@@ -141,7 +144,7 @@ export const createFakePoints = (clock: { monotonic(): number; work(ms: number):
     ask,
     asked,
     add: (
-      name: 'ingress' | 'tool-runner' | 'approvals',
+      name: 'ingress' | 'tool-runner' | 'approvals' | 'credential-broker',
       instance: string,
       calls: PointAnswer['calls'] | 'silent' = [],
     ) => {
@@ -155,7 +158,7 @@ export const createFakePoints = (clock: { monotonic(): number; work(ms: number):
   };
 };
 
-export const createFixture = () => {
+export const createFixture = (dualControl: readonly Scope['kind'][] = []) => {
   const clock = createFakeClock();
   const stream = createFakeStream();
   const orders = createOrders();
@@ -173,6 +176,7 @@ export const createFixture = () => {
     sync: { settled: async () => true },
     freshness,
     points: fakePoints.points,
+    dualControl: new Set(dualControl),
     askPoints: fakePoints.ask,
     record: async <N extends EventName>(draft: EventDraft<N>) => {
       if (evidence.fails) throw new AgentGateError('EVIDENCE_UNAVAILABLE', 'no');

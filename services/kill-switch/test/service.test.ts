@@ -258,3 +258,46 @@ test('10,000 kills can be listed; a list that would not fit into a message is re
   add(10_000, 20_000);
   expect(() => killSwitch.list()).toThrow(expect.objectContaining({ code: 'OVERLOADED' }));
 });
+
+const lift = { v: 1 as const, scope: session(), reason: 'calm again' };
+
+test('under dual control a kill is lifted by the second operator who asks, and stands until then', async () => {
+  const { killSwitch, orders, recorded, clock } = createFixture(['session']);
+  await killSwitch.kill('ann', kill());
+  expect(await killSwitch.lift('ann', lift)).toEqual({ v: 1, status: 'pending_second', epoch: 2 });
+  expect(await killSwitch.lift('ann', lift), 'the same one again is not a second one').toMatchObject({
+    status: 'pending_second',
+  });
+  expect(orders.active()).toMatchObject([{ scope: session(), by: 'ann' }]);
+  clock.pass(300_000);
+  expect(await killSwitch.lift('bob', lift)).toMatchObject({ status: 'lifted' });
+  expect(orders.active()).toEqual([]);
+  expect(recorded.map(({ name, data }) => [name, (data as { by?: string }).by])).toEqual([
+    ['kill.ordered', 'ann'],
+    ['kill.contained', undefined],
+    ['kill.lift_asked', 'ann'],
+    ['kill.lift_asked', 'ann'],
+    ['kill.lifted', 'bob'],
+  ]);
+});
+
+test('under dual control a wish that is older than five minutes is none, nor one from before the kill', async () => {
+  const { killSwitch, orders, clock } = createFixture(['session']);
+  await killSwitch.kill('ann', kill());
+  await killSwitch.lift('ann', lift);
+  clock.pass(300_001);
+  expect(await killSwitch.lift('bob', lift)).toMatchObject({ status: 'pending_second' });
+  await killSwitch.kill('eve', kill());
+  expect(await killSwitch.lift('ann', lift)).toMatchObject({ status: 'pending_second' });
+  expect(orders.active()).toHaveLength(1);
+});
+
+test('dual control is of the kinds that it names, and not of an order that ends by itself', async () => {
+  const { killSwitch, orders, clock } = createFixture(['global']);
+  await killSwitch.kill('ann', kill());
+  expect(await killSwitch.lift('ann', lift)).toMatchObject({ status: 'lifted' });
+  await killSwitch.kill('ann', { v: 1, scope: { kind: 'global' }, reason: 'x', expires_in_ms: 1_000 });
+  clock.pass(1_000);
+  await killSwitch.expire();
+  expect(orders.active()).toEqual([]);
+});

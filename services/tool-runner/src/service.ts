@@ -22,7 +22,7 @@ import type { UsedPermits } from './used-permits.ts';
 
 /** The runner's own view of the kill orders. */
 interface Kills {
-  check(call: CallIdentity): { killed?: { scope: Scope; reason: string } };
+  check(call: CallIdentity, maxAgeMs?: number): { killed?: { scope: Scope; reason: string } };
   reached(epoch: number, waitMs: number): Promise<boolean>;
   apply(scope: Scope, epoch: number): void;
 }
@@ -60,6 +60,11 @@ export interface Runner {
   drain(waitMs: number): Promise<void>;
 }
 
+/**
+ * A kill-switch answers its operator without a point that was silent for 2 s. Whoever was frozen for that long has a view that is older than this
+ * when it wakes, and hands over nothing until it has heard what happened.
+ */
+const dispatchFreshMs = 1_900;
 /** How long the kill view may take to reach the epoch that ingress decided at. */
 const killWaitMs = 100;
 /** So long a server that was told to stop may still answer; after it, what became of the call is not known. */
@@ -147,7 +152,7 @@ const through = async (
   const channel: Channel = await orEnded(one, opened, (late) => late.release());
   try {
     // No await from here to `send`: nothing may come between the last look and the handing over.
-    refuseKilled(ports.kills, ask);
+    refuseKilled(ports.kills, ask, dispatchFreshMs);
     refuseEnded(one);
     refuseTooLate(claims, deadline, ports.now());
     const dispatch = channel.send({ call: ask.call, tool: entry.tool, arguments: ask.arguments, deadline });
@@ -174,8 +179,8 @@ const caughtUp = async (kills: Kills, ask: ExecuteAsk): Promise<void> => {
 };
 
 /** Throws KILL_SWITCH_UNAVAILABLE too, while the view is stale. */
-const refuseKilled = (kills: Kills, call: CallIdentity): void => {
-  const { killed } = kills.check(call);
+const refuseKilled = (kills: Kills, call: CallIdentity, maxAgeMs?: number): void => {
+  const { killed } = kills.check(call, maxAgeMs);
   if (killed) throw killedError(killed);
 };
 const refuseTooLate = (claims: PermitClaims, deadline: number, at: number): void => {

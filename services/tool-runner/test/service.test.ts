@@ -98,6 +98,14 @@ describe('refuses, and runs nothing,', () => {
     );
   });
 
+  test('while its kill view is older than the time after which a kill is answered without it', async () => {
+    const set = fakeRunner();
+    set.kill.ageMs = 1_901;
+    expect(await nothingRan(set)).toMatchObject({ code: 'KILL_SWITCH_UNAVAILABLE' });
+    set.kill.ageMs = 1_900;
+    expect(await set.runner.execute(allowed())).toMatchObject({ code: 'OK' });
+  });
+
   test('when its kill view does not reach the epoch that ingress decided at', async () => {
     expect(await nothingRan(fakeRunner(), allowed({ call: { epoch: 7 } }))).toEqual(
       refused('KILL_SWITCH_UNAVAILABLE', "the tool-runner's kill view has not reached epoch 7"),

@@ -2,12 +2,14 @@ import {
   describeScope,
   firstProblem,
   type KillReceipt,
+  type liftAnswer,
   operatorSubject,
   operatorVerbs,
   type Scope,
   scope,
 } from '@agentgate/contracts';
 import { type Command, InvalidArgumentError } from 'commander';
+import type { z } from 'zod';
 import { type CliContext, CliError } from '../context.ts';
 import type { Run } from '../run.ts';
 import { withUser } from '../stack.ts';
@@ -40,7 +42,7 @@ const refused = (answer: object): void => {
   if ('code' in answer && 'reason' in answer) throw new CliError(`${String(answer.code)}: ${String(answer.reason)}`);
 };
 
-const tellReceipt = (ctx: CliContext, receipt: KillReceipt): string => {
+export const tellReceipt = (ctx: Pick<CliContext, 'paint'>, receipt: KillReceipt): string => {
   const { paint } = ctx;
   const head = receipt.contained ? paint.green('contained') : paint.red('ordered, NOT contained');
   const points = receipt.points.map(
@@ -48,10 +50,18 @@ const tellReceipt = (ctx: CliContext, receipt: KillReceipt): string => {
       `  ${p.service} ${paint.dim(p.instance)} ${p.confirmed_in_ms === null ? paint.red('did not confirm') : `confirmed in ${p.confirmed_in_ms.toFixed(1)} ms`}`,
   );
   const calls = receipt.calls.map((c) => `  ${c.call} ${c.fate}`);
+  const { revoked, irrevocable } = receipt.leases;
+  const leases = [
+    ...(revoked > 0 ? [`  ${revoked} ${revoked === 1 ? 'lease' : 'leases'} revoked, each refused after`] : []),
+    ...irrevocable.map((lease) => `  ${paint.red('may still be good')} ${lease}`),
+  ];
+  const { voided } = receipt.approvals;
   return [
     `${paint.bold(head)}: ${describeScope(receipt.scope)}, epoch ${receipt.epoch}, in ${receipt.contained_in_ms.toFixed(1)} ms`,
     ...points,
     ...calls,
+    ...leases,
+    ...(voided > 0 ? [`  ${voided} ${voided === 1 ? 'approval' : 'approvals'} voided`] : []),
   ].join('\n');
 };
 
@@ -102,21 +112,32 @@ export const registerLift = (program: Command, run: Run): void => {
     .argument('[id]', 'as it was killed')
     .requiredOption('--reason <text>', 'why; it stands in evidence')
     .option('--tenant <name>', 'of the agent or tool')
+    .option('--as <operator>', 'whose credentials to use', person)
     .action(
-      run(async (ctx, kind: string, id: string | undefined, flags: { reason: string; tenant?: string }) => {
+      run(async (ctx, kind: string, id: string | undefined, flags: { reason: string; tenant?: string; as: string }) => {
         const what = scopeOf(kind, id, flags.tenant);
-        return withUser(ctx.home, person, async (bus) => {
+        return withUser(ctx.home, flags.as, async (bus) => {
           const answer = await bus.ask(
             operatorVerbs.lift,
             { v: 1, scope: what, reason: flags.reason },
-            { subject: operatorSubject(person, 'lift') },
+            { subject: operatorSubject(flags.as, 'lift') },
           );
           refused(answer);
-          ctx.answer(answer, () => `${answer.status}: ${describeScope(what)}`);
+          ctx.answer(
+            answer,
+            () => `${'status' in answer ? says[answer.status as LiftStatus] : ''}: ${describeScope(what)}`,
+          );
           return answer.status === 'lifted' ? 0 : 1;
         });
       }),
     );
+};
+
+type LiftStatus = z.infer<typeof liftAnswer>['status'];
+const says: Record<LiftStatus, string> = {
+  lifted: 'lifted',
+  not_killed: 'not killed',
+  pending_second: 'noted; a second operator has to lift it, too, within 5 minutes',
 };
 
 export const registerKills = (program: Command, run: Run): void => {

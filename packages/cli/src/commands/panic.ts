@@ -1,0 +1,63 @@
+import { readFileSync } from 'node:fs';
+import { createInterface } from 'node:readline/promises';
+import { type Bus, connectBus } from '@agentgate/bus';
+import { operatorSubject, operatorVerbs } from '@agentgate/contracts';
+import { nameInCreds } from '@agentgate/ground';
+import type { Command } from 'commander';
+import { type CliContext, CliError } from '../context.ts';
+import type { Run } from '../run.ts';
+import { connectAs } from '../stack.ts';
+import { tellReceipt } from './kill.ts';
+
+interface Flags {
+  yes?: boolean;
+  reason: string;
+  creds?: string;
+  nats: string;
+}
+
+/** The operator's credentials alone are enough, from any machine; without them, those of the stack in this home. */
+const connectOperator = async ({ home }: CliContext, { creds, nats }: Flags): Promise<Bus> => {
+  if (creds === undefined) return connectAs(home, 'operator');
+  const text = readFileSync(creds, 'utf8');
+  return connectBus({ servers: nats, creds: text, user: await nameInCreds(text), instance: 'panic' });
+};
+
+const isSure = async ({ isTerminal, paint }: CliContext): Promise<boolean> => {
+  if (!isTerminal || !process.stdin.isTTY) throw new CliError('nobody can be asked here: say --yes');
+  const asked = createInterface({ input: process.stdin, output: process.stdout });
+  const said = await asked.question(`${paint.red(paint.bold('Stop every agent of every tenant, now?'))} type yes: `);
+  asked.close();
+  return said.trim() === 'yes';
+};
+
+export const registerPanic = (program: Command, run: Run): void => {
+  program
+    .command('panic')
+    .description('stop everything, everywhere: one question, then a global kill')
+    .option('--yes', 'do not ask')
+    .option('--reason <text>', 'why; it stands in evidence', 'panic')
+    .option('--creds <file>', 'an operator’s credentials, where no stack of this machine is meant')
+    .option('--nats <url>', 'with --creds: where NATS is', 'nats://127.0.0.1:4222')
+    .action(
+      run(async (ctx, flags: Flags) => {
+        if (!flags.yes && !(await isSure(ctx))) {
+          ctx.err('nothing was stopped');
+          return 1;
+        }
+        const bus = await connectOperator(ctx, flags);
+        try {
+          const receipt = await bus.ask(
+            operatorVerbs.kill,
+            { v: 1, scope: { kind: 'global' }, reason: flags.reason },
+            { subject: operatorSubject(bus.user, 'kill') },
+          );
+          if (!('contained' in receipt)) throw new CliError(`${receipt.code}: ${receipt.reason}`);
+          ctx.answer(receipt, () => tellReceipt(ctx, receipt));
+          return receipt.contained ? 0 : 2;
+        } finally {
+          await bus.close();
+        }
+      }),
+    );
+};
