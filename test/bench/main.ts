@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import { benchCalls } from './calls.ts';
 import { benchContainment } from './containment/bench.ts';
+import { benchKill } from './kill.ts';
 import { benchLeases } from './leases.ts';
 import { benchPolicy } from './policy.ts';
 
@@ -17,6 +18,7 @@ const { positionals, values } = parseArgs({
 const suite = positionals[0] ?? 'calls';
 const suites: Record<string, () => Promise<boolean>> = {
   calls: () => benchCalls({ seconds: Number(values.seconds), json: values.json }),
+  kill: () => benchKill({ json: values.json }),
   leases: () => benchLeases({ json: values.json }),
   policy: () => benchPolicy({ json: values.json }),
   containment: () => benchContainment({ ...values, data: values.data ?? '' }),

@@ -1,0 +1,161 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { serveTools } from '@agentgate/client';
+import { freePorts } from '@agentgate/testkit';
+import { eventually } from '../eventually.ts';
+import { testConfig } from '../fixtures/config.ts';
+import { openAgent, openOperator } from '../parties.ts';
+import { type Stack, startStack } from '../stack.ts';
+
+// A kill with many calls in flight over several enforcement points: three of ingress, three runners, the broker, approvals. The tool is
+// cooperative: it stops when it is told to, and says so. The observer, the operator and the tool share one clock.
+
+const inFlight = 1_000;
+const rounds = 20;
+const extraEach = 2;
+const goals = { refused: 10, contained: 25 };
+
+/** One more process of a service that runs already, with its own port. */
+const replicate = async (stack: Stack, service: string): Promise<ChildProcess> => {
+  const pid = stack.pid(service);
+  const read = (file: string) => readFileSync(`/proc/${pid}/${file}`, 'utf8').split('\0').filter(Boolean);
+  const env = Object.fromEntries(read('environ').map((line) => line.split(/=(.*)/s).slice(0, 2) as [string, string]));
+  const [command = '', ...args] = read('cmdline');
+  const port = String((await freePorts()).nats);
+  const child = spawn(command, args, { env: { ...env, AGENTGATE_HTTP_PORT: port }, stdio: 'ignore' });
+  await eventually('a replica is ready', async () => (await fetch(`http://127.0.0.1:${port}/readyz`)).ok, 20_000);
+  return child;
+};
+
+interface Times {
+  /** From the order's leaving until the last call started anywhere. */
+  refused: number;
+  /** … until the last call in flight was answered as killed. */
+  aborted: number;
+  /** … until the receipt was here. */
+  receipt: number;
+}
+const quantile = (values: number[], q: number): number =>
+  [...values].sort((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * q))] ?? Number.NaN;
+
+export const benchKill = async ({ json }: { json: boolean }): Promise<boolean> => {
+  const stack = await startStack({
+    config: ({ probeLog }) =>
+      testConfig({
+        probeLog,
+        servers: '  watch: { nats: { subject: tool.v1.watch } }\n',
+        grants: '  - { id: watch, to: { labels: [dev] }, tools: ["watch/*"], effect: allow }',
+      }).replace(/limits: .*/, 'limits: { calls_in_flight: 4096, call_timeout_ms: 60000, result_bytes: 65536 }'),
+  });
+  const replicas: ChildProcess[] = [];
+  let starts = 0;
+  let lastStart = 0;
+  const server = await serveTools({
+    servers: stack.status.nats,
+    creds: stack.creds('tool-watch'),
+    server: 'watch',
+    tools: [
+      {
+        name: 'wait',
+        description: 'Waits until it is told to stop.',
+        inputSchema: { type: 'object' },
+        handler: async (_, { signal }) => {
+          starts++;
+          lastStart = performance.now();
+          await sleep(55_000, undefined, { signal });
+          return 'done';
+        },
+      },
+    ],
+  });
+  try {
+    for (const service of ['ingress', 'tool-runner'])
+      for (let i = 0; i < extraEach; i++) replicas.push(await replicate(stack, service));
+    const [demo, operator] = [await openAgent(stack), await openOperator(stack)];
+    await eventually(
+      'the gate knows the tool',
+      async () => JSON.stringify(await demo.ask('tools', { v: 1 })).includes('watch/wait'),
+      20_000,
+    );
+    // A runner lists the tool by itself, and each point says each second that it is there.
+    await sleep(3_000);
+    const rtt: number[] = [];
+    for (let i = 0; i < 200; i++) {
+      const asked = performance.now();
+      await demo.bus.flush();
+      rtt.push(performance.now() - asked);
+    }
+    const times: Times[] = [];
+    let points = 0;
+    for (let i = 0; i < rounds; i++) {
+      const session = await demo.open();
+      starts = 0;
+      let answered = 0;
+      let lastAnswer = 0;
+      const call = async () => {
+        const { status } = await demo.call(session, 'watch/wait', {}, { timeout_ms: 50_000 });
+        if (status !== 'killed') throw new Error(`a call ended as ${status}`);
+        answered++;
+        lastAnswer = performance.now();
+      };
+      const calls = Array.from({ length: inFlight }, call);
+      await eventually('all are in flight', () => starts === inFlight, 30_000);
+      // And some that arrive while the order does.
+      const arriving = Array.from({ length: 50 }, async (_, n) => {
+        await sleep(n / 5);
+        await call();
+      });
+      await sleep(3);
+      const began = performance.now();
+      const receipt = await operator.kill({ kind: 'session', id: session });
+      const took = performance.now() - began;
+      if (!receipt.contained || receipt.calls.length < inFlight)
+        throw new Error(`not contained: ${JSON.stringify(receipt.points)}`);
+      points = receipt.points.length;
+      await Promise.all([...calls, ...arriving]);
+      if (answered !== inFlight + 50) throw new Error('a call was not answered');
+      times.push({ refused: Math.max(0, lastStart - began), aborted: lastAnswer - began, receipt: took });
+      await sleep(200);
+    }
+    const row = (of: keyof Times) => ({
+      p50: quantile(
+        times.map((t) => t[of]),
+        0.5,
+      ),
+      p99: quantile(
+        times.map((t) => t[of]),
+        0.99,
+      ),
+    });
+    const measured = {
+      points,
+      bare_rtt_p50_ms: quantile(rtt, 0.5),
+      refused: row('refused'),
+      aborted: row('aborted'),
+      receipt: row('receipt'),
+    };
+    if (json) process.stdout.write(`${JSON.stringify(measured)}\n`);
+    else tell(measured);
+    return true;
+  } finally {
+    for (const replica of replicas) replica.kill('SIGKILL');
+    await server.close();
+    await stack.stop();
+  }
+};
+
+type Pair = { p50: number; p99: number };
+const tell = (m: { points: number; bare_rtt_p50_ms: number; refused: Pair; aborted: Pair; receipt: Pair }): void => {
+  const line = (what: string, { p50, p99 }: Pair, goal?: number) =>
+    `${what.padEnd(44)}${`${p50.toFixed(1)} ms`.padStart(12)}${`${p99.toFixed(1)} ms`.padStart(12)}${goal === undefined ? '' : `   goal ${goal} ms: ${p99 <= goal ? 'met' : 'not met'}`}\n`;
+  process.stdout.write(
+    [
+      `a kill with ${inFlight} calls in flight over ${m.points} enforcement points, ${rounds} times${' '.repeat(4)}p50         p99\n`,
+      line('order → the last call started anywhere', m.refused, goals.refused),
+      line('order → the last call answered as killed', m.aborted),
+      line('order → the signed receipt', m.receipt, goals.contained),
+      `bare NATS round trip${`${m.bare_rtt_p50_ms.toFixed(2)} ms`.padStart(36)}\n`,
+    ].join(''),
+  );
+};
