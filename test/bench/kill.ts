@@ -1,12 +1,10 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { serveTools } from '@agentgate/client';
-import { freePorts } from '@agentgate/testkit';
 import { eventually } from '../eventually.ts';
 import { testConfig } from '../fixtures/config.ts';
 import { openAgent, openOperator } from '../parties.ts';
-import { type Stack, startStack } from '../stack.ts';
+import { type Replica, replicate } from '../replicas.ts';
+import { startStack } from '../stack.ts';
 
 // A kill with many calls in flight over several enforcement points: three of ingress, three runners, the broker, approvals. The tool is
 // cooperative: it stops when it is told to, and says so. The observer, the operator and the tool share one clock.
@@ -15,18 +13,6 @@ const inFlight = 1_000;
 const rounds = 20;
 const extraEach = 2;
 const goals = { refused: 10, contained: 25 };
-
-/** One more process of a service that runs already, with its own port. */
-const replicate = async (stack: Stack, service: string): Promise<ChildProcess> => {
-  const pid = stack.pid(service);
-  const read = (file: string) => readFileSync(`/proc/${pid}/${file}`, 'utf8').split('\0').filter(Boolean);
-  const env = Object.fromEntries(read('environ').map((line) => line.split(/=(.*)/s).slice(0, 2) as [string, string]));
-  const [command = '', ...args] = read('cmdline');
-  const port = String((await freePorts()).nats);
-  const child = spawn(command, args, { env: { ...env, AGENTGATE_HTTP_PORT: port }, stdio: 'ignore' });
-  await eventually('a replica is ready', async () => (await fetch(`http://127.0.0.1:${port}/readyz`)).ok, 20_000);
-  return child;
-};
 
 interface Times {
   /** From the order's leaving until the last call started anywhere. */
@@ -48,7 +34,7 @@ export const benchKill = async ({ json }: { json: boolean }): Promise<boolean> =
         grants: '  - { id: watch, to: { labels: [dev] }, tools: ["watch/*"], effect: allow }',
       }).replace(/limits: .*/, 'limits: { calls_in_flight: 4096, call_timeout_ms: 60000, result_bytes: 65536 }'),
   });
-  const replicas: ChildProcess[] = [];
+  const replicas: Replica[] = [];
   let starts = 0;
   let lastStart = 0;
   const server = await serveTools({
@@ -139,7 +125,7 @@ export const benchKill = async ({ json }: { json: boolean }): Promise<boolean> =
     else tell(measured);
     return true;
   } finally {
-    for (const replica of replicas) replica.kill('SIGKILL');
+    await Promise.all(replicas.map((replica) => replica.kill('SIGKILL')));
     await server.close();
     await stack.stop();
   }
