@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { serveTools } from '@agentgate/client';
 import { eventually } from '../eventually.ts';
 import { testConfig } from '../fixtures/config.ts';
-import { openAgent, openOperator } from '../parties.ts';
+import { type Agent, openAgent, openOperator } from '../parties.ts';
 import { type Replica, replicate } from '../replicas.ts';
 import { startStack } from '../stack.ts';
 
@@ -12,7 +12,22 @@ import { startStack } from '../stack.ts';
 const inFlight = 1_000;
 const rounds = 20;
 const extraEach = 2;
+const standing = 10_000;
+const alone = 300;
 const goals = { refused: 10, contained: 25 };
+
+/** Calls one after the other: what a check costs shows in them. */
+const callMs = async (demo: Agent): Promise<number> => {
+  const session = await demo.open();
+  const took: number[] = [];
+  for (let i = 0; i < alone; i++) {
+    const began = performance.now();
+    const { status } = await demo.call(session, 'watch/now', {});
+    if (status !== 'ok') throw new Error(`a call ended as ${status}`);
+    took.push(performance.now() - began);
+  }
+  return quantile(took, 0.5);
+};
 
 interface Times {
   /** From the order's leaving until the last call started anywhere. */
@@ -53,6 +68,7 @@ export const benchKill = async ({ json }: { json: boolean }): Promise<boolean> =
           return 'done';
         },
       },
+      { name: 'now', description: 'Answers at once.', inputSchema: { type: 'object' }, handler: () => 'done' },
     ],
   });
   try {
@@ -61,7 +77,7 @@ export const benchKill = async ({ json }: { json: boolean }): Promise<boolean> =
     const [demo, operator] = [await openAgent(stack), await openOperator(stack)];
     await eventually(
       'the gate knows the tool',
-      async () => JSON.stringify(await demo.ask('tools', { v: 1 })).includes('watch/wait'),
+      async () => JSON.stringify(await demo.ask('tools', { v: 1 })).includes('watch/now'),
       20_000,
     );
     // A runner lists the tool by itself, and each point says each second that it is there.
@@ -104,6 +120,13 @@ export const benchKill = async ({ json }: { json: boolean }): Promise<boolean> =
       times.push({ refused: Math.max(0, lastStart - began), aborted: lastAnswer - began, receipt: took });
       await sleep(200);
     }
+    const few = await callMs(demo);
+    let left = standing;
+    const order = async () => {
+      while (left-- > 0) await operator.kill({ kind: 'session', id: `ses_standing${String(left).padStart(10, '0')}` });
+    };
+    await Promise.all(Array.from({ length: 64 }, order));
+    const many = await callMs(demo);
     const row = (of: keyof Times) => ({
       p50: quantile(
         times.map((t) => t[of]),
@@ -120,6 +143,7 @@ export const benchKill = async ({ json }: { json: boolean }): Promise<boolean> =
       refused: row('refused'),
       aborted: row('aborted'),
       receipt: row('receipt'),
+      call_ms: { few, many },
     };
     if (json) process.stdout.write(`${JSON.stringify(measured)}\n`);
     else tell(measured);
@@ -132,7 +156,14 @@ export const benchKill = async ({ json }: { json: boolean }): Promise<boolean> =
 };
 
 type Pair = { p50: number; p99: number };
-const tell = (m: { points: number; bare_rtt_p50_ms: number; refused: Pair; aborted: Pair; receipt: Pair }): void => {
+const tell = (m: {
+  points: number;
+  bare_rtt_p50_ms: number;
+  refused: Pair;
+  aborted: Pair;
+  receipt: Pair;
+  call_ms: { few: number; many: number };
+}): void => {
   const line = (what: string, { p50, p99 }: Pair, goal?: number) =>
     `${what.padEnd(44)}${`${p50.toFixed(1)} ms`.padStart(12)}${`${p99.toFixed(1)} ms`.padStart(12)}${goal === undefined ? '' : `   goal ${goal} ms: ${p99 <= goal ? 'met' : 'not met'}`}\n`;
   process.stdout.write(
@@ -141,6 +172,7 @@ const tell = (m: { points: number; bare_rtt_p50_ms: number; refused: Pair; abort
       line('order → the last call started anywhere', m.refused, goals.refused),
       line('order → the last call answered as killed', m.aborted),
       line('order → the signed receipt', m.receipt, goals.contained),
+      `a call alone, with few and with ${standing} more kills${`${m.call_ms.few.toFixed(1)} ms`.padStart(9)}${`${m.call_ms.many.toFixed(1)} ms`.padStart(12)}\n`,
       `bare NATS round trip${`${m.bare_rtt_p50_ms.toFixed(2)} ms`.padStart(36)}\n`,
     ].join(''),
   );

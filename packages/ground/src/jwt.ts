@@ -139,7 +139,9 @@ export const revokeUsers = async (opts: {
   /** Seconds since the epoch. */
   now: number;
 }): Promise<string> => {
-  const { name, sub, exp, nats } = decode<Account>(opts.accountJwt);
+  const { name, sub, exp, iss, nats } = decode<Account>(opts.accountJwt);
+  // Whoever hands us claims to sign must have had them from the same hand before.
+  if (iss !== publicKeyOf(opts.operatorSeed)) throw new Error('the account was signed by another operator key');
   const tags = nats.tags ?? [];
   const before: Record<string, number> = { ...nats.revocations };
   const kept = tags.filter((tag) => {

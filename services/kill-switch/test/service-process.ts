@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { freePorts, type Ground } from '@agentgate/testkit';
 
@@ -17,6 +18,7 @@ export interface ServiceProcess {
 
 export const spawnService = async (ground: Ground, instance: string): Promise<ServiceProcess> => {
   const port = (await freePorts()).nats;
+  writeFileSync(ground.configFile, 'v: 1\ntenants: {}\n');
   const child: ChildProcess = spawn(process.execPath, [main], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: {
@@ -26,6 +28,7 @@ export const spawnService = async (ground: Ground, instance: string): Promise<Se
       AGENTGATE_KEY: ground.keyFile('kill-switch'),
       AGENTGATE_TRUST: ground.trustFile,
       AGENTGATE_REDIS_URL_FILE: ground.redisUrlFile('kill-switch'),
+      AGENTGATE_CONFIG: ground.configFile,
       AGENTGATE_HTTP_PORT: String(port),
       AGENTGATE_INSTANCE: instance,
     },

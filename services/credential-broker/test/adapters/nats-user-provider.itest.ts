@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { type Bus, connectBus } from '@agentgate/bus';
 import type { CredentialOf } from '@agentgate/contracts';
-import { publicKeyOf } from '@agentgate/ground/jwt';
+import { newOperatorSeed, publicKeyOf } from '@agentgate/ground/jwt';
 import { type Ground, startGround } from '@agentgate/testkit';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createNatsUserProvider } from '../../src/adapters/nats-user-provider.ts';
@@ -30,7 +30,12 @@ const config = (): CredentialOf<'nats-user'> => ({
 });
 const providerOf = (change: Partial<CredentialOf<'nats-user'>> = {}): Provider => {
   const seeds = ground.deployment.seeds;
-  const values = { ACCOUNT: seeds.tenant('default'), OPERATOR: seeds.operator, SYSTEM: system.trimEnd() };
+  const values = {
+    ACCOUNT: seeds.tenant('default'),
+    OPERATOR: seeds.operator,
+    SYSTEM: system.trimEnd(),
+    STRANGER: newOperatorSeed(),
+  };
   const provider = createNatsUserProvider({
     credential: 'bus',
     config: { ...config(), ...change },
@@ -176,6 +181,9 @@ describe('when something is wrong', () => {
   test('an account that is not the one of the seed, and a server that is down, make and end nothing', async () => {
     const elsewhere = providerOf({ account_id: publicKeyOf(ground.deployment.seeds.tenant('other')) });
     await expect(elsewhere.revoke(leaseOf(orderOf()))).rejects.toMatchObject({ code: 'CREDENTIAL_UNAVAILABLE' });
+    // Claims that are signed by somebody else are not signed by us.
+    const stranger = providerOf({ operator: { env: 'STRANGER' } });
+    await expect(stranger.revoke(leaseOf(orderOf()))).rejects.toMatchObject({ code: 'CREDENTIAL_UNAVAILABLE' });
     const down = providerOf({ servers: 'nats://127.0.0.1:1' });
     await expect(down.revoke(leaseOf(orderOf()))).rejects.toMatchObject({ code: 'CREDENTIAL_UNAVAILABLE' });
     await expect(down.probe(leaseOf(orderOf()))).rejects.toMatchObject({ code: 'CREDENTIAL_UNAVAILABLE' });
