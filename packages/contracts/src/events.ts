@@ -103,7 +103,6 @@ export const eventData = {
   'approval.requested': z.strictObject({
     ...approvalEvent,
     tool: toolName,
-    binding: digest,
     reason: z.string(),
     rule: z.string().optional(),
     expires_at: timestamp,

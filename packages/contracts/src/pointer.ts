@@ -30,7 +30,10 @@ export interface RedactedAt<T> {
   taken: unknown[];
 }
 
-/** A copy in which what the patterns name is `[redacted]`. */
+/**
+ * A copy in which what the patterns name is `[redacted]`. Where a value has another shape than they expect it is redacted rather than shown: a list
+ * in an object's place is looked at member by member, a text in its place (it may hold the object as JSON) goes as a whole.
+ */
 export const redactAt = <T>(value: T, patterns: readonly string[]): RedactedAt<T> => {
   if (patterns.length === 0) return { value, redacted: [], taken: [] };
   const redacted: string[] = [];
@@ -41,12 +44,23 @@ export const redactAt = <T>(value: T, patterns: readonly string[]): RedactedAt<T
       taken.push(at);
       return redactedText;
     }
+    if (typeof at === 'string' && path.length > 0) {
+      if (redacted.length < mostPointers) redacted.push(toPointer(path));
+      taken.push(at);
+      return redactedText;
+    }
     if (typeof at !== 'object' || at === null) return at;
     const step = (key: string, member: unknown): unknown => {
       const next = rests.filter(([first]) => first === '*' || first === key).map((rest) => rest.slice(1));
       return next.length === 0 ? member : walk(member, next, [...path, key]);
     };
-    if (Array.isArray(at)) return at.map((member, i) => step(String(i), member));
+    if (Array.isArray(at)) {
+      const named = rests.filter(([first]) => first !== '*' && !/^\d+$/.test(first ?? ''));
+      return at.map((member, i) => {
+        const stepped = step(String(i), member);
+        return named.length === 0 ? stepped : walk(stepped, named, [...path, String(i)]);
+      });
+    }
     return Object.fromEntries(Object.entries(at).map(([key, member]) => [key, step(key, member)]));
   };
   return { value: walk(value, patterns.map(tokensOf), []) as T, redacted, taken };

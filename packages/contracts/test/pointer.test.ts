@@ -45,3 +45,12 @@ describe('redactAt', () => {
     expect(JSON.stringify(value)).toBe('{"__proto__":{"a":"[redacted]"}}');
   });
 });
+
+test('redacts rather than shows where a value has another shape than the pattern expects', () => {
+  const iban = 'DE89370400440532013000';
+  for (const customer of [[{ iban }], JSON.stringify({ iban }), [[{ iban }]]])
+    expect(JSON.stringify(redactAt({ customer }, ['/customer/iban']).value)).not.toContain(iban);
+  expect(redactAt({ customer: { name: 'x', iban } }, ['/customer/iban']).value).toEqual({
+    customer: { name: 'x', iban: '[redacted]' },
+  });
+});

@@ -4,6 +4,7 @@ import {
   type ApprovalQuestion,
   type ApprovalRecord,
   type ApproveAnswer,
+  killedError,
   maxApprovalArguments,
   type PendingApproval,
   type Scope,
@@ -55,6 +56,8 @@ const maxOrders = 256;
 /** A list that no message could hold is cut; the oldest are answered first. */
 const maxListed = 200;
 const maxListedBytes = 512 * 1024;
+/** Of one agent: nobody's questions are to hide everybody else's. */
+const maxWaiting = 50;
 
 export const createApprovals = (opts: ApprovalsOptions): Approvals => {
   const { records, index, now } = opts;
@@ -92,16 +95,33 @@ export const createApprovals = (opts: ApprovalsOptions): Approvals => {
   };
   const isOver = ({ record }: Held) => Date.parse(record.expires_at) <= now();
 
+  /** Questions that are being written down, by what they are about: the same one twice at once is one. */
+  const asking = new Map<string, Promise<{ id: string; expires_at: string }>>();
   const request: Approvals['request'] = async (question) => {
+    const binding = approvalBinding(question);
+    const known = asking.get(binding);
+    if (known) return known;
+    const asked = ask(question, binding).finally(() => asking.delete(binding));
+    asking.set(binding, asked);
+    return asked;
+  };
+  const refuseKilled = (question: ApprovalQuestion) => {
+    const { killed } = opts.kills.check(question);
+    if (killed) throw killedError(killed);
+  };
+
+  const ask = async (question: ApprovalQuestion, binding: string): Promise<{ id: string; expires_at: string }> => {
+    refuseKilled(question);
     const bytes = Buffer.byteLength(canonical(question.arguments));
     if (bytes > maxApprovalArguments)
       throw new AgentGateError(
         'POLICY_DENIED',
         `its arguments have ${bytes} bytes: a person is asked about at most ${maxApprovalArguments}`,
       );
-    const binding = approvalBinding(question);
     const waiting = index.pendingFor(binding);
     if (waiting && !isOver(waiting)) return { id: waiting.record.id, expires_at: waiting.record.expires_at };
+    if (index.pending(question.tenant).filter((each) => each.question.agent === question.agent).length >= maxWaiting)
+      throw new AgentGateError('RATE_LIMITED', `${maxWaiting} questions of this agent wait for a person already`);
     const at = now();
     const last = index.lastGranted(question);
     const record: ApprovalRecord = {
@@ -116,7 +136,7 @@ export const createApprovals = (opts: ApprovalsOptions): Approvals => {
       decisions: [],
     };
     const { tenant, agent, session, call, tool, reason, rule, policy } = question;
-    // Evidence first: nobody is asked about what is not recorded.
+    // Evidence first: nobody is asked about what is not recorded. Without the binding: its digest, unsalted, would give short arguments away.
     await opts.evidence.record({
       name: 'approval.requested',
       subject: record.id,
@@ -127,7 +147,6 @@ export const createApprovals = (opts: ApprovalsOptions): Approvals => {
         approval: record.id,
         call,
         tool,
-        binding,
         reason,
         ...(rule !== undefined && { rule }),
         expires_at: record.expires_at,
@@ -137,6 +156,13 @@ export const createApprovals = (opts: ApprovalsOptions): Approvals => {
     const revision = await records.create(record);
     if (revision === 'conflict') throw new AgentGateError('INTERNAL', 'internal error');
     index.put({ record, revision });
+    try {
+      // A kill that came meanwhile did not see it.
+      refuseKilled(question);
+    } catch (error) {
+      await end({ record, revision }, 'voided', 'a kill covers it');
+      throw error;
+    }
     return { id: record.id, expires_at: record.expires_at };
   };
 
@@ -246,7 +272,7 @@ export const createApprovals = (opts: ApprovalsOptions): Approvals => {
     redeem,
     decide,
     list: (tenant) => {
-      const waiting = index.pending(tenant).filter((record) => Date.parse(record.expires_at) > now());
+      const waiting = inTurn(index.pending(tenant).filter((record) => Date.parse(record.expires_at) > now()));
       const pending: PendingApproval[] = [];
       let left = maxListedBytes;
       for (const record of waiting.slice(0, maxListed)) {
@@ -261,8 +287,9 @@ export const createApprovals = (opts: ApprovalsOptions): Approvals => {
     voidScope: async ({ epoch, scope, why, askedBefore }) => {
       // The stream and the kill-switch itself tell of the same order: both hear what it voided, and who comes second waits for it.
       const known = orders.get(epoch);
-      if (known) return known;
-      const voiding = voidAll(scope, why, askedBefore);
+      if (known && askedBefore !== undefined) return known;
+      // The kill-switch itself asks for all; the stream's copy, which may come years later, for what was asked before the order.
+      const voiding = (async () => ((await known) ?? 0) + (await voidAll(scope, why, askedBefore)))();
       orders.set(epoch, voiding);
       voiding.catch(() => orders.delete(epoch));
       for (const oldest of orders.keys()) {
@@ -292,6 +319,20 @@ export const createApprovals = (opts: ApprovalsOptions): Approvals => {
     }
     return false;
   }
+};
+
+/** The first of each agent, then the second of each, and so on: who asks much is answered last. */
+const inTurn = (records: ApprovalRecord[]): ApprovalRecord[] => {
+  const asked = new Map<string, number>();
+  return records
+    .map((record) => {
+      const { tenant, agent } = record.question;
+      const turn = asked.get(`${tenant}/${agent}`) ?? 0;
+      asked.set(`${tenant}/${agent}`, turn + 1);
+      return { record, turn };
+    })
+    .sort((a, b) => a.turn - b.turn)
+    .map(({ record }) => record);
 };
 
 const shownOf = ({ id, question, expires_at, changed, decisions }: ApprovalRecord): PendingApproval => {

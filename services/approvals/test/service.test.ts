@@ -227,7 +227,8 @@ describe('the list', () => {
     expect(world.approvals.list('acme').pending).toEqual([]);
   });
   test('of 10,000 is cut to what a message holds, and says how many are left', async () => {
-    for (let i = 0; i < 10_000; i++) await request({ session: `ses_${String(i).padStart(10, '0')}` });
+    for (let i = 0; i < 10_000; i++)
+      await request({ session: `ses_${String(i).padStart(10, '0')}`, agent: `agent-${i % 250}` });
     const { pending, more } = world.approvals.list(undefined);
     expect(pending).toHaveLength(200);
     expect(more).toBe(9_800);
@@ -237,6 +238,18 @@ describe('the list', () => {
     await grant(id);
     expect(await redeem(id, { session: 'ses_one_more_00' })).toHaveProperty('grant');
   });
+});
+
+test('an agent that asks without end is told to wait, and hides nobody else’s question', async () => {
+  for (let i = 0; i < 50; i++) await request({ session: `ses_${String(i).padStart(10, '0')}` });
+  await expect(request({ session: 'ses_one_too_many' })).rejects.toMatchObject({ code: 'RATE_LIMITED' });
+  const other = await request({ agent: 'other', session: 'ses_of_somebody_else' });
+  expect(world.approvals.list(undefined).pending[1]?.id).toBe(other.id);
+});
+
+test('the same question twice at once is one question', async () => {
+  const [one, two] = await Promise.all([request(), request()]);
+  expect(one.id).toBe(two.id);
 });
 
 test('what changed is named leaf by leaf', () => {

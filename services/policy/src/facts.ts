@@ -98,8 +98,10 @@ export const createFactFinder = ({ tools, policy, secrets, memory }: FactsOption
     if (!packs.has('egress')) return [];
     // What is only kept or written down leads nowhere.
     const goesOut = described.labels.some((label) => leaves.includes(label));
-    return scanEgress(ask.arguments, purpose.hosts).filter(
-      ({ pointer }) => goesOut || roleOf(tokensOf(pointer), described) !== 'content',
+    return scanEgress(
+      ask.arguments,
+      purpose.hosts,
+      (pointer) => goesOut || roleOf(tokensOf(pointer), described) !== 'content',
     );
   };
 
@@ -107,7 +109,7 @@ export const createFactFinder = ({ tools, policy, secrets, memory }: FactsOption
     const { ask, described, purpose, judged, carried, charge } = looked;
     const { values } = carried;
     const recollection = { ...(known ?? nothingKnown), purpose: purpose.keys };
-    const found = tracing ? traced(values, purpose.purpose, recollection) : [];
+    const found = tracing ? traced(values, purpose.purpose, recollection) : nothingTraced;
     const isFull = known?.full ?? false;
     return {
       labels: described.labels,
@@ -123,11 +125,11 @@ export const createFactFinder = ({ tools, policy, secrets, memory }: FactsOption
           links: judged.links || (judged.delegates && purpose.purpose.asksForLinks),
           names_pages: purpose.purpose.namesPages,
         },
-        values: found.map((value) => ({ ...value, pointer: shortened(value.pointer) })),
+        values: found.values.map((value) => ({ ...value, pointer: shortened(value.pointer) })),
         // What is not remembered any more may have been copied.
         copied:
           tracing && ((isFull && carried.said.length + carried.shingles.length > 0) || isCopied(carried, recollection)),
-        overflow: carried.overflow,
+        overflow: carried.overflow || found.overflow,
         dlp: packs.has('dlp')
           ? scanDlp(ask.arguments).map((each) => ({ ...each, pointer: shortened(each.pointer) }))
           : [],
@@ -135,7 +137,8 @@ export const createFactFinder = ({ tools, policy, secrets, memory }: FactsOption
         profile: profileFacts(looked),
       },
       observe: tracing,
-      written: tracing && described.acts ? suspectKeys(values, purpose.purpose, recollection) : [],
+      // A lookup that repeats what it was asked for makes nothing of it more than it was.
+      written: tracing ? suspectKeys(values, purpose.purpose, recollection) : [],
       charge,
     };
   };
@@ -173,6 +176,7 @@ export const createFactFinder = ({ tools, policy, secrets, memory }: FactsOption
   };
 };
 
+const nothingTraced: ReturnType<typeof traced> = { values: [], overflow: false };
 const nothingJudged: Judgement = { ...noFacts.purpose, requests: '', names: [], links: false };
 const carriesNothing: CallValues = { values: [], said: [], shingles: [], targets: '', overflow: false };
 const nothingKnown: Pick<Recalled, 'sources' | 'written'> = { sources: new Map(), written: new Set() };

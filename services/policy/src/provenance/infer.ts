@@ -77,6 +77,6 @@ export const inferEffects = (tool: ToolText): Effect[] => {
   if (found.size === 0 && (any(groups, 'fetch') || (takesLink && any(groups, 'read')))) found.add('fetch');
   if (found.size === 0 && any(groups, 'read')) found.add('read');
   if (found.size === 0) found.add('write');
-  if (tool.annotations.destructiveHint === true && !found.has('read')) found.add('delete');
+  if (tool.annotations.destructiveHint === true) found.add('delete');
   return [...found];
 };

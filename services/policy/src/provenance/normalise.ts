@@ -52,6 +52,7 @@ export const unmask = (text: string): string => {
 export const normalise = (text: string): string => unmask(text).toLowerCase().replace(/\s+/g, ' ').trim();
 
 const maxDecoded = 16_384;
+const mostRuns = 1_024;
 const base64Run = /[A-Za-z0-9+/_-]{8,4096}={0,2}/g;
 const readable = /^[\t\n\r\x20-\x7e\u00a0-\u{1ffff}]+$/u;
 
@@ -70,7 +71,7 @@ const base64Decoded = (text: string): string[] => {
     if (!/[A-Z\d]/.test(run.slice(1))) continue;
     const decoded = Buffer.from(run.replaceAll('-', '+').replaceAll('_', '/'), 'base64').toString('utf8');
     if (decoded.length >= 6 && !decoded.includes('\ufffd') && readable.test(decoded)) found.push(decoded);
-    if (found.length >= 64) break;
+    if (found.length >= mostRuns) break;
   }
   return found;
 };

@@ -27,6 +27,8 @@ interface Sentence {
 }
 export interface Purpose {
   text: string;
+  /** As it was given, letter by letter. */
+  written: string;
   mentions: Mention[];
   delegates: boolean;
   asksForLinks: boolean;
@@ -195,6 +197,7 @@ export const readPurpose = (text: string): Purpose => {
   const named = pages.flatMap((page) => page.named);
   return {
     text: shown.toLowerCase(),
+    written: text,
     mentions: read.flatMap(({ sentence, mentions }) => mentions.map((mention) => ({ ...mention, sentence }))),
     delegates: delegation.test(plain.replace(inPurpose, ' ')),
     asksForLinks: linkWords.test(plain),

@@ -1,6 +1,6 @@
 import { toPointer } from '@agentgate/contracts';
 import type { ToolDescription } from './describe.ts';
-import { keyOf, normalise } from './normalise.ts';
+import { keyOf, normalise, unmask } from './normalise.ts';
 import type { Purpose } from './read-purpose.ts';
 import { nameKey, quotedKeys, shinglesOf, valuesInText, wholeKey } from './values.ts';
 
@@ -34,6 +34,13 @@ export interface ArgumentValue {
   key: string;
   /** As written, for the comparison with the purpose. Short: names and identifiers only. */
   text: string;
+  /** Nothing but addresses of a form that is recognised: who it names is traced by them. */
+  addressed?: boolean;
+  /**
+   * The whole argument, where it has letters that only look like others: it is recognised as what it looks like when that is suspect, and
+   * trusted only where the purpose has exactly this.
+   */
+  disguised?: string;
 }
 
 /** Where one value was seen. */
@@ -59,7 +66,7 @@ const addresses = /^(?:.*_)?(?:to|cc|bcc|e?mails?|recipients?|participants?|atte
 
 /** Arguments whose plain names say whom or what place a call is about. */
 const somebody =
-  /^(?:.*_)?(?:to|users?|recipients?|channels?|members?|hotel|restaurant|company|group|team|participants?|attendees?|vendor|payee)$/i;
+  /^(?:.*_)?(?:to|cc|bcc|e?mails?|users?|recipients?|channels?|members?|hotel|restaurant|company|group|team|participants?|attendees?|vendor|payee)$/i;
 /** Who is paid may stand under these as well. */
 const payee = /(?:to|recipient|payee|beneficiary|account|iban|receiver|name|address|email|user)$/i;
 
@@ -113,9 +120,10 @@ export const argumentValues = (args: Record<string, unknown>, tool: ToolDescript
     }
     const pointer = toPointer(path);
     const role = roleOf(path, tool);
+    const disguise = isDisguised(text) && { disguised: text };
     const inText = valuesInText(text);
     if (inText.overflow) overflow = true;
-    for (const { kind, key } of inText.values) add({ pointer, kind, role, whom: false, key, text: '' });
+    for (const { kind, key } of inText.values) add({ pointer, kind, role, whom: false, key, text: '', ...disguise });
     if (role === 'content') contents.push(text);
     whole.push(text.trim());
     const name = nameKey(text);
@@ -128,6 +136,8 @@ export const argumentValues = (args: Record<string, unknown>, tool: ToolDescript
         whom: somebody.test(last) || (tool.labels.includes('payment') && payee.test(last)),
         key: name,
         text,
+        addressed: isAddresses(text),
+        ...disguise,
       });
   };
   const walk = (value: unknown, path: readonly string[]): void => {
@@ -136,7 +146,7 @@ export const argumentValues = (args: Record<string, unknown>, tool: ToolDescript
     else if (Array.isArray(value)) for (const [i, member] of value.entries()) walk(member, [...path, String(i)]);
     else if (typeof value === 'object' && value !== null)
       for (const [key, member] of Object.entries(value)) {
-        if (/[@./:]/.test(key)) leaf(key, [...path, key]);
+        if (/[@./:]|(?:\d.*){4}/.test(key)) leaf(key, [...path, key]);
         walk(member, [...path, key]);
       }
   };
@@ -181,12 +191,21 @@ export interface Recollection {
   written: ReadonlySet<string>;
 }
 
+/** A name that stands everywhere in a purpose is not looked for longer than this. */
+const mostPlaces = 32;
+
 const isInPurpose = (purpose: Purpose, value: ArgumentValue, keys: ReadonlySet<string>): boolean => {
+  if (value.disguised !== undefined) return purpose.written.includes(value.disguised.trim());
   if (keys.has(value.key)) return true;
   if (value.kind !== 'name' && value.kind !== 'secret') return false;
   const name = normalise(value.text);
   if (name.length < 2) return false;
-  for (let at = purpose.text.indexOf(name); at !== -1; at = purpose.text.indexOf(name, at + 1)) {
+  let places = 0;
+  for (
+    let at = purpose.text.indexOf(name);
+    at !== -1 && places < mostPlaces;
+    at = purpose.text.indexOf(name, at + 1), places++
+  ) {
     const before = purpose.text[at - 1] ?? ' ';
     const after = purpose.text[at + name.length] ?? ' ';
     if (!/[\p{L}\p{N}]/u.test(before) && !/[\p{L}\p{N}]/u.test(after)) return true;
@@ -198,32 +217,52 @@ const isInPurpose = (purpose: Purpose, value: ArgumentValue, keys: ReadonlySet<s
 const originIn = (value: ArgumentValue, purpose: Purpose, known: Recollection): Origin => {
   if (isInPurpose(purpose, value, known.purpose)) return 'purpose';
   const sources = known.sources.get(value.key) ?? [];
-  if (!known.written.has(value.key) && sources.some(({ from }) => from === 'structured')) return 'structured';
+  if (
+    value.disguised === undefined &&
+    !known.written.has(value.key) &&
+    sources.some(({ from }) => from === 'structured')
+  )
+    return 'structured';
   return sources.length > 0 ? 'text' : 'agent';
 };
 
-/** The values with where they came from, the most suspect first. */
-export const traced = (values: readonly ArgumentValue[], purpose: Purpose, known: Recollection): TracedValue[] => {
-  // An address says whom by itself, and is traced as one.
-  const addressed = new Set(values.filter(({ kind }) => identifies.includes(kind)).map(({ pointer }) => pointer));
-  return values
+/** What a rule may hold a call for comes first, and of that the most suspect. `overflow`: more of it than is told of. */
+export const traced = (
+  values: readonly ArgumentValue[],
+  purpose: Purpose,
+  known: Recollection,
+): { values: TracedValue[]; overflow: boolean } => {
+  // An account or a link says whom by itself, and is traced as one; so is an argument of nothing but addresses.
+  const identified = new Set(values.filter(({ kind }) => identifies.includes(kind)).map(({ pointer }) => pointer));
+  const found = values
     .map((value): TracedValue => {
       const sources = known.sources.get(value.key) ?? [];
       return {
         pointer: value.pointer,
         kind: value.kind,
         role: value.role,
-        whom: value.whom && !addressed.has(value.pointer),
+        whom: value.whom && value.addressed !== true && !identified.has(value.pointer),
         origin: originIn(value, purpose, known),
         in_text: sources.some(({ from }) => from === 'text'),
         private: sources.some((source) => source.private),
       };
     })
     .filter(({ pointer, origin }) => pointer !== '' || origin !== 'agent')
-    .sort((a, b) => rank[b.origin] - rank[a.origin])
-    .slice(0, mostTraced);
+    .sort((a, b) => weight(b) - weight(a));
+  return { values: found.slice(0, mostTraced), overflow: found.slice(mostTraced).some(matters) };
 };
-const identifies: readonly ValueKind[] = ['email', 'account', 'url'];
+const identifies: readonly ValueKind[] = ['account', 'url'];
+
+/** Ids and numbers in what is said are nobody's target: any number of them must not hide one. */
+const matters = ({ role, kind, origin, private: hidden }: TracedValue): boolean =>
+  (role !== 'content' || kind === 'url' || kind === 'host' || kind === 'email' || hidden) && rank[origin] >= rank.text;
+const weight = (value: TracedValue): number =>
+  (matters(value) ? 100 : 0) + (value.role === 'target' ? 10 : 0) + rank[value.origin];
+
+/** Letters that only look like others, or that cannot be seen. */
+const isDisguised = (text: string): boolean => unmask(text) !== text.normalize('NFC');
+const address = /^(?:[^\n@<>]{0,128}<)?[a-z0-9._%+-]{1,64}@(?:[a-z0-9-]{1,63}\.){1,6}[a-z0-9-]{2,63}>?$/i;
+const isAddresses = (text: string): boolean => text.split(/[,;]/).every((piece) => address.test(piece.trim()));
 
 /** The purpose says who is meant, by name, and what the call names is nobody of them. */
 export const namesSomebodyElse = (

@@ -15,7 +15,7 @@ const maxValues = 1_000;
 
 const email = /[a-z0-9._%+-]{1,64}@(?:[a-z0-9-]{1,63}\.){1,6}[a-z0-9-]{2,63}/gi;
 const link =
-  /\b(?:https?|ftp|wss?):\/\/[^\s<>"'`|\\^{}]{1,2048}|\bwww\.(?:[a-z0-9-]{1,63}\.){1,5}[a-z0-9-]{2,63}(?:[/?#][^\s<>"'`|\\^{}]{0,2048})?/gi;
+  /\b(?:https?|ftp|wss?):\/\/[^\s<>"|\\^{}]{1,2048}|\bwww\.(?:[a-z0-9-]{1,63}\.){1,5}[a-z0-9-]{2,63}(?:[/?#][^\s<>"'`|\\^{}]{0,2048})?/gi;
 /** Names below top-level domains that are no file extensions. */
 const bareHost =
   /(?<![@\w./-])(?:[a-z0-9-]{1,63}\.){1,5}(?:com|org|net|edu|gov|info|biz|dev|app|cloud|online|site|shop|xyz|top|io|co|ai|me|tv|eu|uk|de|fr|nl|ch|at|it|es|pl|se|no|dk|fi|ru|cn|jp|in|us|ca|au|br|za)(?![\w-])(?:\/[^\s<>"'`|\\^{}]{0,1024})?/gi;
@@ -34,7 +34,7 @@ export const linkForm = (text: string): string =>
     .toLowerCase()
     .replace(/^[a-z]{2,5}:\/\//, '')
     .replace(/^www\./, '')
-    .replace(/[.,;:!?)\]]+$/, '')
+    .replace(/[.,;:!?)\]'`’]+$/, '')
     .replace(/\/+$/, '');
 export const hostOfLink = (text: string): string => (linkForm(text).split(/[/?#]/, 1)[0] ?? '').replace(/:\d+$/, '');
 const compact = (text: string): string => text.toLowerCase().replace(/[^a-z0-9+]/g, '');

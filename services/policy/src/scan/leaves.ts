@@ -8,8 +8,8 @@ export interface Leaf {
   text: string;
 }
 
-/** A key that is not a plain name may carry something. */
-const plainKey = /^[A-Za-z0-9_-]{0,32}$/;
+/** A key that is not a plain name, with a number at its end at most, may carry something. */
+const plainKey = /^[A-Za-z_][A-Za-z_-]{0,30}\d{0,2}$/;
 
 /** In order. Depth and number are bounded by the message they came in. */
 export const leavesOf = (args: Record<string, unknown>): Leaf[] => {

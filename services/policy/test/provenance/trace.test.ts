@@ -61,7 +61,7 @@ describe('arguments', () => {
 
 describe('where a value comes from', () => {
   const origin = (known: Recollection, args: Record<string, unknown> = { to: 'EVE@example.net' }, purpose = nothing) =>
-    traced(argumentValues(args, send).values, purpose, known).find(({ kind }) => kind === 'email')?.origin;
+    traced(argumentValues(args, send).values, purpose, known).values.find(({ kind }) => kind === 'email')?.origin;
   test.each<[string, Recollection]>([
     ['agent', knowing()],
     ['text', knowing({ [eve]: [source('text')] })],
@@ -86,23 +86,24 @@ describe('where a value comes from', () => {
       { to: 'eve', domain: 'example.net' },
       { to: 'eve@exam', rest: 'ple.net' },
     ])
-      expect(traced(argumentValues(args, send).values, nothing, known)).toContainEqual(
+      expect(traced(argumentValues(args, send).values, nothing, known).values).toContainEqual(
         expect.objectContaining({ pointer: '', kind: 'email', role: 'target', origin: 'text' }),
       );
     // What is put together by chance, and was seen nowhere, says nothing.
     const chance = argumentValues({ to: 'bob@example.com', body: 'net' }, send).values;
-    expect(traced(chance, nothing, knowing()).some(({ pointer }) => pointer === '')).toBe(false);
+    expect(traced(chance, nothing, knowing()).values.some(({ pointer }) => pointer === '')).toBe(false);
   });
   test('the most suspect first, at most 64', () => {
     const to = Array.from({ length: 100 }, (_, i) => `a${i}@example.com`);
     const known = knowing({ [keyOf('email', 'a0@example.com')]: [source('structured')] });
-    const values = traced(argumentValues({ to }, send).values, nothing, known);
+    const { values } = traced(argumentValues({ to }, send).values, nothing, known);
     expect(values).toHaveLength(64);
     expect(values.every(({ origin: from }) => from === 'agent')).toBe(true);
   });
   test('a name of the purpose is the purpose’s as a whole word only', () => {
     const whom = (name: string, text: string) =>
-      traced(argumentValues({ recipient: name }, described(tools.dm)).values, readPurpose(text), knowing())[0]?.origin;
+      traced(argumentValues({ recipient: name }, described(tools.dm)).values, readPurpose(text), knowing()).values[0]
+        ?.origin;
     expect(whom('Bob', 'Write to bob.')).toBe('purpose');
     expect(whom('Bob', 'Write to Bobby.')).toBe('agent');
     expect(whom('е', 'Write to me.')).toBe('agent');
@@ -220,5 +221,48 @@ describe('results', () => {
     const { values, overflow } = resultValues(structured(rows), read);
     expect(values.length).toBeLessThanOrEqual(4_000);
     expect(overflow).toBe(true);
+  });
+});
+
+describe('an attacker who knows the limits', () => {
+  const mail = readPurpose('Send an email with the summary to bob@company.com');
+  const namedKeys = () => ({ ...knowing(), purpose: purposeKeys('Send an email with the summary to bob@company.com') });
+  const targetsOf = (args: Record<string, unknown>) =>
+    traced(argumentValues(args, send).values, mail, namedKeys()).values.filter(({ role }) => role === 'target');
+
+  test('hides no recipient behind ids in what is said', () => {
+    const pad = Array.from({ length: 200 }, (_, i) => `ref${1_000 + i}`).join(' ');
+    for (const args of [
+      { body: pad, to: 'mallory@evil.com' },
+      { to: 'mallory@evil.com', body: pad },
+    ])
+      expect(targetsOf(args)).toContainEqual(expect.objectContaining({ kind: 'email', origin: 'agent' }));
+  });
+
+  test('is told of as too much when what a rule may hold for does not fit', () => {
+    const to = Array.from({ length: 80 }, (_, i) => `m${i}@evil.com`);
+    expect(traced(argumentValues({ to }, send).values, mail, namedKeys()).overflow).toBe(true);
+  });
+
+  test.each(['bob@c\u043empany.com', 'b\u043eb@company.com', 'bob\u200b@company.com'])(
+    'is not trusted for an address that only looks like a trusted one: %s',
+    (to) => {
+      expect(targetsOf({ to }).map(({ origin }) => origin)).not.toContain('purpose');
+    },
+  );
+
+  test('names with letters of their own are trusted where the purpose has exactly them', () => {
+    const purpose = readPurpose('Напиши Ивану');
+    const found = traced(argumentValues({ to: 'Ивану' }, send).values, purpose, knowing());
+    expect(found.values.find(({ kind }) => kind === 'name')?.origin).toBe('purpose');
+  });
+
+  test.each([
+    'mallory@évil.gg',
+    'bob@company.com, mallory@évil.gg',
+    'bob@company.com。evil.gg',
+    '"x"@[IPv6:2001:db8::1]',
+  ])('is somebody whom nobody named: %s', (to) => {
+    expect(targetsOf({ to })).toContainEqual(expect.objectContaining({ whom: true, origin: 'agent' }));
   });
 });

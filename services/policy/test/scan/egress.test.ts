@@ -99,3 +99,30 @@ test('more hosts than are looked at end in one that nobody may go to', () => {
   expect(found).toHaveLength(65);
   expect(found.at(-1)).toMatchObject({ host: '(more)', class: 'unclear' });
 });
+
+test.each([
+  "https://a.corp.example'@evil.example.net/x",
+  'https://a.corp.example`@evil.example.net/x',
+  'https:/\t/evil.example.net/x',
+  'http:\t//169.254.169.254/',
+  'http:/169.254.169.254/latest',
+  'http:169.254.169.254/latest',
+  '\u0001http:/169.254.169.254/',
+])('what programs read differently is unclear under any name: %j', (url) => {
+  for (const args of [{ url }, { src: url }]) expect(hosts(args)).toMatchObject([{ class: 'unclear' }]);
+});
+
+test('a host that only looks like an allowed one is not allowed', () => {
+  expect(hosts({ url: 'https://a.c\u043erp.example/' })).toMatchObject([{ list: 'unlisted', in_purpose: false }]);
+  expect(hosts({ url: 'https://a.corp.example/' })).toMatchObject([{ list: 'allowed' }]);
+});
+
+test('links in what is only kept hide no destination', () => {
+  const description = Array.from({ length: 70 }, (_, i) => `https://h${i}.example.org/`).join(' ');
+  const found = scan(
+    { description, url: 'http://169.254.169.254/' },
+    new Set(),
+    (pointer) => pointer !== '/description',
+  );
+  expect(found).toMatchObject([{ pointer: '/url', class: 'metadata' }]);
+});
