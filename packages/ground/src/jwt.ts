@@ -103,7 +103,7 @@ export const mintUserWithSeed = async (opts: {
   permissions: Permissions;
   /** Seconds since the epoch. */
   exp: number;
-}): Promise<{ creds: string; jwt: string }> => {
+}): Promise<Minted & { jwt: string }> => {
   const key = fromSeed(bytes(opts.seed));
   const signer = fromSeed(bytes(opts.accountSeed));
   const isOwn = signer.getPublicKey() === opts.account;
@@ -114,7 +114,7 @@ export const mintUserWithSeed = async (opts: {
     claimsOf(opts.permissions),
     isOwn ? { exp: opts.exp } : { exp: opts.exp, signer },
   );
-  return { creds: new TextDecoder().decode(fmtCreds(jwt, key)), jwt };
+  return { creds: new TextDecoder().decode(fmtCreds(jwt, key)), user: key.getPublicKey(), jwt };
 };
 
 /** What stands in an account's tags of each user that we revoked, so that we take out again only what we put in. */

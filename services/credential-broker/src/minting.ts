@@ -1,6 +1,5 @@
-import type { LeasedSecret, LeaseRecord } from '@agentgate/contracts';
-import { expiryOf } from './lease.ts';
-import type { LeaseOrder, Minted } from './provider.ts';
+import type { LeasedSecret } from '@agentgate/contracts';
+import type { Minted } from './provider.ts';
 import { within } from './within.ts';
 
 export interface Sealing {
@@ -8,19 +7,6 @@ export interface Sealing {
   /** A box that only the holder of `recipient` opens; base64. */
   seal(secret: Uint8Array, recipient: string): string;
 }
-
-export const orderOf = (record: LeaseRecord, person: LeaseOrder['person'], now: number): LeaseOrder => ({
-  lease: record.id,
-  permit: record.permit,
-  credential: record.credential,
-  scope: record.scope,
-  tenant: record.tenant,
-  agent: record.agent,
-  session: record.session,
-  person,
-  issuedAt: now,
-  expiresAt: expiryOf(record),
-});
 
 export const mintedWithin = (minting: Promise<Minted>, credential: string, ms: number): Promise<Minted> =>
   within(ms, minting, `credential ${credential} was not made`);

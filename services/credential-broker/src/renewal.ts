@@ -5,9 +5,9 @@ import {
   type LeaseRecord,
   type PermitClaims,
 } from '@agentgate/contracts';
+import { handleOf, orderOf } from './at-provider.ts';
 import { write } from './ending.ts';
 import { expiryOf, type HeldLease } from './lease.ts';
-import { orderOf } from './minting.ts';
 import type { Minted } from './provider.ts';
 import type { BrokerPorts, Terms } from './service.ts';
 import { within } from './within.ts';
@@ -51,7 +51,7 @@ export const prolong = async (
     throw new AgentGateError('BROKER_UNAVAILABLE', 'the lease was changed while it was renewed');
   // Policy allows less than it did: the record ends it in time, whatever the provider was told.
   if (!isDue || !offer.provider.renew) return { held: written, minted: undefined };
-  const handle = record.handle === undefined ? undefined : await ports.secrets.unlock(record.handle, record.id);
+  const handle = await handleOf(record, ports.secrets);
   const minted = await within(
     renewMs,
     offer.provider.renew(orderOf(record, person, now), handle),

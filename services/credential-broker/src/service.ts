@@ -11,10 +11,11 @@ import {
   type Scope,
 } from '@agentgate/contracts';
 import type { z } from 'zod';
+import { orderOf } from './at-provider.ts';
 import { type ContainedLeases, containLeases } from './containing.ts';
 import { createEnding, type Ending, type EndingPorts, type EndOrder, write } from './ending.ts';
 import { expiryOf, type HeldLease, intendedLease, isOpen, type LeaseTerms } from './lease.ts';
-import { mintedWithin, orderOf, type Sealing, sealParts } from './minting.ts';
+import { mintedWithin, type Sealing, sealParts } from './minting.ts';
 import type { PermitCheck } from './permit.ts';
 import { grantedScope, type LeaseOrder, type Minted, type Offer } from './provider.ts';
 import { reconcile } from './reconcile.ts';

@@ -14,6 +14,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { intendedLease } from '../src/lease.ts';
 import { type BrokerProcess, startBroker } from './broker-process.ts';
 import { type Neighbours, secrets, startNeighbours } from './ground.ts';
+import { eventually } from './orders.ts';
 
 let near: Neighbours;
 let broker: BrokerProcess;
@@ -33,18 +34,6 @@ const recordOf = async (bus: Bus, permit: string): Promise<LeaseRecord> => {
   return leaseRecord.parse(JSON.parse(new TextDecoder().decode(entry?.value)));
 };
 const brokerUser = () => near.ground.connect('credential-broker', { instance: 'test' });
-const eventually = async (holds: () => Promise<void>, withinMs = 5_000) => {
-  const until = Date.now() + withinMs;
-  for (;;) {
-    try {
-      return await holds();
-    } catch (error) {
-      if (Date.now() > until) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
-  }
-};
-
 /** All that producers published, as the texts of their batches. The stream is a work queue, so it is read message by message. */
 const events = async (): Promise<string> => {
   const get = `$JS.API.STREAM.MSG.GET.${auditStream.name}`;

@@ -13,6 +13,7 @@ import {
 import { z } from 'zod';
 import { filled, type LeaseOrder, type Provider, rulesOf, unavailable } from '../provider.ts';
 import type { LeaseSecrets } from '../secrets.ts';
+import { bareCause } from './bare-cause.ts';
 import type { ReadSecret } from './secret-source.ts';
 
 interface NatsUserOptions {
@@ -46,16 +47,19 @@ export const createNatsUserProvider = (opts: NatsUserOptions): Provider => {
   const seedOf = (permit: string) => userSeedOf(secrets.bytes('nats-user', permit));
   const keyOf = (permit: string) => publicKeyOf(seedOf(permit));
 
+  /** A key pair costs milliseconds of pure JavaScript: it is worked out once a seed. */
+  let known: { seed: string; id: string } | undefined;
   const account = async () => {
     const seed = await read(config.account);
-    return { seed, id: config.account_id ?? publicKeyOf(seed) };
+    if (known?.seed !== seed) known = { seed, id: config.account_id ?? publicKeyOf(seed) };
+    return known;
   };
   const minted = async (order: Pick<LeaseOrder, 'permit' | 'expiresAt'>, permissions: Permissions) => {
     const { seed: accountSeed, id } = await account();
     const seed = seedOf(order.permit);
     const exp = Math.floor(order.expiresAt / 1_000);
     const user = { name: secrets.nameOf(order.permit), seed, accountSeed, account: id, permissions, exp };
-    return { seed, ...(await mintUserWithSeed(user)) };
+    return { seed, account: id, ...(await mintUserWithSeed(user)) };
   };
   const system = createSystem(opts);
   const attempt = async <T>(failure: string, work: () => Promise<T>): Promise<T> => {
@@ -64,7 +68,7 @@ export const createNatsUserProvider = (opts: NatsUserOptions): Provider => {
     } catch (error) {
       if (error instanceof AgentGateError && error.code === 'CREDENTIAL_UNAVAILABLE') throw error;
       // Without the cause's words: an nkey library may quote the seed that it cannot read.
-      throw unavailable(credential, failure, new Error(error instanceof Error ? error.name : 'an error'));
+      throw unavailable(credential, failure, bareCause(error));
     }
   };
   const mint: Provider['mint'] = (order) =>
@@ -107,12 +111,10 @@ export const createNatsUserProvider = (opts: NatsUserOptions): Provider => {
       ),
     probe: ({ permit }) =>
       attempt('could not be tried', async () => {
-        const { creds } = await minted({ permit, expiresAt: now() + 60_000 }, { pub: [], sub: [] });
+        const { creds, user, account: id } = await minted({ permit, expiresAt: now() + 60_000 }, { pub: [], sub: [] });
         const login = await tryLogin(config.servers, secrets.nameOf(permit), creds);
-        const { id } = await account();
-        const key = keyOf(permit);
         const left = (await system.with((bus) => connectionsOf(bus, id))).filter(
-          ({ authorized_user }) => authorized_user === key,
+          ({ authorized_user }) => authorized_user === user,
         ).length;
         const state = login === 'refused' && left === 0 ? 'refused' : 'alive';
         return { state, detail: `login ${login}, ${left} connections` };

@@ -3,6 +3,7 @@ import { AgentGateError, type CredentialOf } from '@agentgate/contracts';
 import pg from 'pg';
 import { filled, type LeaseOrder, type Provider, rulesOf, unavailable } from '../provider.ts';
 import type { LeaseSecrets } from '../secrets.ts';
+import { bareCause } from './bare-cause.ts';
 import type { ReadSecret } from './secret-source.ts';
 
 interface PostgresOptions {
@@ -151,7 +152,7 @@ const createAdmin = ({ credential, config, read }: PostgresOptions) => {
         // In whatever state it is left: it is not used again.
         client?.release(true);
         if (error instanceof AgentGateError) throw error;
-        throw unavailable(credential, `${failure}: ${reasonOf(error)}`, withoutDetail(error));
+        throw unavailable(credential, `${failure}: ${reasonOf(error)}`, bareCause(error));
       }
     },
     close: async () => {
@@ -165,7 +166,6 @@ const reasonOf = (error: unknown): string => {
   if (error instanceof pg.DatabaseError) return `PostgreSQL refused (${error.code ?? 'no code'})`;
   return 'PostgreSQL does not answer';
 };
-const withoutDetail = (error: unknown): Error => new Error(error instanceof Error ? error.name : 'an error');
 
 const timeAt = async (client: Client, inMs: number): Promise<string> => {
   const { rows } = await client.query<{ at: string }>(

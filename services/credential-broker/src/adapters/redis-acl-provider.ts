@@ -3,6 +3,7 @@ import { AgentGateError, type CredentialOf } from '@agentgate/contracts';
 import { Redis, ReplyError } from 'ioredis';
 import { filled, type LeaseOrder, type Provider, rulesOf, unavailable } from '../provider.ts';
 import type { LeaseSecrets } from '../secrets.ts';
+import { bareCause } from './bare-cause.ts';
 import type { ReadSecret } from './secret-source.ts';
 
 interface RedisAclOptions {
@@ -123,11 +124,7 @@ const createAdmin = ({ credential, config, read }: RedisAclOptions) => {
         }
         // What Redis says may quote the command, and with it the hash of the password.
         const reason = error instanceof ReplyError ? 'Redis refused' : 'Redis does not answer';
-        throw unavailable(
-          credential,
-          `${failure}: ${reason}`,
-          new Error(error instanceof Error ? error.name : 'an error'),
-        );
+        throw unavailable(credential, `${failure}: ${reason}`, bareCause(error));
       }
     },
     close: async () => {
