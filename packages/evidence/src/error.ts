@@ -21,3 +21,15 @@ export interface Failure<Code extends string> {
 export function failure<Code extends string>(code: Code, reason: string): Failure<Code> {
   return { ok: false, code, reason };
 }
+
+/** For verifiers, which never throw: what a parser of this package refused becomes a failure. Other errors pass. */
+export function orFailure<Value>(
+  parse: () => Value,
+): { readonly ok: true; readonly value: Value } | Failure<'MALFORMED'> {
+  try {
+    return { ok: true, value: parse() };
+  } catch (error) {
+    if (error instanceof EvidenceError) return failure('MALFORMED', error.message);
+    throw error;
+  }
+}

@@ -1,6 +1,6 @@
 import { createPrivateKey, createPublicKey, type KeyObject, randomBytes, sign, verify } from 'node:crypto';
 import { EvidenceError } from './error.ts';
-import { sha256, sha256Hex } from './hash.ts';
+import { sha256Hex } from './hash.ts';
 
 /** An Ed25519 key that signs. Whoever holds it is a producer, an issuer or a log. */
 export interface SigningKey {
@@ -32,8 +32,6 @@ const SIGNATURE_BYTES = 64;
 const RAW_32_BASE64URL = /^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/;
 /** The DER of a PKCS #8 Ed25519 key up to its 32-byte seed (RFC 8410, section 7). */
 const PKCS8_PREFIX = '302e020100300506032b657004220420';
-/** The signature type of Ed25519 in C2SP signed notes. */
-const NOTE_ED25519 = 0x01;
 
 export function generateSigningKey(): SigningKey {
   return signingKeyFromSeed(randomBytes(32).toString('base64url'));
@@ -78,19 +76,6 @@ export function createKeyRing(trusted: Iterable<{ signer: string; publicKey: str
   }
   const find = (keyid: string, signer: string) => signers.get(signer)?.get(keyid);
   return { find: (keyid, signer) => find(keyid, signer) ?? find(keyid, signer.slice(0, signer.lastIndexOf('/') + 1)) };
-}
-
-/**
- * The verifier key of a C2SP signed note: `<name>+<key hash>+<base64 of type and key>`, as checkpoint tools take it.
- * Throws MALFORMED where the name is empty or holds a space or a plus, which the format forbids.
- */
-export function noteVerifierKey(name: string, publicKey: string): string {
-  if (!/^[^\s+]+$/u.test(name) || !name.isWellFormed()) {
-    throw new EvidenceError('MALFORMED', 'the name of a note key may hold neither a space nor a plus');
-  }
-  const typed = Buffer.concat([Buffer.from([NOTE_ED25519]), rawKey(publicKey, 'public key')]);
-  const keyHash = sha256(Buffer.concat([Buffer.from(`${name}\n`), typed])).toString('hex', 0, 4);
-  return `${name}+${keyHash}+${typed.toString('base64')}`;
 }
 
 function keyidOf(publicKey: string): string {

@@ -83,7 +83,57 @@ export function rootFromPath({ leaf, index, size, path }: Inclusion): Uint8Array
 /** Whether the leaf stands at `index` of the tree of `size` leaves that has this root. */
 export function verifyInclusion(inclusion: Inclusion, root: Uint8Array): boolean {
   const found = rootFromPath(inclusion);
-  return found !== undefined && Buffer.compare(found, root) === 0;
+  return found !== undefined && areEqual(found, root);
+}
+
+export interface Consistency {
+  readonly oldSize: number;
+  readonly oldRoot: Uint8Array;
+  readonly size: number;
+  readonly root: Uint8Array;
+  readonly proof: readonly Uint8Array[];
+}
+
+/**
+ * Whether the tree of `size` begins with all leaves of the tree of `oldSize` (RFC 9162, section 2.1.4.2). Every tree
+ * begins with the empty one, and equal sizes have equal roots: both take an empty proof.
+ */
+export function verifyConsistency({ oldSize, oldRoot, size, root, proof }: Consistency): boolean {
+  if (!Number.isSafeInteger(size) || !Number.isSafeInteger(oldSize) || oldSize < 0 || oldSize > size) return false;
+  if (![oldRoot, root, ...proof].every((hash) => hash.length === HASH_BYTES)) return false;
+  if (oldSize === size) return proof.length === 0 && areEqual(oldRoot, root);
+  if (oldSize === 0) return proof.length === 0 && areEqual(oldRoot, sha256(''));
+  if (proof.length === 0) return false;
+  let node = oldSize - 1;
+  let last = size - 1;
+  while (isOdd(node)) {
+    node = half(node);
+    last = half(last);
+  }
+  // An old tree that is a full subtree is its own first hash, which no proof repeats.
+  const [first, ...rest] = (node === 0 ? [oldRoot, ...proof] : proof) as [Uint8Array, ...Uint8Array[]];
+  let old = first;
+  let found = first;
+  for (const hash of rest) {
+    if (last === 0) return false;
+    if (isOdd(node) || node === last) {
+      old = nodeHash(hash, old);
+      found = nodeHash(hash, found);
+      while (!isOdd(node) && node !== 0) {
+        node = half(node);
+        last = half(last);
+      }
+    } else {
+      found = nodeHash(found, hash);
+    }
+    node = half(node);
+    last = half(last);
+  }
+  return last === 0 && areEqual(old, oldRoot) && areEqual(found, root);
+}
+
+function areEqual(a: Uint8Array, b: Uint8Array): boolean {
+  return Buffer.compare(a, b) === 0;
 }
 
 function isPosition(index: number, size: number): boolean {
