@@ -1,13 +1,6 @@
 import { inspect } from 'node:util';
 import { describe, expect, test } from 'vitest';
-import {
-  createKeyRing,
-  generateSigningKey,
-  noteVerifierKey,
-  sha256Hex,
-  signingKeyFromSeed,
-  verifyingKey,
-} from '../src/index.ts';
+import { createKeyRing, generateSigningKey, sha256Hex, signingKeyFromSeed, verifyingKey } from '../src/index.ts';
 
 const base64url = (hex: string): string => Buffer.from(hex, 'hex').toString('base64url');
 /** RFC 8032, section 7.1, test 1. */
@@ -94,18 +87,5 @@ describe('key ring', () => {
     ]) {
       expect(ring.find(keyid, other)).toBeUndefined();
     }
-  });
-});
-
-describe('note verifier key', () => {
-  test('is the text that the Go checksum database publishes for its key', () => {
-    const raw = Buffer.from('Ac4zctda0e5eza+HJyk9SxEdh+s3Ux18htTTAD8OuAn8', 'base64').subarray(1);
-    expect(noteVerifierKey('sum.golang.org', raw.toString('base64url'))).toBe(
-      'sum.golang.org+033de0ae+Ac4zctda0e5eza+HJyk9SxEdh+s3Ux18htTTAD8OuAn8',
-    );
-  });
-
-  test.each(['', 'a b', 'a+b', 'a\n', 'a\u00a0b', '\ud800'])('is refused with MALFORMED for the name %j', (name) => {
-    expect(() => noteVerifierKey(name, publicKey)).toThrow(expect.objectContaining({ code: 'MALFORMED' }));
   });
 });
