@@ -9,7 +9,7 @@ import {
 import type { Msg } from '@nats-io/transport-node';
 import type { z } from 'zod';
 import { decode, tellFailure, unavailable } from './codec.ts';
-import { type Core, matches } from './core.ts';
+import { type Core, subjectMatcher } from './core.ts';
 import { type Exchange, type Mux, nobodyListens } from './mux.ts';
 import { overloaded } from './request.ts';
 
@@ -246,10 +246,11 @@ export const serveBatch = <A, B>(
       waiting -= asked.length;
     }
   };
+  const isOurs = subjectMatcher(contract.subject);
   core.nc.subscribe(contract.subject, {
     queue: contract.of,
     callback: (error, msg) => {
-      if (error || !matches(contract.subject, msg.subject)) return;
+      if (error || !isOurs(msg.subject)) return;
       core.stats.requests++;
       answer(msg)
         .catch((cause: unknown) => failWhole(core, contract.subject, msg, cause))
@@ -285,10 +286,11 @@ export const serveLate = <A, B>(
   contract: Pick<BatchContract<A, B>, 'subject' | 'ask' | 'of'>,
   handler: (ask: A) => Promise<B>,
 ): void => {
+  const isOurs = subjectMatcher(contract.subject);
   core.nc.subscribe(contract.subject, {
     queue: contract.of,
     callback: (error, msg) => {
-      if (error || !msg.reply || !matches(contract.subject, msg.subject)) return;
+      if (error || !msg.reply || !isOurs(msg.subject)) return;
       core.stats.requests++;
       let asked: Asked<A>[];
       try {

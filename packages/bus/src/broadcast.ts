@@ -1,6 +1,6 @@
 import type { BroadcastContract, NoticeContract } from '@agentgate/contracts';
 import { decode, openAnswer, openAsk, tellFailure } from './codec.ts';
-import { type Core, matches } from './core.ts';
+import { type Core, subjectMatcher } from './core.ts';
 import { nobodyListens } from './mux.ts';
 
 export interface Gather<B> {
@@ -55,9 +55,10 @@ export const serveBroadcast = <A, B>(
       return { v: 1, error: tellFailure(error, core.log, contract.subject) };
     }
   };
+  const isOurs = subjectMatcher(contract.subject);
   core.nc.subscribe(contract.subject, {
     callback: (error, msg) => {
-      if (error || !matches(contract.subject, msg.subject)) return;
+      if (error || !isOurs(msg.subject)) return;
       core.stats.requests++;
       answer(msg.data)
         .then((body) => msg.respond(JSON.stringify(body)))
@@ -73,9 +74,10 @@ export const notify = <B>(core: Core, contract: NoticeContract<B>, body: B): voi
 };
 
 export const hear = <B>(core: Core, contract: NoticeContract<B>, handler: (body: B) => void): void => {
+  const isOurs = subjectMatcher(contract.subject);
   core.nc.subscribe(contract.subject, {
     callback: (error, msg) => {
-      if (error || !matches(contract.subject, msg.subject)) return;
+      if (error || !isOurs(msg.subject)) return;
       try {
         const parsed = contract.body.safeParse(decode(msg.data));
         if (parsed.success) handler(parsed.data);

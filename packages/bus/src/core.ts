@@ -15,11 +15,9 @@ export interface Core {
   stats: { requests: number; errors: number };
 }
 
-/** A subject matches its contract's pattern (`*` one token). JetStream could be made to deliver other subjects' messages to ours: those do not. */
-export const matches = (pattern: string, subject: string): boolean => {
-  if (pattern === subject) return true;
-  if (!pattern.includes('*')) return false;
-  const p = pattern.split('.');
-  const s = subject.split('.');
-  return p.length === s.length && p.every((token, i) => token === '*' || token === s[i]);
+/** Whether a subject matches its contract's pattern (`*` one token). JetStream could be made to deliver other subjects' messages to ours: those do not. */
+export const subjectMatcher = (pattern: string): ((subject: string) => boolean) => {
+  if (!pattern.includes('*')) return (subject) => subject === pattern;
+  const form = new RegExp(`^${pattern.replaceAll('.', '\\.').replaceAll('*', '[^.]+')}$`);
+  return (subject) => form.test(subject);
 };

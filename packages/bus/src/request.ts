@@ -1,6 +1,6 @@
 import { AgentGateError, type RequestContract } from '@agentgate/contracts';
 import { openAnswer, openAsk, tellFailure, unavailable } from './codec.ts';
-import { type Core, matches } from './core.ts';
+import { type Core, subjectMatcher } from './core.ts';
 import { nobodyListens } from './mux.ts';
 
 /** Sends bytes and waits for one answer. Rejects with the part's failure on silence, no listener and a broken connection. */
@@ -58,10 +58,11 @@ export const serveRaw = <A, B>(
   contract: RequestContract<A, B>,
   handler: (body: Uint8Array, info: AskInfo) => Promise<unknown>,
 ): void => {
+  const isOurs = subjectMatcher(contract.subject);
   core.nc.subscribe(contract.subject, {
     queue: contract.of,
     callback: (error, msg) => {
-      if (error || !matches(contract.subject, msg.subject)) return;
+      if (error || !isOurs(msg.subject)) return;
       core.stats.requests++;
       handler(msg.data, { subject: msg.subject })
         .catch((cause: unknown) => {

@@ -5,8 +5,7 @@ import {
   type ToolCallAnswer,
   type ToolCallAsk,
   toolCallAsk,
-  toolCancelAnswer,
-  toolCancelAsk,
+  toolCancel,
   toolListAnswer,
   toolListAsk,
   toolSubject,
@@ -88,17 +87,11 @@ export const serveTools = async ({ servers, creds, server, tools }: ServeToolsOp
     async () => ({ v: 1 as const, tools: listing }),
   );
   // Not in a queue group: whichever process has the call must hear it.
-  bus.serveBroadcast(
-    {
-      kind: 'broadcast',
-      subject: `${subject}.cancel`,
-      ask: toolCancelAsk,
-      answer: toolCancelAnswer,
-      by: ['tool-runner'],
-      of: ['tool-runner'],
-      timeoutMs: 0,
+  bus.hear(
+    { kind: 'notice', subject: `${subject}.cancel`, body: toolCancel, by: ['tool-runner'], of: ['tool-runner'] },
+    (told) => {
+      for (const call of told.calls) calls.cancel(call);
     },
-    async ({ call }) => ({ v: 1 as const, known: calls.cancel(call) }),
   );
   await bus.flush();
   return {
@@ -141,17 +134,15 @@ const createCalls = (tools: ReadonlyMap<string, Tool>) => {
   };
   return {
     run,
-    cancel: (call: string): boolean => {
+    cancel: (call: string): void => {
       const stop = running.get(call);
       stop?.abort(new Error('the call was cancelled'));
-      if (!stop) {
-        early.set(call, Date.now());
-        for (const oldest of early.keys()) {
-          if (early.size <= maxEarly) break;
-          early.delete(oldest);
-        }
+      if (stop) return;
+      early.set(call, Date.now());
+      for (const oldest of early.keys()) {
+        if (early.size <= maxEarly) break;
+        early.delete(oldest);
       }
-      return stop !== undefined;
     },
     cancelAll: () => {
       for (const stop of running.values()) stop.abort(new Error('the tool server stops'));

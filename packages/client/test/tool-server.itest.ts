@@ -1,5 +1,5 @@
 import type { Batcher, Bus } from '@agentgate/bus';
-import type { ToolCallAnswer, ToolCallAsk } from '@agentgate/contracts';
+import { type ToolCallAnswer, type ToolCallAsk, toolCancel } from '@agentgate/contracts';
 import { type Ground, startGround } from '@agentgate/testkit';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { serveTools, type ToolServer } from '../src/index.ts';
@@ -81,11 +81,17 @@ afterAll(async () => {
   for (const server of servers ?? []) await server.close();
   await ground?.stop();
 });
-const cancel = (id: string) =>
-  runner.requestRaw('tool.v1.mine.cancel', JSON.stringify({ v: 1, call: id }), {
-    of: 'the tool server',
-    timeoutMs: 1_000,
-  });
+const cancel = (...calls: string[]) =>
+  runner.notify(
+    {
+      kind: 'notice',
+      subject: 'tool.v1.mine.cancel',
+      body: toolCancel,
+      by: ['tool-runner'],
+      of: ['tool-runner'],
+    },
+    { v: 1, calls },
+  );
 const until = async (condition: () => boolean) => {
   for (let i = 0; i < 400 && !condition(); i++) await new Promise((resolve) => setTimeout(resolve, 5));
   expect(condition()).toBe(true);
@@ -117,7 +123,7 @@ test('confirms a cancelled call whose handler stopped, whichever process has it'
   const asks = Array.from({ length: 6 }, () => ask('slow'));
   const answers = asks.map((one) => call(one, { timeoutMs: 5_000 }));
   await until(() => ran.filter((r) => r === 'slow').length === 6);
-  for (const one of asks) await cancel(one.call);
+  cancel(...asks.map((one) => one.call));
   for (const answer of answers) expect(await answer).toEqual({ status: 'cancelled', result: null });
 });
 
@@ -125,14 +131,14 @@ test('does not confirm a call whose handler went on', async () => {
   const one = ask('deaf');
   const answer = call(one, { timeoutMs: 5_000 });
   await until(() => ran.includes('deaf'));
-  await cancel(one.call);
+  cancel(one.call);
   expect(await answer).toMatchObject({ status: 'ok' });
 });
 
 test('does not start a call that was cancelled before it came, or whose deadline passed', async () => {
   const before = ran.length;
   const one = ask('echo');
-  await cancel(one.call);
+  cancel(one.call);
   await new Promise((resolve) => setTimeout(resolve, 50));
   expect(await call(one, { timeoutMs: 5_000 })).toMatchObject({ status: 'cancelled' });
   expect(await call(ask('echo', { deadline: Date.now() - 1 }), { timeoutMs: 5_000 })).toMatchObject({

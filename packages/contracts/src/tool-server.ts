@@ -34,7 +34,7 @@ export const toolListAnswer = z.strictObject({
     )
     .max(4096),
 });
-export const toolCancelAsk = z.strictObject({ v, call: callId });
-export const toolCancelAnswer = z.strictObject({ v, known: z.boolean() });
+/** Said, not asked: a call's own answer confirms that it stopped. */
+export const toolCancel = z.strictObject({ v, calls: z.array(callId).min(1).max(256) });
 
 export const toolSubject = (server: string): string => `tool.v1.${server}`;

@@ -8,7 +8,7 @@ import type { Upstream } from './upstream.ts';
 
 export interface UpstreamsOptions {
   servers: Config['servers'];
-  bus: Pick<Bus, 'requestRaw' | 'toolBatcher'>;
+  bus: Pick<Bus, 'requestRaw' | 'toolBatcher' | 'notify'>;
   children: Children;
   path: string;
   homes: string;

@@ -14,15 +14,22 @@ export interface SharedMarks {
 
 /** A mark outlives its permit by the difference of two machines' clocks. */
 const graceMs = 2_000;
+const forgetEveryMs = 250;
 /** More than a runner can execute within a permit's life; beyond it nothing is executed rather than something forgotten. */
 const maxRemembered = 1_000_000;
 
 /** Both memories must agree that the permit is new: Redis may be emptied, and this process does not know of the others. */
 export const createUsedPermits = ({ shared, now }: { shared: SharedMarks; now: () => number }): UsedPermits => {
   const expiries = new Map<string, number>();
-  /** Permits live a few seconds at most, so the map's order of insertion is near enough the order of expiry. */
+  let forgotten = Number.NEGATIVE_INFINITY;
+  /**
+   * Permits live a few seconds at most, so the map's order of insertion is near enough the order of expiry. Not at each call: a map's first
+   * member is behind all that were deleted since it was last laid out anew.
+   */
   const forget = () => {
     const at = now();
+    if (at - forgotten < forgetEveryMs) return;
+    forgotten = at;
     for (const [id, forgetAt] of expiries) {
       if (forgetAt > at) return;
       expiries.delete(id);

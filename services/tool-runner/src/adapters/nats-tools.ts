@@ -4,6 +4,7 @@ import {
   type Server,
   type ToolCallAnswer,
   type ToolCallAsk,
+  toolCancel,
   toolListAnswer,
 } from '@agentgate/contracts';
 import { fieldOf } from '../credential.ts';
@@ -14,14 +15,14 @@ export interface NatsToolsOptions {
   server: string;
   nats: NonNullable<Server['nats']>;
   inject: Server['inject'];
-  bus: Pick<Bus, 'requestRaw' | 'toolBatcher'>;
+  bus: Pick<Bus, 'requestRaw' | 'toolBatcher' | 'notify'>;
   now: () => number;
   log: { info(fields: object, message: string): void; warn(fields: object, message: string): void };
   pace?: Partial<Omit<RefresherOptions, 'refresh' | 'onFailure'>>;
 }
 
 const listMs = 3_000;
-const cancelMs = 250;
+const cancelAtOnce = 256;
 /** The runner's own deadline comes first. */
 const graceMs = 1_000;
 
@@ -29,7 +30,7 @@ const graceMs = 1_000;
 export const createNatsUpstream = (opts: NatsToolsOptions): Upstream => {
   const { server, bus, inject, log } = opts;
   const { subject } = opts.nats;
-  const batcher = bus.toolBatcher(subject);
+  const way = { batcher: bus.toolBatcher(subject), cancel: createCanceller(bus, subject) };
   const listeners: ((tools: ListedTool[]) => void)[] = [];
   let why: string | undefined = 'it was not reached yet';
 
@@ -61,8 +62,7 @@ export const createNatsUpstream = (opts: NatsToolsOptions): Upstream => {
       const wrong = problem();
       if (wrong !== undefined) throw new AgentGateError('UPSTREAM_UNAVAILABLE', wrong);
       return {
-        send: (call) =>
-          send({ bus, subject, batcher, now: opts.now() }, call, injected(leased), () => refresher.soon()),
+        send: (call) => send({ ...way, now: opts.now() }, call, injected(leased), () => refresher.soon()),
         release: () => {},
       };
     },
@@ -88,16 +88,37 @@ const list = async (bus: NatsToolsOptions['bus'], subject: string): Promise<List
   }));
 };
 
+/** What one turn of the event loop ends is told in one message: a kill may end thousands of calls. */
+const createCanceller = (bus: NatsToolsOptions['bus'], subject: string): ((call: string) => void) => {
+  const contract = {
+    kind: 'notice' as const,
+    subject: `${subject}.cancel`,
+    body: toolCancel,
+    by: ['tool-runner' as const],
+    of: ['tool-runner' as const],
+  };
+  let gathered: string[] = [];
+  const tell = () => {
+    const calls = gathered;
+    gathered = [];
+    for (let i = 0; i < calls.length; i += cancelAtOnce)
+      bus.notify(contract, { v: 1, calls: calls.slice(i, i + cancelAtOnce) });
+  };
+  return (call) => {
+    if (gathered.length === 0) setImmediate(tell);
+    gathered.push(call);
+  };
+};
+
 interface Way {
-  bus: NatsToolsOptions['bus'];
-  subject: string;
   batcher: Batcher<ToolCallAsk, ToolCallAnswer>;
+  cancel(call: string): void;
   now: number;
 }
 
 /** The batcher sends what one turn of the event loop gathered: no message of the kill-switch can come in between. */
 const send = (
-  { bus, subject, batcher, now }: Way,
+  { batcher, cancel, now }: Way,
   call: UpstreamCall,
   credential: Pick<ToolCallAsk, 'credential'>,
   suspect: () => void,
@@ -119,15 +140,7 @@ const send = (
   });
   return {
     ended,
-    stop: () => {
-      // The confirmation is the call's own answer, so this one says nothing new.
-      bus
-        .requestRaw(`${subject}.cancel`, JSON.stringify({ v: 1, call: id }), {
-          of: 'the tool server',
-          timeoutMs: cancelMs,
-        })
-        .catch(() => {});
-    },
+    stop: () => cancel(id),
     abandon: () => {},
   };
 };
