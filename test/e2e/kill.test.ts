@@ -58,7 +58,17 @@ describe('a kill', () => {
 
   test('of an agent stops its sessions and the opening of new ones, and nobody else', async () => {
     const session = await demo.open();
-    await operator.kill({ kind: 'agent', id: 'demo' });
+    const running = demo.call(session, 'probe/slow', { ms: 20_000, tag: 'agent running' });
+    await eventually('the call runs', () => stack.probe.starts('agent running') === 1);
+    const states: string[] = [];
+    demo.bus.onState((state) => void states.push(state));
+    const receipt = await operator.kill({ kind: 'agent', id: 'demo' });
+    expect(receipt.contained).toBe(true);
+    expect(receipt.points.at(-1)).toMatchObject({ service: 'nats-server', confirmed_in_ms: expect.any(Number) });
+    // It heard of its call, then its connection was cut; the next one is told what stands against it.
+    expect(await running).toMatchObject({ status: 'killed', code: 'KILLED_AGENT' });
+    await eventually('the connection was cut', () => states[0] === 'disconnected');
+    await eventually('the agent connected anew', () => demo.bus.connected());
     expect(await echo(demo, session, 'agent killed')).toBe('KILLED_AGENT');
     expect(await demo.ask('session', { v: 1 })).toMatchObject({ status: 'killed', code: 'KILLED_AGENT' });
     expect(await demo.ask('tools', { v: 1 })).toMatchObject({ status: 'killed' });

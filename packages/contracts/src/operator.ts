@@ -27,7 +27,8 @@ export const killAsk = z.strictObject({
   expires_in_ms: z.int().min(1).max(31_536_000_000).optional(),
 });
 export const containmentPoint = z.strictObject({
-  service: serviceName,
+  /** `nats-server` where an agent was killed: it cut the agent's connections. */
+  service: z.union([serviceName, z.literal('nats-server')]),
   instance,
   confirmed_in_ms: z.number().min(0).nullable(),
 });

@@ -57,6 +57,9 @@ const writerOf = (spec: StreamSpec): string[] => [...spec.subjects];
 const whole = ['$JS.API.INFO'];
 /** Asks the server how it keeps streams: services refuse one that does not fsync before it acknowledges. */
 export const serverStorage = '$SYS.REQ.SERVER.PING.JSZ';
+/** Who is connected in an account, and cutting one connection of a server: a kill of an agent ends its connections. */
+export const accountConnections = (account: string): string => `$SYS.REQ.ACCOUNT.${account}.CONNZ`;
+export const serverKick = (server: string): string => `$SYS.REQ.SERVER.${server}.KICK`;
 
 const streamAccess: Record<ServiceName, string[]> = {
   ingress: [...whole, ...readerOf(killStream.name)],
@@ -91,6 +94,7 @@ export const permissionsOf = (service: ServiceName): Permissions => {
     if (asks) sub.push(`${lateInboxOf(service, contract.subject)}.>`);
     if (serves) pub.push(...contract.by.map((asker) => `${lateInboxOf(asker, contract.subject)}.>`));
   }
+  if (service === 'kill-switch') pub.push(accountConnections('*'), serverKick('*'));
   pub.push(...streamAccess[service]);
   if (service !== 'audit') pub.push(eventsSubject(service));
   if (service === 'tool-runner') {
@@ -197,6 +201,8 @@ export const shares: readonly Share[] = [
     local: `ops.$1.${verb}`,
   })),
   { from: 'SYS', subject: serverStorage, to: 'CORE', local: serverStorage, stream: true },
+  { from: 'SYS', subject: accountConnections('*'), to: 'CORE', local: accountConnections('$1'), stream: true },
+  { from: 'SYS', subject: serverKick('*'), to: 'CORE', local: serverKick('$1') },
   { from: 'AUDIT', subject: 'events.v1.*', to: 'CORE', local: 'events.v1.$1' },
   { from: 'TOOLS', subject: 'tool.v1.*.call', to: 'CORE', local: 'tool.v1.$1.call', stream: true },
   { from: 'TOOLS', subject: 'tool.v1.*.list', to: 'CORE', local: 'tool.v1.$1.list' },

@@ -11,4 +11,5 @@ export { createProducer, type Producer } from './producer.ts';
 export { connectRedis, redisReady } from './redis.ts';
 export { type Running, runService, type ServiceContext } from './service.ts';
 export { spellingsOf } from './spellings.ts';
+export { readTenants } from './tenants.ts';
 export { parseTrust, readTrust, type Trust } from './trust.ts';

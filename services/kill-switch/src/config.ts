@@ -1,19 +1,27 @@
 import { readFileSync } from 'node:fs';
 import { type Config, parseConfig } from '@agentgate/contracts';
-import { type BaseConfig, required } from '@agentgate/runtime';
+import { type BaseConfig, readTenants, required } from '@agentgate/runtime';
 
 export interface KillSwitchConfig {
   /** The file that holds the URL of Redis, where the view is. */
   redisUrlFile: string;
   /** Kinds of scopes whose kills two operators have to lift. */
   dualControl: ReadonlySet<Config['dual_control'][number]>;
+  /** The NATS account of each tenant. */
+  accountOf: ReadonlyMap<string, string>;
 }
 
-export const readConfig = (base: BaseConfig): KillSwitchConfig => {
+export const readConfig = (base: BaseConfig, env: Record<string, string | undefined>): KillSwitchConfig => {
   const file = required(base.AGENTGATE_CONFIG, 'AGENTGATE_CONFIG');
   return {
     redisUrlFile: required(base.AGENTGATE_REDIS_URL_FILE, 'AGENTGATE_REDIS_URL_FILE'),
     dualControl: new Set(parseConfig(readFileSync(file, 'utf8'), file).dual_control),
+    accountOf: new Map(
+      [...readTenants(required(env.AGENTGATE_TENANTS, 'AGENTGATE_TENANTS'))].map(([account, tenant]) => [
+        tenant,
+        account,
+      ]),
+    ),
   };
 };
 

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { killPulse, killStream, pointContain } from '@agentgate/contracts';
 import { connectRedis, requireStream, runService, type ServiceContext } from '@agentgate/runtime';
 import { createKillStream } from './adapters/kill-stream.ts';
+import { createNatsConnections } from './adapters/nats-connections.ts';
 import { createRedisView } from './adapters/redis-view.ts';
 import { createCheck } from './check.ts';
 import { env, readConfig } from './config.ts';
@@ -25,12 +26,12 @@ const drainMs = 5_000;
 
 const start = async (ctx: ServiceContext) => {
   const { bus, log, health, instance } = ctx;
-  const clock: Clock = { now: ctx.now, monotonic: () => performance.now() };
+  const clock: Clock = { now: ctx.now, monotonic: () => performance.now(), sleep: (ms) => sleep(ms) };
   const points = createPoints(clock.monotonic);
   hearPoints(bus, points);
   const heard = sleep(hearPointsMs);
   await requireStream(bus, killStream);
-  const { redisUrlFile, dualControl } = readConfig(ctx.config);
+  const { redisUrlFile, dualControl, accountOf } = readConfig(ctx.config, env);
   const redis = connectRedis({ urlFile: redisUrlFile, log });
 
   const kills = createKillStream(bus);
@@ -64,6 +65,7 @@ const start = async (ctx: ServiceContext) => {
     freshness,
     points,
     dualControl,
+    connections: createNatsConnections(bus, accountOf),
     clock,
     log,
     key: ctx.key,

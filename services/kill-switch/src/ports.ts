@@ -47,9 +47,16 @@ export interface View {
   rebuild(orders: Order[], epoch: number): Promise<boolean>;
 }
 
+/** What the NATS server knows of who is connected. */
+export interface Connections {
+  /** Cuts the agent's connections; resolves with how many there were once the server confirmed each. */
+  cut(who: { tenant: string; agent: string }): Promise<number>;
+}
+
 export interface Clock {
   /** Milliseconds since the Unix epoch, for what is written down. */
   now(): number;
   /** Milliseconds that no change of the clock moves, for durations. */
   monotonic(): number;
+  sleep(ms: number): Promise<unknown>;
 }

@@ -2,6 +2,7 @@ import type { Log } from '@agentgate/bus';
 import {
   type ActiveKill,
   AgentGateError,
+  type ContainmentPoint,
   type EventDraft,
   type EventName,
   type KillReceipt,
@@ -19,7 +20,7 @@ import { type AskPoints, contain, round } from './containment.ts';
 import type { Freshness } from './freshness.ts';
 import type { Order, Orders } from './orders.ts';
 import type { Points } from './points.ts';
-import type { Clock, OrderStream, Standing, View } from './ports.ts';
+import type { Clock, Connections, OrderStream, Standing, View } from './ports.ts';
 import { receiptParts, signReceipt } from './receipt.ts';
 import type { ViewSync } from './view-sync.ts';
 
@@ -41,6 +42,7 @@ export interface KillSwitchDeps {
   /** Kinds of scopes whose kills two operators have to lift. */
   dualControl: ReadonlySet<Scope['kind']>;
   askPoints: AskPoints;
+  connections: Connections;
   /** Resolves when the event is durable. */
   record<N extends EventName>(draft: EventDraft<N>, opts: { timeoutMs: number }): Promise<unknown>;
   key: Pick<SigningKey, 'sign'>;
@@ -52,6 +54,8 @@ export interface KillSwitchDeps {
 export const itself = 'agentgate';
 const killAttempts = 5;
 const evidenceMs = 1_000;
+/** A killed agent hears of its calls before it is cut off: their outcomes are on their way to disk, and then to it. */
+const lastAnswersMs = 25;
 const expireAtOnce = 32;
 /** So long a first operator's wish to lift waits for a second one's. */
 const secondMs = 300_000;
@@ -99,6 +103,20 @@ export const createKillSwitch = (deps: KillSwitchDeps): KillSwitch => {
     }
   };
 
+  /** The server is a point of its own where an agent is killed. Answers to what was in flight leave first. */
+  const cutOff = async (scope: Scope, hadCalls: boolean, elapsed: () => number): Promise<ContainmentPoint[]> => {
+    if (scope.kind !== 'agent') return [];
+    if (hadCalls) await clock.sleep(lastAnswersMs);
+    const server = { service: 'nats-server' as const, instance: 'nats' };
+    try {
+      await deps.connections.cut({ tenant: scope.tenant ?? 'default', agent: scope.id });
+      return [{ ...server, confirmed_in_ms: round(elapsed()) }];
+    } catch (error) {
+      log.error({ err: error, scope }, "a killed agent's connections could not be cut");
+      return [{ ...server, confirmed_in_ms: null }];
+    }
+  };
+
   const kill: KillSwitch['kill'] = async (by, ask) => {
     const began = clock.monotonic();
     const elapsed = () => clock.monotonic() - began;
@@ -109,7 +127,10 @@ export const createKillSwitch = (deps: KillSwitchDeps): KillSwitch => {
     const recorded = evidence('kill.ordered', record.scope, { epoch, ...told });
     const shown = show(ordered);
     const containment = await contain({ ask: deps.askPoints, points: deps.points }, epoch, record.scope, elapsed);
-    const { contained, points, calls, leases, voided } = containment;
+    const { calls, leases, voided } = containment;
+    const cut = await cutOff(record.scope, calls.length > 0, elapsed);
+    const contained = containment.contained && cut.every((point) => point.confirmed_in_ms !== null);
+    const points = [...containment.points, ...cut];
     const receipt = signReceipt(
       {
         v: 1,

@@ -28,6 +28,9 @@ export const createFakeClock = () => {
   return {
     now: () => start + ms,
     monotonic: () => ms + worked,
+    sleep: async (by: number) => {
+      worked += by;
+    },
     pass: (by: number) => {
       ms += by;
     },
@@ -169,6 +172,7 @@ export const createFixture = (dualControl: readonly Scope['kind'][] = []) => {
   const freshness = createFreshness({ epoch: orders.epoch, monotonic: clock.monotonic });
   const key = generateSigningKey();
   const evidence = { fails: false };
+  const connections = { cut: [] as { tenant: string; agent: string }[], fails: false };
   const killSwitch = createKillSwitch({
     stream,
     orders,
@@ -183,6 +187,13 @@ export const createFixture = (dualControl: readonly Scope['kind'][] = []) => {
       recorded.push(draft as EventDraft);
     },
     key,
+    connections: {
+      cut: async (who) => {
+        if (connections.fails) throw new Error('no');
+        connections.cut.push(who);
+        return 1;
+      },
+    },
     clock,
     log: silent,
   });
@@ -197,6 +208,7 @@ export const createFixture = (dualControl: readonly Scope['kind'][] = []) => {
     freshness,
     key,
     evidence,
+    connections,
     killSwitch,
   };
 };

@@ -29,6 +29,7 @@ export const spawnService = async (ground: Ground, instance: string): Promise<Se
       AGENTGATE_TRUST: ground.trustFile,
       AGENTGATE_REDIS_URL_FILE: ground.redisUrlFile('kill-switch'),
       AGENTGATE_CONFIG: ground.configFile,
+      AGENTGATE_TENANTS: ground.tenantsFile,
       AGENTGATE_HTTP_PORT: String(port),
       AGENTGATE_INSTANCE: instance,
     },

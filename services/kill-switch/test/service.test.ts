@@ -301,3 +301,32 @@ test('dual control is of the kinds that it names, and not of an order that ends 
   await killSwitch.expire();
   expect(orders.active()).toEqual([]);
 });
+
+test('a kill of an agent cuts its connections once its calls were answered, and the server is a point of the receipt', async () => {
+  const { killSwitch, fakePoints, connections } = createFixture();
+  fakePoints.add('ingress', 'i1', [{ call, fate: 'dispatched' }]);
+  fakePoints.add('tool-runner', 'r1', [{ call, fate: 'aborted' }]);
+  const receipt = await killSwitch.kill('ann', kill({ scope: { kind: 'agent', id: 'crm', tenant: 'acme' } }));
+  expect(connections.cut).toEqual([{ tenant: 'acme', agent: 'crm' }]);
+  expect(killReceipt.parse(receipt)).toMatchObject({ contained: true, contained_in_ms: 27 });
+  expect(receipt.points.at(-1)).toEqual({ service: 'nats-server', instance: 'nats', confirmed_in_ms: 27 });
+});
+
+test('an agent whose connections the server did not cut is not contained', async () => {
+  const { killSwitch, fakePoints, connections } = createFixture();
+  fakePoints.add('ingress', 'i1');
+  fakePoints.add('tool-runner', 'r1');
+  connections.fails = true;
+  const receipt = await killSwitch.kill('ann', kill({ scope: { kind: 'agent', id: 'crm' } }));
+  expect(receipt.contained).toBe(false);
+  expect(receipt.points.at(-1)).toEqual({ service: 'nats-server', instance: 'nats', confirmed_in_ms: null });
+});
+
+test('a kill of anything else cuts nobody off', async () => {
+  const { killSwitch, fakePoints, connections } = createFixture();
+  fakePoints.add('ingress', 'i1');
+  fakePoints.add('tool-runner', 'r1');
+  for (const scope of [session(), { kind: 'tenant', id: 'acme' }, { kind: 'global' }])
+    expect((await killSwitch.kill('ann', kill({ scope }))).contained).toBe(true);
+  expect(connections.cut).toEqual([]);
+});

@@ -64,7 +64,7 @@ const environmentOf = (service: ServiceName, o: SpecOptions): Record<string, str
     ...(service === 'credential-broker'
       ? { AGENTGATE_JWT_KEY: d.keys.jwtKeyFile, AGENTGATE_BROKER_KEY: d.keys.brokerKeyFile }
       : {}),
-    ...(service === 'ingress' ? { AGENTGATE_TENANTS: d.tenantsFile } : {}),
+    ...(service === 'ingress' || service === 'kill-switch' ? { AGENTGATE_TENANTS: d.tenantsFile } : {}),
     ...(service === 'audit'
       ? { AGENTGATE_AUDIT_CREDS: d.credsFile('audit-log'), AGENTGATE_STATE_DIR: join(d.home, 'evidence') }
       : {}),
