@@ -10,9 +10,7 @@ import { startStack } from '../stack.ts';
 // cooperative: it stops when it is told to, and says so. The observer, the operator and the tool share one clock.
 
 const inFlight = 1_000;
-const rounds = 20;
 const extraEach = 2;
-const standing = 10_000;
 const alone = 300;
 const goals = { refused: 10, contained: 25 };
 
@@ -40,7 +38,16 @@ interface Times {
 const quantile = (values: number[], q: number): number =>
   [...values].sort((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * q))] ?? Number.NaN;
 
-export const benchKill = async ({ json }: { json: boolean }): Promise<boolean> => {
+export interface KillBench {
+  json: boolean;
+  /** Kills that are timed. */
+  rounds: number;
+  /** More kills that stand while a call alone is timed again. */
+  standing: number;
+}
+
+/** `npm run bench -- kill [--json] [--rounds N] [--standing N]` */
+export const benchKill = async ({ json, rounds, standing }: KillBench): Promise<boolean> => {
   const stack = await startStack({
     config: ({ probeLog }) =>
       testConfig({
@@ -146,7 +153,7 @@ export const benchKill = async ({ json }: { json: boolean }): Promise<boolean> =
       call_ms: { few, many },
     };
     if (json) process.stdout.write(`${JSON.stringify(measured)}\n`);
-    else tell(measured);
+    else tell(measured, { rounds, standing });
     return true;
   } finally {
     await Promise.all(replicas.map((replica) => replica.kill('SIGKILL')));
@@ -156,14 +163,17 @@ export const benchKill = async ({ json }: { json: boolean }): Promise<boolean> =
 };
 
 type Pair = { p50: number; p99: number };
-const tell = (m: {
-  points: number;
-  bare_rtt_p50_ms: number;
-  refused: Pair;
-  aborted: Pair;
-  receipt: Pair;
-  call_ms: { few: number; many: number };
-}): void => {
+const tell = (
+  m: {
+    points: number;
+    bare_rtt_p50_ms: number;
+    refused: Pair;
+    aborted: Pair;
+    receipt: Pair;
+    call_ms: { few: number; many: number };
+  },
+  { rounds, standing }: Pick<KillBench, 'rounds' | 'standing'>,
+): void => {
   const line = (what: string, { p50, p99 }: Pair, goal?: number) =>
     `${what.padEnd(44)}${`${p50.toFixed(1)} ms`.padStart(12)}${`${p99.toFixed(1)} ms`.padStart(12)}${goal === undefined ? '' : `   goal ${goal} ms: ${p99 <= goal ? 'met' : 'not met'}`}\n`;
   process.stdout.write(
