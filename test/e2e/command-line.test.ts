@@ -66,6 +66,30 @@ test('call, kill, kills and lift do what they say, and their exit codes too', as
   expect(await call('lifted by hand')).toMatchObject({ code: 0 });
 });
 
+test('a kill tells of each point as it confirms, then of the whole; a frozen point is named, and the exit code is 2', async () => {
+  const session = String((await json('session', 'open')).answer.session);
+  const kill = () => run('kill', 'session', session, '--reason', 'told live');
+  const whole = await kill();
+  const ticks = whole.out.split('\n').filter((line) => line.includes('✓'));
+  expect(ticks.map((line) => line.trim().split(' ')[1]).sort()).toEqual([
+    'approvals',
+    'credential-broker',
+    'ingress',
+    'tool-runner',
+  ]);
+  // The points first, as they came; what all of it amounts to last.
+  expect(whole.out.indexOf('contained:')).toBeGreaterThan(whole.out.lastIndexOf('✓'));
+  expect(whole.code).toBe(0);
+  stack.kill('approvals', 'SIGSTOP');
+  try {
+    const partly = await kill();
+    expect(partly.out).toMatch(/ordered, NOT contained[\s\S]*✗ approvals \S+ did not confirm/);
+    expect(partly.code).toBe(2);
+  } finally {
+    stack.kill('approvals', 'SIGCONT');
+  }
+});
+
 test('denied calls name the rule and the argument', async () => {
   const { code, out } = await run('call', 'probe/write', '{"path":"/etc/passwd","text":"x"}');
   expect(code).toBe(1);

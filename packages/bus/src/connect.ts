@@ -22,7 +22,7 @@ import { type Follower, type FollowOptions, follow } from './follow.ts';
 import { type Log, silent } from './log.ts';
 import { answerMicro, type MicroInfo } from './micro.ts';
 import { createMux, type Mux } from './mux.ts';
-import { type AskInfo, ask, exchange, serve, serveRaw } from './request.ts';
+import { type AskInfo, type AskOptions, ask, exchange, serve, serveRaw } from './request.ts';
 
 export interface BusOptions {
   servers: string;
@@ -48,7 +48,7 @@ export interface StreamInfo {
 export interface Bus {
   readonly user: string;
   readonly instance: string;
-  ask<A, B>(contract: RequestContract<A, B>, body: A, opts?: { subject?: string; timeoutMs?: number }): Promise<B>;
+  ask<A, B>(contract: RequestContract<A, B>, body: A, opts?: AskOptions): Promise<B>;
   /** One request with bytes of the caller's own; for clients outside, whose answers have their own forms. */
   requestRaw(subject: string, body: Uint8Array | string, opts: { of: string; timeoutMs: number }): Promise<Uint8Array>;
   serve<A, B>(contract: RequestContract<A, B>, handler: (ask: A, info: AskInfo) => Promise<B>): void;

@@ -1,14 +1,23 @@
 import { AgentGateError, type RequestContract } from '@agentgate/contracts';
-import { openAnswer, openAsk, tellFailure, unavailable } from './codec.ts';
+import { headers } from '@nats-io/transport-node';
+import { decode, openAnswer, openAsk, tellFailure, unavailable } from './codec.ts';
 import { type Core, subjectMatcher } from './core.ts';
 import { nobodyListens } from './mux.ts';
 
-/** Sends bytes and waits for one answer. Rejects with the part's failure on silence, no listener and a broken connection. */
+/** Marks a question whose asker wants to hear how it goes, and what is said of that before the answer. */
+const progress = 'Ag-Progress';
+const withProgress = () => {
+  const h = headers();
+  h.set(progress, '1');
+  return h;
+};
+
+/** Sends bytes and waits for one answer; `onProgress` hears what is said before it. Rejects with the part's failure on silence, no listener and a broken connection. */
 export const exchange = (
   core: Core,
   subject: string,
   body: Uint8Array | string,
-  { of, timeoutMs }: { of: string | readonly string[]; timeoutMs: number },
+  { of, timeoutMs, onProgress }: ExchangeOptions,
 ): Promise<Uint8Array> =>
   new Promise((resolve, reject) => {
     if (!core.connected()) return reject(unavailable(of, 'cannot be reached: not connected to NATS'));
@@ -20,6 +29,7 @@ export const exchange = (
       if (arrival === 'disconnected')
         return end(() => reject(unavailable(of, 'cannot be reached: the connection to NATS broke')));
       if (nobodyListens(arrival)) return end(() => reject(unavailable(of, 'is not running')));
+      if (onProgress && arrival.headers?.has(progress)) return onProgress(arrival.data);
       end(() => resolve(arrival.data));
     });
     const end = (then: () => void) => {
@@ -28,21 +38,35 @@ export const exchange = (
       then();
     };
     try {
-      core.nc.publish(subject, body, { reply: open.reply });
+      core.nc.publish(subject, body, { reply: open.reply, ...(onProgress && { headers: withProgress() }) });
     } catch (cause) {
       end(() => reject(unavailable(of, 'cannot be reached', cause)));
     }
   });
 
+interface ExchangeOptions {
+  of: string | readonly string[];
+  timeoutMs: number;
+  onProgress?: ((note: Uint8Array) => void) | undefined;
+}
+
+export interface AskOptions {
+  subject?: string;
+  timeoutMs?: number;
+  /** Hears what the other side says of how it goes, in the contract's own form, before it answers. */
+  onProgress?: (note: unknown) => void;
+}
+
 export const ask = async <A, B>(
   core: Core,
   contract: RequestContract<A, B>,
   body: A,
-  opts: { subject?: string; timeoutMs?: number } = {},
+  opts: AskOptions = {},
 ): Promise<B> => {
   const data = await exchange(core, opts.subject ?? contract.subject, JSON.stringify(body), {
     of: contract.of,
     timeoutMs: opts.timeoutMs ?? contract.timeoutMs,
+    onProgress: opts.onProgress && ((note) => opts.onProgress?.(decode(note))),
   });
   return openAnswer(contract.of, contract.answer, data);
 };
@@ -50,6 +74,8 @@ export const ask = async <A, B>(
 export interface AskInfo {
   /** The subject that the server delivered, with the identities that NATS enforced in it. */
   subject: string;
+  /** Says how it goes, where the asker wants to hear it. It must be bounded: NATS lets nobody answer without end. */
+  tell?: (note: unknown) => void;
 }
 
 /** Serves outsiders: the handler gets the bytes, parses them itself and always answers. */
@@ -64,7 +90,12 @@ export const serveRaw = <A, B>(
     callback: (error, msg) => {
       if (error || !isOurs(msg.subject)) return;
       core.stats.requests++;
-      handler(msg.data, { subject: msg.subject })
+      handler(msg.data, {
+        subject: msg.subject,
+        ...(msg.headers?.has(progress) && {
+          tell: (note) => void msg.respond(JSON.stringify(note), { headers: withProgress() }),
+        }),
+      })
         .catch((cause: unknown) => {
           core.stats.errors++;
           return { v: 1, status: 'unavailable', ...tellFailure(cause, core.log, contract.subject) };

@@ -84,6 +84,23 @@ describe('a request', () => {
     expect(await asker.ask(double, { v: 1, n: 21 })).toEqual({ v: 1, n: 42 });
   });
 
+  test('hears how it goes where the asker wants to, and nobody else does', async () => {
+    const slow = { ...double, subject: 'test.slow-double' };
+    const told: boolean[] = [];
+    server.serveRaw(slow, async (body, { tell }) => {
+      const { n } = JSON.parse(new TextDecoder().decode(body)) as { n: number };
+      told.push(tell !== undefined);
+      for (let i = 1; i <= n; i++) tell?.({ i });
+      return { v: 1, n: n * 2 };
+    });
+    await server.flush();
+    const notes: unknown[] = [];
+    const answer = await asker.ask(slow, { v: 1, n: 3 }, { onProgress: (note) => void notes.push(note) });
+    expect([answer, notes]).toEqual([{ v: 1, n: 6 }, [{ i: 1 }, { i: 2 }, { i: 3 }]]);
+    expect(await asker.ask(slow, { v: 1, n: 3 })).toEqual({ v: 1, n: 6 });
+    expect(told).toEqual([true, false]);
+  });
+
   test('fails with the handler’s own code, and with INTERNAL and no message for an error of another kind', async () => {
     const other = { ...double, subject: 'test.fails' };
     server.serve(other, async ({ n }) => {

@@ -81,6 +81,9 @@ const streamAccess: Record<ServiceName, string[]> = {
 const queues = (service: ServiceName) =>
   ['$SRV.PING', '$SRV.INFO', '$SRV.STATS'].flatMap((s) => [s, `${s}.${service}`, `${s}.${service}.*`]);
 
+/** At most so many times an answer may be preceded by how it goes. */
+export const progressNotes = 63;
+
 /** A service's user in CORE. */
 export const permissionsOf = (service: ServiceName): Permissions => {
   const pub: string[] = [serverStorage];
@@ -101,7 +104,8 @@ export const permissionsOf = (service: ServiceName): Permissions => {
     pub.push('tool.v1.*.call', 'tool.v1.*.list', 'tool.v1.*.cancel');
     sub.push(`${lateInboxOf(service, 'tool.v1')}.>`);
   }
-  return { pub, sub, answers: { max: 1, ttlMs: 120_000 } };
+  // The kill-switch tells an operator of each point that confirmed, before the receipt.
+  return { pub, sub, answers: { max: service === 'kill-switch' ? 1 + progressNotes : 1, ttlMs: 120_000 } };
 };
 
 /** All users of the deployment that are not agents, tools or people. */
@@ -199,6 +203,7 @@ export const shares: readonly Share[] = [
     subject: `ops.v1.*.${verb}`,
     to: 'OPS' as const,
     local: `ops.$1.${verb}`,
+    ...(verb === 'kill' && { stream: true }),
   })),
   { from: 'SYS', subject: serverStorage, to: 'CORE', local: serverStorage, stream: true },
   { from: 'SYS', subject: accountConnections('*'), to: 'CORE', local: accountConnections('$1'), stream: true },

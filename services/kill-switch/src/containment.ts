@@ -26,11 +26,13 @@ export interface ContainDeps {
   ask: AskPoints;
   points: Points;
   timeoutMs?: number;
+  onPoint?: OnPoint;
 }
+export type OnPoint = (point: ContainmentPoint) => void;
 
 /** Has the order enforced everywhere and tells who confirmed. `elapsed` gives the milliseconds since the order came in. */
 export const contain = async (
-  { ask, points, timeoutMs = pointContain.timeoutMs }: ContainDeps,
+  { ask, points, timeoutMs = pointContain.timeoutMs, onPoint }: ContainDeps,
   epoch: number,
   scope: Scope,
   elapsed: () => number,
@@ -42,8 +44,10 @@ export const contain = async (
   const confirmed = new Map<string, { answer: PointAnswer; ms: number }>();
   /** A point that says an older epoch did not take this order. */
   const take = (answer: PointAnswer) => {
-    if (answer.epoch >= epoch && !confirmed.has(pointKey(answer)))
-      confirmed.set(pointKey(answer), { answer, ms: round(elapsed()) });
+    if (answer.epoch < epoch || confirmed.has(pointKey(answer))) return;
+    const ms = round(elapsed());
+    confirmed.set(pointKey(answer), { answer, ms });
+    onPoint?.({ service: answer.service, instance: answer.instance, confirmed_in_ms: ms });
   };
   const silent = () => [...expected].flatMap(([key, point]) => (confirmed.has(key) ? [] : [point]));
   const everyKind = () => kinds.every((kind) => [...confirmed.values()].some(({ answer }) => answer.service === kind));

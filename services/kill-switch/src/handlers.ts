@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Bus, Log } from '@agentgate/bus';
 import {
   AgentGateError,
+  type ContainmentPoint,
   killAsk,
   killCheck,
   killsAsk,
@@ -12,6 +13,7 @@ import {
   parseStrict,
   personOf,
   pointAlive,
+  progressNotes,
   type Refusal,
   statusOfRefusal,
   toAgentGateError,
@@ -49,8 +51,12 @@ export const serveAll = ({ bus, killSwitch, check, log }: Handlers): { idle(wait
       inFlight--;
     }
   };
-  bus.serveRaw(operatorVerbs.kill, (body, { subject }) =>
-    answer(subject, async (by) => killSwitch.kill(by, parseField(killAsk, parseStrict(body)))),
+  bus.serveRaw(operatorVerbs.kill, (body, { subject, tell }) =>
+    answer(subject, async (by) => {
+      let left = progressNotes;
+      const onPoint = tell && ((point: ContainmentPoint) => left-- > 0 && tell(point));
+      return killSwitch.kill(by, parseField(killAsk, parseStrict(body)), onPoint);
+    }),
   );
   bus.serveRaw(operatorVerbs.lift, (body, { subject }) =>
     answer(subject, async (by) => killSwitch.lift(by, parseField(liftAsk, parseStrict(body)))),

@@ -16,7 +16,7 @@ import {
 } from '@agentgate/contracts';
 import type { SigningKey } from '@agentgate/evidence';
 import type { z } from 'zod';
-import { type AskPoints, contain, round } from './containment.ts';
+import { type AskPoints, contain, type OnPoint, round } from './containment.ts';
 import type { Freshness } from './freshness.ts';
 import type { Order, Orders } from './orders.ts';
 import type { Points } from './points.ts';
@@ -25,7 +25,8 @@ import { receiptParts, signReceipt } from './receipt.ts';
 import type { ViewSync } from './view-sync.ts';
 
 export interface KillSwitch {
-  kill(by: string, ask: z.infer<typeof killAsk>): Promise<KillReceipt>;
+  /** `onPoint` hears of each point as it confirms. */
+  kill(by: string, ask: z.infer<typeof killAsk>, onPoint?: OnPoint): Promise<KillReceipt>;
   lift(by: string, ask: z.infer<typeof liftAsk>): Promise<z.infer<typeof liftAnswer>>;
   list(): z.infer<typeof killsAnswer>;
   /** Ends the orders whose time is over. */
@@ -117,7 +118,7 @@ export const createKillSwitch = (deps: KillSwitchDeps): KillSwitch => {
     }
   };
 
-  const kill: KillSwitch['kill'] = async (by, ask) => {
+  const kill: KillSwitch['kill'] = async (by, ask, onPoint) => {
     const began = clock.monotonic();
     const elapsed = () => clock.monotonic() - began;
     const ordered = await order(by, ask);
@@ -126,9 +127,15 @@ export const createKillSwitch = (deps: KillSwitchDeps): KillSwitch => {
     const { v: _v, state: _state, at, ...told } = record;
     const recorded = evidence('kill.ordered', record.scope, { epoch, ...told });
     const shown = show(ordered);
-    const containment = await contain({ ask: deps.askPoints, points: deps.points }, epoch, record.scope, elapsed);
+    const containment = await contain(
+      { ask: deps.askPoints, points: deps.points, ...(onPoint && { onPoint }) },
+      epoch,
+      record.scope,
+      elapsed,
+    );
     const { calls, leases, voided } = containment;
     const cut = await cutOff(record.scope, calls.length > 0, elapsed);
+    for (const point of cut) if (point.confirmed_in_ms !== null) onPoint?.(point);
     const contained = containment.contained && cut.every((point) => point.confirmed_in_ms !== null);
     const points = [...containment.points, ...cut];
     const receipt = signReceipt(

@@ -1,7 +1,11 @@
+import type { Bus } from '@agentgate/bus';
 import {
+  type ContainmentPoint,
+  containmentPoint,
   describeScope,
   firstProblem,
   type KillReceipt,
+  type killAsk,
   type liftAnswer,
   operatorSubject,
   operatorVerbs,
@@ -42,13 +46,35 @@ const refused = (answer: object): void => {
   if ('code' in answer && 'reason' in answer) throw new CliError(`${String(answer.code)}: ${String(answer.reason)}`);
 };
 
+const pointLine = (
+  { paint }: Pick<CliContext, 'paint'>,
+  { service, instance, confirmed_in_ms: ms }: ContainmentPoint,
+) =>
+  ms === null
+    ? `  ${paint.red('✗')} ${service} ${paint.dim(instance)} ${paint.red('did not confirm')}`
+    : `  ${paint.green('✓')} ${service} ${paint.dim(instance)} confirmed in ${ms.toFixed(1)} ms`;
+
+/** Orders a kill and tells of each point as it confirms; then the receipt. Resolves with the exit code. */
+export const orderKill = async (ctx: CliContext, bus: Bus, ask: z.infer<typeof killAsk>): Promise<number> => {
+  const told = new Set<string>();
+  const onProgress = (note: unknown) => {
+    const point = containmentPoint.safeParse(note);
+    if (!point.success || ctx.json) return;
+    told.add(point.data.instance);
+    ctx.out(pointLine(ctx, point.data));
+  };
+  const receipt = await bus.ask(operatorVerbs.kill, ask, { subject: operatorSubject(bus.user, 'kill'), onProgress });
+  if (!('contained' in receipt)) throw new CliError(`${receipt.code}: ${receipt.reason}`);
+  ctx.answer(receipt, () =>
+    tellReceipt(ctx, { ...receipt, points: receipt.points.filter((p) => !told.has(p.instance)) }),
+  );
+  return receipt.contained ? 0 : 2;
+};
+
 export const tellReceipt = (ctx: Pick<CliContext, 'paint'>, receipt: KillReceipt): string => {
   const { paint } = ctx;
   const head = receipt.contained ? paint.green('contained') : paint.red('ordered, NOT contained');
-  const points = receipt.points.map(
-    (p) =>
-      `  ${p.service} ${paint.dim(p.instance)} ${p.confirmed_in_ms === null ? paint.red('did not confirm') : `confirmed in ${p.confirmed_in_ms.toFixed(1)} ms`}`,
-  );
+  const points = receipt.points.map((point) => pointLine(ctx, point));
   const calls = receipt.calls.map((c) => `  ${c.call} ${c.fate}`);
   const { revoked, irrevocable } = receipt.leases;
   const leases = [
@@ -94,10 +120,7 @@ export const registerKill = (program: Command, run: Run): void => {
               reason: flags.reason,
               ...(flags.expiresIn === undefined ? {} : { expires_in_ms: flags.expiresIn }),
             };
-            const receipt = await bus.ask(operatorVerbs.kill, ask, { subject: operatorSubject(person, 'kill') });
-            if (!('contained' in receipt)) throw new CliError(`${receipt.code}: ${receipt.reason}`);
-            ctx.answer(receipt, () => tellReceipt(ctx, receipt));
-            return receipt.contained ? 0 : 2;
+            return orderKill(ctx, bus, ask);
           });
         },
       ),

@@ -1,13 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline/promises';
 import { type Bus, connectBus } from '@agentgate/bus';
-import { operatorSubject, operatorVerbs } from '@agentgate/contracts';
 import { nameInCreds } from '@agentgate/ground';
 import type { Command } from 'commander';
 import { type CliContext, CliError } from '../context.ts';
 import type { Run } from '../run.ts';
 import { connectAs } from '../stack.ts';
-import { tellReceipt } from './kill.ts';
+import { orderKill } from './kill.ts';
 
 interface Flags {
   yes?: boolean;
@@ -47,14 +46,7 @@ export const registerPanic = (program: Command, run: Run): void => {
         }
         const bus = await connectOperator(ctx, flags);
         try {
-          const receipt = await bus.ask(
-            operatorVerbs.kill,
-            { v: 1, scope: { kind: 'global' }, reason: flags.reason },
-            { subject: operatorSubject(bus.user, 'kill') },
-          );
-          if (!('contained' in receipt)) throw new CliError(`${receipt.code}: ${receipt.reason}`);
-          ctx.answer(receipt, () => tellReceipt(ctx, receipt));
-          return receipt.contained ? 0 : 2;
+          return await orderKill(ctx, bus, { v: 1, scope: { kind: 'global' }, reason: flags.reason });
         } finally {
           await bus.close();
         }
