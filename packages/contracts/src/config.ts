@@ -1,7 +1,16 @@
 import { dirname, isAbsolute, resolve } from 'node:path';
 import { LineCounter, type Node, parseDocument } from 'yaml';
 import { z } from 'zod';
-import { credential, inject, mapSources, unknownPart } from './credentials.ts';
+import {
+  type Credential,
+  credential,
+  type Injection,
+  inject,
+  isForPerson,
+  mapSources,
+  unknownPart,
+} from './credentials.ts';
+import { gateTenant } from './listing.ts';
 import { name } from './names.ts';
 import { firstProblem } from './parse.ts';
 import { approvers } from './permit.ts';
@@ -90,6 +99,8 @@ const server = z
       .optional(),
     credential: name.optional(),
     inject: inject.optional(),
+    /** The credential with which the gate itself reads the server's list of tools, where the server tells it to nobody without one. */
+    list_with: name.optional(),
   })
   .refine((s) => [s.stdio, s.http, s.nats].filter(Boolean).length === 1, 'needs exactly one of stdio, http and nats')
   .refine((s) => (s.credential === undefined) === (s.inject === undefined), 'credential and inject go together')
@@ -101,7 +112,11 @@ const server = z
       (!s.nats && 'meta' in s.inject) ||
       (s.nats && 'field' in s.inject),
     'inject: header goes with http, env with stdio, meta with either, field with nats',
-  );
+  )
+  .refine((s) => s.list_with === undefined || (s.inject && ('header' in s.inject || 'env' in s.inject)), {
+    path: ['list_with'],
+    message: 'goes with an inject of header or env',
+  });
 export type Server = z.infer<typeof server>;
 
 /** Settings that a pack carries out: one that is off must not look as if it protected anything. */
@@ -113,6 +128,19 @@ const settingsOf = ({ policy, tools }: { policy: PolicySettings; tools: ToolProf
   for (const [i, tool] of tools.entries())
     if (tool.rate_limits) found.push({ pack: 'limits', path: ['tools', i, 'rate_limits'] });
   return found;
+};
+
+/** Why the gate cannot list a server's tools with this credential: nobody's session is there, and it is injected as the calls' own. */
+const wrongForListing = (
+  credentials: Record<string, Credential>,
+  name: string,
+  injection: Injection,
+): string | undefined => {
+  const listed = Object.hasOwn(credentials, name) ? credentials[name] : undefined;
+  if (!listed) return `no credential is named ${name}`;
+  if (isForPerson(listed)) return 'is made for a person, and nobody is there when tools are listed';
+  const part = unknownPart(injection, listed.provider);
+  return part === undefined ? undefined : `a credential of provider ${listed.provider} has no {${part}}`;
 };
 
 export const config = z
@@ -180,6 +208,8 @@ export const config = z
       if (part !== undefined) at_('inject', `a credential of provider ${issued.provider} has no {${part}}`);
       if ('bind' in issued && issued.bind === 'dpop' && !('header' in s.inject))
         at_('inject', 'a token that is bound to a key (bind: dpop) goes into a header');
+      const wrong = s.list_with === undefined ? undefined : wrongForListing(c.credentials, s.list_with, s.inject);
+      if (wrong !== undefined) at_('list_with', wrong);
     }
     for (const [at, issued] of Object.entries(c.credentials))
       if (issued.provider === 'oauth-token-exchange' && issued.subject === 'person' && c.subject_tokens.length === 0)
@@ -188,6 +218,8 @@ export const config = z
           path: ['credentials', at, 'subject'],
           message: 'nobody can be named: subject_tokens names no issuer',
         });
+    if (Object.hasOwn(c.tenants, gateTenant))
+      ctx.addIssue({ code: 'custom', path: ['tenants', gateTenant], message: 'is the name of the gate itself' });
     for (const { pack, path } of settingsOf(c))
       if (!c.policy.packs.includes(pack))
         ctx.addIssue({ code: 'custom', path, message: `does nothing while policy.packs does not name ${pack}` });

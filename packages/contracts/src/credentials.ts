@@ -241,6 +241,13 @@ export const partsOf = (kind: ProviderKind): readonly string[] | undefined => {
   }
 };
 
+/** What is made depends on the person whose token is exchanged, or whose name stands in a template. */
+export const isForPerson = (credential: Credential): boolean =>
+  (credential.provider === 'oauth-token-exchange' && credential.subject === 'person') ||
+  JSON.stringify(
+    'rules' in credential ? credential.rules : 'session_policy' in credential ? credential.session_policy : '',
+  ).includes('{person}');
+
 /** The scope of what a credential can give at most: its own, or the words of its rules. */
 export const scopeOf = (credential: Credential): string | undefined => {
   if ('scope' in credential) return credential.scope;

@@ -8,6 +8,7 @@ export * from './error.ts';
 export * from './events.ts';
 export * from './internal.ts';
 export * from './kill-scope.ts';
+export * from './listing.ts';
 export * from './names.ts';
 export * from './operator.ts';
 export * from './parse.ts';

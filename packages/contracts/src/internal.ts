@@ -309,7 +309,11 @@ export const leaseAsk = z.strictObject({
 });
 export type LeaseAsk = z.infer<typeof leaseAsk>;
 /** What a runner signs: that this key is its own, for this one permit. */
-export const runnerKeyText = ({ runner, seal_to, permit }: Pick<LeaseAsk, 'runner' | 'seal_to' | 'permit'>): string =>
+export const runnerKeyText = ({
+  runner,
+  seal_to,
+  permit,
+}: Pick<LeaseAsk, 'runner' | 'seal_to'> & { permit: { claims: Pick<PermitClaims, 'id'> } }): string =>
   `agentgate-runner-key-v1\n${runner}\n${seal_to}\n${permit.claims.id}\n`;
 /** What is sealed to the runner: the parts of the secret by name, and those whose bytes may come back in no result. */
 export const leasedSecret = z.strictObject({

@@ -1,6 +1,7 @@
 import { agentVerbs } from './agent.ts';
 import type { Contract } from './contract.ts';
 import { internalContracts } from './internal.ts';
+import { listingContracts } from './listing.ts';
 import { type ServiceName, services } from './names.ts';
 import { operatorVerbs } from './operator.ts';
 import {
@@ -36,6 +37,7 @@ export const lateInboxOf = (user: string, subject: string): string => `_LATE_${u
 
 const contracts: Contract[] = [
   ...Object.values(internalContracts),
+  ...Object.values(listingContracts),
   ...Object.values(agentVerbs),
   ...Object.values(operatorVerbs),
 ] as never;

@@ -105,3 +105,40 @@ describe('operators', () => {
     expect(() => parse(examples.static, '', more)).toThrow(message);
   });
 });
+
+describe('list_with', () => {
+  const http = 'http: { url: "https://crm.test/mcp" }';
+  const header = `${http}\n    credential: k\n    inject: { header: Authorization }`;
+
+  test('names the credential that the gate lists a server with', () => {
+    expect(parse(examples.static, `${header}\n    list_with: k`).servers.s?.list_with).toBe('k');
+    expect(parse(examples.static, withInject('{ env: T }\n    list_with: k')).servers.s?.list_with).toBe('k');
+  });
+
+  test.each([
+    ['without an inject', `${http}\n    list_with: k`, /servers\/s\/list_with: goes with an inject of header or env/],
+    [
+      'with _meta, which a list has not',
+      `${http}\n    credential: k\n    inject: { meta: t }\n    list_with: k`,
+      /goes with an inject/,
+    ],
+    ['of a credential that is not there', `${header}\n    list_with: other`, /list_with: no credential is named other/],
+    ['of one that every object has', `${header}\n    list_with: constructor`, /no credential is named constructor/],
+  ])('is refused %s', (_, server, message) => {
+    expect(() => parse(examples.static, server)).toThrow(message);
+  });
+
+  test('is refused for what is made for a person, and for what has no such part', () => {
+    const person = examples['redis-acl'].replace('"a:*"', '"a:{person}:*"');
+    expect(() => parse(person, `${header}\n    list_with: k`)).toThrow(/list_with: is made for a person/);
+    const parts = `${http}\n    credential: k\n    inject: { header: X, format: "{user}" }\n    list_with: l`;
+    const two = `${examples['redis-acl']}\n  l: ${examples.static}`;
+    expect(() => parse(two, parts)).toThrow(/list_with: a credential of provider static has no \{user\}/);
+  });
+
+  test('leaves the gate’s own name to the gate', () => {
+    expect(() => parseConfig('v: 1\ntenants: { agentgate: {} }\n', '/a.yaml')).toThrow(
+      /tenants\/agentgate: is the name of the gate itself/,
+    );
+  });
+});

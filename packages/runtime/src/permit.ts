@@ -1,10 +1,14 @@
 import {
   AgentGateError,
+  type ListingClaims,
+  type ListingPermit,
   limits,
+  listingDomain,
   type Permit,
   type PermitClaims,
   permitDomain,
   permitLines,
+  type Seal,
 } from '@agentgate/contracts';
 import { canonical, createSealCache, type KeyRing, verifySeal } from '@agentgate/evidence';
 
@@ -17,11 +21,17 @@ export const permitRefused = (why: string, cause?: unknown): AgentGateError =>
   new AgentGateError('POLICY_DENIED', `permit: ${why}`, { cause });
 
 /** Whether policy signed the claims. Throws POLICY_DENIED; one signature is verified once for all permits of its batch. */
-export const createPermitSeal = (keys: KeyRing): ((permit: Permit) => PermitClaims) => {
+export const createPermitSeal = (keys: KeyRing): ((permit: Permit) => PermitClaims) => createSeal(keys, permitDomain);
+
+/** The same of a permit to list a server's tools, which passes for no other. */
+export const createListingSeal = (keys: KeyRing): ((permit: ListingPermit) => ListingClaims) =>
+  createSeal(keys, listingDomain);
+
+const createSeal = <C extends object>(keys: KeyRing, domain: string): ((permit: { claims: C; seal: Seal }) => C) => {
   const cache = createSealCache();
   return ({ claims, seal }) => {
     const verdict = verifySeal({
-      domain: permitDomain,
+      domain,
       lines: permitLines,
       leaf: canonical(claims),
       seal,
@@ -34,7 +44,11 @@ export const createPermitSeal = (keys: KeyRing): ((permit: Permit) => PermitClai
 };
 
 /** Whether the permit is good at `at`, in milliseconds since the epoch. Throws TIMEOUT after the deadline, else POLICY_DENIED. */
-export const refuseOtherTime = (claims: PermitClaims, at: number, deadline: number = claims.deadline): void => {
+export const refuseOtherTime = (
+  claims: Pick<PermitClaims, 'deadline' | 'expires_at' | 'issued_at'>,
+  at: number,
+  deadline: number = claims.deadline,
+): void => {
   if (at >= Math.min(claims.deadline, deadline))
     throw new AgentGateError('TIMEOUT', 'the deadline of the call has passed');
   if (at >= claims.expires_at) throw permitRefused('it has expired');

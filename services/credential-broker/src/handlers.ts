@@ -2,6 +2,7 @@ import type { Bus } from '@agentgate/bus';
 import {
   AgentGateError,
   brokerLease,
+  brokerLeaseListing,
   brokerRelease,
   brokerSubject,
   type Code,
@@ -26,12 +27,12 @@ import type { Subjects } from './subjects.ts';
 /** Asks that may be worked on at once; beyond it the runner is told so instead of waiting out its deadline. */
 const maxInFlight = 1_024;
 
-export type Verb = 'lease' | 'release' | 'subject' | BrokerVerb;
+export type Verb = 'lease' | 'lease-listing' | 'release' | 'subject' | BrokerVerb;
 type BrokerVerb = 'leases' | 'revoke-leases' | 'resolve-lease' | 'test-credential';
 
 interface HandlerPorts {
   bus: Pick<Bus, 'instance' | 'serveBatch' | 'serveBroadcast' | 'serve' | 'serveRaw'>;
-  broker: Pick<Broker, 'lease' | 'release' | 'contain'>;
+  broker: Pick<Broker, 'lease' | 'leaseListing' | 'release' | 'contain'>;
   subjects: Pick<Subjects, 'accept'>;
   operators: BrokerOperators;
   log: { error(fields: object, message: string): void };
@@ -67,6 +68,12 @@ export const serveBroker = ({ bus, broker, subjects, operators, log, observe }: 
       );
   bus.serveBatch(brokerLease, each('lease', broker.lease));
   bus.serveBatch(brokerRelease, each('release', broker.release));
+  bus.serve(brokerLeaseListing, async (ask) => {
+    const answered = await answer(broker.leaseListing, ask);
+    observe('lease-listing', answered instanceof AgentGateError ? answered.code : 'OK');
+    if (answered instanceof AgentGateError) throw answered;
+    return { v: 1 as const, lease: answered };
+  });
   bus.serveBroadcast(pointContain, async ({ epoch, scope }) => {
     const leases = await broker.contain(epoch, scope);
     return { v: 1 as const, service: 'credential-broker' as const, instance: bus.instance, epoch, calls: [], leases };

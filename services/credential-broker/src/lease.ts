@@ -28,7 +28,7 @@ export const leaseId = (claims: PermitClaims, provider: string): string =>
 export const isUnder = (lease: string, prefix: string): boolean => lease === prefix || lease.startsWith(`${prefix}/`);
 
 export const intendedLease = (
-  { runner }: Pick<LeaseAsk, 'runner'>,
+  { runner, digest }: Pick<LeaseAsk, 'runner'> & { digest?: string | undefined },
   claims: PermitClaims,
   terms: LeaseTerms,
   now: number,
@@ -45,7 +45,7 @@ export const intendedLease = (
     tool: claims.tool,
     call: claims.call,
     permit: claims.id,
-    permit_digest: sha256Hex(canonical(claims)),
+    permit_digest: digest ?? sha256Hex(canonical(claims)),
     ...(claims.subject === undefined ? {} : { subject: claims.subject }),
     runner,
     reuse: terms.reuse,

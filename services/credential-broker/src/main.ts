@@ -20,7 +20,7 @@ import { serveBroker, type Verb } from './handlers.ts';
 import { createLeaseIndex, type LeaseIndex } from './lease-index.ts';
 import { createOffers } from './offers.ts';
 import { createBrokerOperators } from './operators.ts';
-import { createPermitCheck } from './permit.ts';
+import { createListingCheck, createPermitCheck } from './permit.ts';
 import { startRounds } from './rounds.ts';
 import { createRunnerKeyCheck } from './runner-key.ts';
 import { createLeaseSecrets } from './secrets.ts';
@@ -51,6 +51,7 @@ const start = async (ctx: ServiceContext) => {
   });
   const ports: BrokerPorts = {
     permit: createPermitCheck({ keys: trust, now }),
+    listing: createListingCheck({ keys: trust, now }),
     runnerKey: createRunnerKeyCheck(() => trust.keysOf('tool-runner')),
     kills,
     offers,

@@ -1,4 +1,4 @@
-import { type Credential, scopeOf } from '@agentgate/contracts';
+import { type Credential, isForPerson, scopeOf } from '@agentgate/contracts';
 import { SignJWT } from 'jose';
 import type { JwtKeys } from './adapters/jwt-keys.ts';
 import { createJwtProvider, seconds } from './adapters/jwt-provider.ts';
@@ -82,13 +82,6 @@ const canNarrow = (credential: Credential): boolean => {
       return scopeOf(credential) !== undefined;
   }
 };
-
-/** What is made depends on the person whose token is exchanged, or whose name stands in a template. */
-const isForPerson = (credential: Credential): boolean =>
-  (credential.provider === 'oauth-token-exchange' && credential.subject === 'person') ||
-  JSON.stringify(
-    'rules' in credential ? credential.rules : 'session_policy' in credential ? credential.session_policy : '',
-  ).includes('{person}');
 
 const agentTokenS = 60;
 

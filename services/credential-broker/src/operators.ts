@@ -137,7 +137,7 @@ const test = async (ports: Ports, by: string, credential: string): ReturnType<Br
   const done = () => ({ ok: steps.every(({ status }) => status !== 'failed'), steps });
   const issued = await timed(
     'mint',
-    () => ports.broker.issue(testClaims(by, credential, ports.now()), ports.instance),
+    () => ports.broker.issue(testClaims(by, credential, ports.now()), { runner: ports.instance }),
     ({ held }) => ({ status: 'ok', detail: `until ${held.record.expires_at}` }),
   );
   if (!issued) return done();

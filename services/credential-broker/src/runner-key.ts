@@ -1,11 +1,11 @@
-import { AgentGateError, type LeaseAsk, runnerKeyText } from '@agentgate/contracts';
+import { AgentGateError, type LeaseAsk, type ListingLeaseAsk, runnerKeyText } from '@agentgate/contracts';
 import type { VerifyingKey } from '@agentgate/evidence';
 
 /**
  * Whether a tool-runner named the key that the secret will be sealed to, for this one permit. Without it, whoever can
  * place a message on the broker's subject with a stolen permit could name a key of its own and read the secret.
  */
-export type RunnerKeyCheck = (ask: LeaseAsk) => void;
+export type RunnerKeyCheck = (ask: LeaseAsk | ListingLeaseAsk) => void;
 
 /** Ed25519 in base64 without a second spelling. */
 const signaturePattern = /^[A-Za-z0-9+/]{85}[AQgw]==$/;

@@ -7,16 +7,18 @@ import {
   type LeaseAnswer,
   type LeaseAsk,
   type LeaseRecord,
+  type ListingLeaseAsk,
   type PermitClaims,
   type Scope,
 } from '@agentgate/contracts';
 import type { z } from 'zod';
+import { endAbandoned } from './abandoning.ts';
 import { orderOf } from './at-provider.ts';
 import { type ContainedLeases, containLeases } from './containing.ts';
 import { createEnding, type Ending, type EndingPorts, type EndOrder, write } from './ending.ts';
-import { expiryOf, type HeldLease, intendedLease, isOpen, type LeaseTerms } from './lease.ts';
+import { expiryOf, type HeldLease, intendedLease, type LeaseTerms } from './lease.ts';
 import { mintedWithin, type Sealing, sealParts } from './minting.ts';
-import type { PermitCheck } from './permit.ts';
+import type { ListingCheck, PermitCheck } from './permit.ts';
 import { grantedScope, type LeaseOrder, type Minted, type Offer } from './provider.ts';
 import { reconcile } from './reconcile.ts';
 import { prolong } from './renewal.ts';
@@ -37,6 +39,7 @@ export interface Kills {
 
 export interface BrokerPorts extends EndingPorts {
   permit: PermitCheck;
+  listing: ListingCheck;
   runnerKey: RunnerKeyCheck;
   kills: Kills;
   subjects: Pick<Subjects, 'personOf'>;
@@ -59,11 +62,19 @@ export interface Issued {
   minted: Minted;
 }
 
+interface IssuedTo {
+  runner: string;
+  /** Of what policy signed, where it was not these claims: then the lease serves nothing but this once. */
+  digest?: string | undefined;
+}
+
 export interface Broker extends Pick<Ending, 'sweep' | 'endAll'> {
   lease(ask: LeaseAsk): Promise<LeaseAnswer>;
+  /** For the runner's own reading of a server's list of tools: as for a call, under a listing permit. */
+  leaseListing(ask: ListingLeaseAsk): Promise<LeaseAnswer>;
   release(ask: ReleaseAsk): Promise<ReleaseAnswer>;
   /** Makes a lease for these claims, whoever signed them: the caller has checked that. */
-  issue(claims: PermitClaims, runner: string): Promise<Issued>;
+  issue(claims: PermitClaims, by: IssuedTo): Promise<Issued>;
   /** Refuses what the order covers from now on, and ends the leases in its scope. */
   contain(epoch: number, scope: Scope): Promise<ContainedLeases>;
   /** Ends every lease that a kill order covers. */
@@ -82,13 +93,7 @@ export const createBroker = (ports: BrokerPorts): Broker => {
 
   /** Ends a lease that nobody was given. The asker does not wait for it: if it fails, the sweep does it again. */
   const abandon: Abandon = (intended, order, minting) => {
-    const work: Promise<void> = (async () => {
-      // What is still being made could otherwise come to be after its end; what comes late has to be known to be ended.
-      const late = await minting?.catch(() => undefined);
-      const held = late?.handle === undefined ? intended : await withHandle(ports, intended, late.handle);
-      const { state } = held === 'conflict' ? { state: held } : await ending.end(held, order);
-      if (state === 'conflict') await endAsWritten(ports, ending, intended.record.permit, order);
-    })()
+    const work: Promise<void> = endAbandoned(ports, ending, intended, order, minting)
       .catch((error: unknown) =>
         log.warn(
           { err: error, lease: intended.record.id },
@@ -99,10 +104,10 @@ export const createBroker = (ports: BrokerPorts): Broker => {
     behind.add(work);
   };
 
-  const issue = async (claims: PermitClaims, runner: string): Promise<Issued> => {
-    const { offer, terms, person } = await termsOf(ports, claims);
+  const issue: Broker['issue'] = async (claims, by) => {
+    const { offer, terms, person } = await termsOf(ports, claims, by.digest === undefined ? undefined : 'call');
     refuseCaps(ports, claims, terms.credential, offer, limits);
-    const intended = await intend(ports, intendedLease({ runner }, claims, terms, now()));
+    const intended = await intend(ports, intendedLease(by, claims, terms, now()));
     const minting = (async () => offer.provider.mint(orderOf(intended.record, person, now())))();
     let minted: Minted;
     let held: HeldLease;
@@ -116,36 +121,52 @@ export const createBroker = (ports: BrokerPorts): Broker => {
     return { held, minted };
   };
 
-  const lease = async (ask: LeaseAsk): Promise<LeaseAnswer> => {
-    const claims = ports.permit(ask.permit);
+  /** That a runner asks, and that no order covers what it asks for. */
+  const admit = async (ask: LeaseAsk | ListingLeaseAsk, claims: PermitClaims): Promise<void> => {
     ports.runnerKey(ask);
     if (!(await kills.reached(ask.epoch, limits.killWaitMs)))
       throw new AgentGateError('KILL_SWITCH_UNAVAILABLE', `the kill view has not reached epoch ${ask.epoch}`);
     refuseKilled(kills, claims);
-    const answer = (held: HeldLease, minted: Minted | undefined): LeaseAnswer => ({
-      lease: held.record.id,
-      permit: held.record.permit,
-      ...(minted && { sealed: sealParts(ports.sealing, minted, ask.seal_to) }),
-      broker_key: ports.sealing.publicKey,
-      expires_at: held.record.expires_at,
-      ...(held.record.reuse === 'session' && { reuse: true as const }),
-    });
-    const prolonged = ask.held && (await prolong(ports, ask, claims, (c) => termsOf(ports, c)));
-    if (prolonged) {
-      refuseKilled(kills, claims);
-      return answer(prolonged.held, prolonged.minted);
-    }
-    const { held, minted } = await issue(claims, ask.runner);
+  };
+  const answerTo = (
+    ask: Pick<LeaseAsk, 'seal_to'>,
+    { record }: HeldLease,
+    minted: Minted | undefined,
+  ): LeaseAnswer => ({
+    lease: record.id,
+    permit: record.permit,
+    ...(minted && { sealed: sealParts(ports.sealing, minted, ask.seal_to) }),
+    broker_key: ports.sealing.publicKey,
+    expires_at: record.expires_at,
+    ...(record.reuse === 'session' && { reuse: true as const }),
+  });
+  const issueTo = async (ask: LeaseAsk | ListingLeaseAsk, claims: PermitClaims, digest?: string) => {
+    const { held, minted } = await issue(claims, { runner: ask.runner, digest });
     try {
-      return answer(held, minted);
+      return answerTo(ask, held, minted);
     } catch (error) {
       abandon(held, { why: 'swept' });
       throw error;
     }
   };
 
+  const lease: Broker['lease'] = async (ask) => {
+    const claims = ports.permit(ask.permit);
+    await admit(ask, claims);
+    const prolonged = ask.held && (await prolong(ports, ask, claims, (c) => termsOf(ports, c)));
+    if (!prolonged) return issueTo(ask, claims);
+    refuseKilled(kills, claims);
+    return answerTo(ask, prolonged.held, prolonged.minted);
+  };
+  const leaseListing: Broker['leaseListing'] = async (ask) => {
+    const { claims, digest } = ports.listing(ask.permit);
+    await admit(ask, claims);
+    return issueTo(ask, claims, digest);
+  };
+
   return {
     lease,
+    leaseListing,
     issue,
     release: (ask) => release(ports, ending, ask),
     sweep: ending.sweep,
@@ -164,9 +185,6 @@ export const createBroker = (ports: BrokerPorts): Broker => {
 
 type Abandon = (held: HeldLease, order: EndOrder, minting?: Promise<Minted>) => void;
 
-const withHandle = async (ports: BrokerPorts, { record, revision }: HeldLease, handle: string) =>
-  write(ports, { ...record, handle: await ports.secrets.lock(handle, record.id) }, revision);
-
 const isKilled = (error: unknown) => error instanceof AgentGateError && error.code.startsWith('KILLED_');
 
 export interface Terms {
@@ -179,16 +197,21 @@ export interface Terms {
  * What the permit obliges the gate to give, and until when: the earliest of what policy and the provider allow, of the call's deadline
  * (unless the lease is to outlive the call), and of the token of the person that it is made for.
  */
-const termsOf = async ({ offers, subjects, now }: BrokerPorts, claims: PermitClaims): Promise<Terms> => {
+const termsOf = async (
+  { offers, subjects, now }: BrokerPorts,
+  claims: PermitClaims,
+  only?: LeaseTerms['reuse'],
+): Promise<Terms> => {
   const { credential } = claims.obligations;
   if (!credential) throw new AgentGateError('POLICY_DENIED', 'permit: names no credential');
   const offer = offers.get(credential.name);
   if (!offer) throw new AgentGateError('CREDENTIAL_UNAVAILABLE', `no credential is named ${credential.name}`);
   const subject = offer.needsPerson ? await subjects.personOf(credential.name, claims) : undefined;
+  const reuse = only ?? offer.reuse;
   const policyMs = credential.ttl_s === undefined ? Number.POSITIVE_INFINITY : credential.ttl_s * 1000;
   const expiresAt = Math.min(
     now() + Math.min(offer.maxTtlMs, policyMs),
-    offer.reuse === 'session' ? Number.POSITIVE_INFINITY : claims.deadline,
+    reuse === 'session' ? Number.POSITIVE_INFINITY : claims.deadline,
     subject?.expiresAt ?? Number.POSITIVE_INFINITY,
   );
   return {
@@ -198,7 +221,7 @@ const termsOf = async ({ offers, subjects, now }: BrokerPorts, claims: PermitCla
       credential: credential.name,
       provider: offer.provider.kind,
       scope: grantedScope(credential.name, credential.scope, offer),
-      reuse: offer.reuse,
+      reuse,
       expiresAt,
     },
   };
@@ -281,17 +304,6 @@ const issuedEvent = (record: LeaseRecord): EventDraft<'lease.issued'> => ({
     expires_at: record.expires_at,
   },
 });
-
-/** Ends a lease in whatever state the bucket holds it, once. */
-const endAsWritten = async (
-  { records }: BrokerPorts,
-  ending: Ending,
-  permit: string,
-  order: EndOrder,
-): Promise<void> => {
-  const held = await records.read(permit);
-  if (held && isOpen(held.record) && held.record.state !== 'revoking') await ending.end(held, order);
-};
 
 const release = async (
   { records, index, now }: BrokerPorts,

@@ -12,7 +12,7 @@ import { expect } from 'vitest';
 import type { LeaseRecords } from '../src/ending.ts';
 import type { HeldLease } from '../src/lease.ts';
 import { createLeaseIndex } from '../src/lease-index.ts';
-import { createPermitCheck } from '../src/permit.ts';
+import { createListingCheck, createPermitCheck } from '../src/permit.ts';
 import type { Offer, Provider } from '../src/provider.ts';
 import { createRunnerKeyCheck } from '../src/runner-key.ts';
 import { type BrokerPorts, createBroker, type Kills } from '../src/service.ts';
@@ -157,8 +157,10 @@ export const createBench = (
   };
   const logged: object[] = [];
   const note = (fields: object, message: string) => void logged.push({ ...fields, message });
+  const keys = createKeyRing([{ signer: 'policy', publicKey: policyKey.publicKey }]);
   const ports: BrokerPorts = {
-    permit: createPermitCheck({ keys: createKeyRing([{ signer: 'policy', publicKey: policyKey.publicKey }]), now }),
+    permit: createPermitCheck({ keys, now }),
+    listing: createListingCheck({ keys, now }),
     runnerKey: createRunnerKeyCheck(() => [verifyingKey(runnerKey.publicKey)]),
     kills,
     offers: new Map([['crm-key', offer]]),

@@ -18,7 +18,12 @@ const bench = (lease: () => Promise<never>) => {
     },
     subjects: { accept: () => expect.fail('a person') },
     operators: {} as never,
-    broker: { lease, release: () => expect.fail('released'), contain: () => expect.fail('contained') },
+    broker: {
+      lease,
+      leaseListing: () => expect.fail('listed'),
+      release: () => expect.fail('released'),
+      contain: () => expect.fail('contained'),
+    },
     log: { error: (fields) => void errors.push(fields) },
     observe: (verb, code) => void observed.push(`${verb} ${code}`),
   });

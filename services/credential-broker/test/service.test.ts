@@ -1,6 +1,6 @@
 import { AgentGateError } from '@agentgate/contracts';
 import { generateSigningKey } from '@agentgate/evidence';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { askOf, claimsOf, createBench, curveKey, policyKey, secretText, start } from './fixture.ts';
 
 const secretOf = (parts: Record<string, string>) => JSON.stringify({ v: 1, parts, hidden: ['secret'] });
@@ -289,6 +289,71 @@ describe('lease, under kill orders', () => {
     await bench.broker.settled();
     expect(bench.stateOf(ask)).toBe('revoked');
     expect(bench.events.at(-1)).toMatchObject({ name: 'lease.revoked', data: { why: 'killed' } });
+  });
+
+  test.each([
+    ['made', async () => undefined],
+    [
+      'perhaps made',
+      async () => {
+        throw new Error('the connection broke');
+      },
+    ],
+  ])('ends again what a kill ended before it was %s', async (_, after) => {
+    const gate = Promise.withResolvers<void>();
+    const there = new Set<string>();
+    const bench = createBench({
+      provider: {
+        mint: async ({ permit }) => {
+          await gate.promise;
+          there.add(permit);
+          await after();
+          return { parts: { secret: 'x' }, hidden: [], handle: 'its-name' };
+        },
+        revoke: async ({ permit }) => void there.delete(permit),
+        probe: async ({ permit }) => ({ state: there.has(permit) ? 'alive' : 'refused', detail: 'tried' }),
+      },
+    });
+    const ask = askOf();
+    const leasing = bench.broker.lease(ask);
+    await vi.waitFor(() => expect(bench.stateOf(ask)).toBe('intended'));
+    expect(await bench.broker.contain(1, { kind: 'agent', id: 'demo' })).toMatchObject({ failed: [] });
+    expect(bench.stateOf(ask)).toBe('revoked');
+    gate.resolve();
+    await expect(leasing).rejects.toThrow();
+    await bench.broker.settled();
+    expect([[...there], bench.stateOf(ask)]).toEqual([[], 'revoked']);
+    await expect(bench.broker.lease(ask)).rejects.toMatchObject({ code: expect.stringMatching(/KILLED_AGENT/) });
+  });
+
+  test('goes on trying to end what was made after its end, with the alarm that every lease has', async () => {
+    const gate = Promise.withResolvers<void>();
+    let isMade = false;
+    const bench = createBench({
+      provider: {
+        mint: async () => {
+          await gate.promise;
+          isMade = true;
+          return { parts: { secret: 'x' }, hidden: [] };
+        },
+        revoke: async () => {
+          if (isMade) throw new AgentGateError('CREDENTIAL_UNAVAILABLE', 'the provider is down');
+        },
+      },
+    });
+    const ask = askOf();
+    const leasing = bench.broker.lease(ask);
+    await vi.waitFor(() => expect(bench.stateOf(ask)).toBe('intended'));
+    await bench.broker.contain(1, { kind: 'agent', id: 'demo' });
+    gate.resolve();
+    await expect(leasing).rejects.toThrow();
+    await bench.broker.settled();
+    expect(bench.stateOf(ask)).toBe('revoking');
+    for (let i = 0; i < 6; i++) {
+      bench.clock.at += 20_000;
+      await bench.broker.sweep();
+    }
+    expect(bench.stateOf(ask)).toBe('irrevocable');
   });
 
   test('ends the leases that a kill order covers and no others', async () => {

@@ -5,6 +5,8 @@ import type {
   ApprovalQuestion,
   CatalogTool,
   EventDraft,
+  ListingClaims,
+  ListingPermit,
   Obligations,
   Permit,
   PermitClaims,
@@ -125,6 +127,8 @@ export interface Engine {
 export interface Permits {
   /** One signature for all. */
   seal(claims: PermitClaims[]): Permit[];
+  /** For the runner's own reading of a server's list of tools. */
+  sealListing(claims: ListingClaims): ListingPermit;
 }
 export interface Evidence {
   record(draft: EventDraft<'session.opened'> | EventDraft<'session.cleared'>): Promise<string>;

@@ -5,6 +5,7 @@ import {
   type ClearTaintAsk,
   type DecideAnswer,
   type DecideAsk,
+  type ListingPermit,
   limits,
   type PolicyRevision,
   type ToolListing,
@@ -64,7 +65,12 @@ export interface Policy {
   /** Remembers where a result's values stood, before the agent sees it. */
   observe(ask: SessionOwner & { session: string; tool: string; result?: unknown }): Promise<void>;
   clearTaint(by: string, ask: ClearTaintAsk): Promise<ClearTaintAnswer>;
+  /** Lets the runner read a server's list of tools with the credential that the configuration names for that. Throws POLICY_DENIED elsewhere. */
+  permitListing(server: string): ListingPermit;
 }
+
+/** So long a server may take to be started and to tell its tools. */
+const listingMs = 45_000;
 
 export const createPolicy = (opts: PolicyOptions): Policy => {
   const { sessions, now } = opts;
@@ -155,7 +161,25 @@ export const createPolicy = (opts: PolicyOptions): Policy => {
     return { tenant, agent: facts.agent };
   };
 
-  return { decide, openSession, visible, hold, observe, clearTaint };
+  const permitListing: Policy['permitListing'] = (server) => {
+    const { listings } = opts.data;
+    const credential = Object.hasOwn(listings, server) ? listings[server] : undefined;
+    if (!credential)
+      throw new AgentGateError('POLICY_DENIED', `server ${server} is not configured to be listed with a credential`);
+    const issued_at = now();
+    return opts.permits.sealListing({
+      credential,
+      deadline: issued_at + listingMs,
+      expires_at: issued_at + limits.permitTtlMs,
+      id: opts.newId('prm'),
+      issued_at,
+      policy: opts.revision,
+      server,
+      v: 1,
+    });
+  };
+
+  return { decide, openSession, visible, hold, observe, clearTaint, permitListing };
 };
 
 const nameOnly = (tool: string): CatalogTool => ({

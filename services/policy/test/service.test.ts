@@ -8,6 +8,7 @@ import {
   type DecideAsk,
   decideAnswer,
   type GrantClaims,
+  listingDomain,
   type PolicySettings,
   permitDomain,
   permitLines,
@@ -19,6 +20,7 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { createPermits } from '../src/adapters/permits.ts';
 import { noFacts, type PolicyInput } from '../src/engine/policy-input.ts';
 import { createFactFinder } from '../src/facts.ts';
+import type { PolicyData } from '../src/grants/policy-data.ts';
 import type { Approvals, Commit, Memory, Recalled, SessionFacts, SessionOwner } from '../src/ports.ts';
 import { keyOf } from '../src/provenance/normalise.ts';
 import type { SeenValue } from '../src/provenance/result-values.ts';
@@ -712,4 +714,34 @@ describe('approvals', () => {
     expect(first).toBe(down);
     expect(second).toMatchObject({ decision: { code: 'OK' } });
   });
+});
+
+describe('permitListing', () => {
+  const listed = (listings: PolicyData['listings']) => policyWith({ data: { ...compile('  []').data, listings } });
+
+  test('permits to read one server’s list for five seconds, with the credential that the configuration names', () => {
+    const permit = listed({ crm: { name: 'crm-list', scope: 'tools', ttl_s: 20 } }).permitListing('crm');
+    expect(permit.claims).toMatchObject({
+      server: 'crm',
+      credential: { name: 'crm-list', scope: 'tools', ttl_s: 20 },
+      issued_at: at,
+      expires_at: at + 5_000,
+      deadline: at + 45_000,
+      policy: revision,
+    });
+    const keys = createKeyRing([{ signer: 'policy', publicKey: key.publicKey }]);
+    const { claims, seal } = permit;
+    const verify = (domain: string) =>
+      verifySeal({ domain, lines: permitLines, leaf: canonical(claims), seal, keys }).ok;
+    expect([verify(listingDomain), verify(permitDomain)]).toEqual([true, false]);
+  });
+
+  test.each(['fs', 'absent', 'constructor', '__proto__'])(
+    'refuses with POLICY_DENIED for %s, which it does not name',
+    (server) => {
+      expect(() => listed({ crm: { name: 'crm-list' } }).permitListing(server)).toThrow(
+        `server ${server} is not configured to be listed with a credential`,
+      );
+    },
+  );
 });

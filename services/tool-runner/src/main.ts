@@ -20,7 +20,7 @@ import { serveHandlers } from './handlers.ts';
 import { createLiveCalls, type LiveCalls } from './live-calls.ts';
 import { createPermitCheck } from './permit-check.ts';
 import { createRunner } from './service.ts';
-import type { Upstream } from './upstream.ts';
+import type { Listing, Upstream } from './upstream.ts';
 import { createUpstreams } from './upstreams.ts';
 import { createUsedPermits } from './used-permits.ts';
 
@@ -41,10 +41,6 @@ const start = async (ctx: ServiceContext) => {
 
   const children = createChildren();
   process.once('exit', children.killAll);
-  const upstreams = createUpstreams({ ...config, bus, children, now, log });
-  const records = await openToolsBucket({ bus, record: (event) => evidence.record(event), log });
-  await records.keepOnly(new Set(Object.keys(config.servers)));
-  const catalog = createCatalog({ upstreams, records, now, log });
   const broker = createBrokerLeases({
     bus,
     key,
@@ -52,9 +48,18 @@ const start = async (ctx: ServiceContext) => {
     onOver: (lease) => {
       for (const { upstream } of upstreams) upstream.forget(lease);
     },
+    epoch: killView.epoch,
     now,
     log,
   });
+  const listing = (server: string): Listing => ({
+    lease: () => broker.leaseListing(server),
+    release: broker.release,
+  });
+  const upstreams = createUpstreams({ ...config, bus, children, listing, now, log });
+  const records = await openToolsBucket({ bus, record: (event) => evidence.record(event), log });
+  await records.keepOnly(new Set(Object.keys(config.servers)));
+  const catalog = createCatalog({ upstreams, records, now, log });
   const live = createLiveCalls(now);
   const runner = createRunner({
     permits: createPermitCheck({ keys: trust, now, since }),

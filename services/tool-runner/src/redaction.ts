@@ -1,5 +1,5 @@
 import { limits, redactedText } from '@agentgate/contracts';
-import { spellingsOf } from '@agentgate/runtime';
+import { createSecretFinder, spellingsOf } from '@agentgate/runtime';
 
 /** A value without the secret's bytes, and JSON pointers to where they stood. */
 export interface Redacted<T> {
@@ -10,15 +10,20 @@ export interface Redacted<T> {
 const mark = redactedText;
 const maxPointers = 64;
 const maxPointerChars = 512;
-/** Takes every spelling of the secrets out of all texts and keys of a JSON value. */
+/**
+ * Takes every spelling of the secrets out of all texts and keys of a JSON value. A text that still says one to who undoes escapes and line
+ * breaks is taken out whole.
+ */
 export const redact = <T>(value: T, secrets: readonly string[]): Redacted<T> => {
   // The longest first, so that no part of a longer one is left over.
   const spellings = [...new Set(secrets.flatMap(spellingsOf))].sort((a, b) => b.length - a.length);
   if (spellings.length === 0) return { value, redacted: [] };
+  const stillSays = createSecretFinder(secrets);
   const redacted: string[] = [];
   const clean = (text: string, pointer: string): string => {
     let left = text;
     for (const spelling of spellings) left = left.replaceAll(spelling, mark);
+    if (stillSays(left)) left = mark;
     if (left !== text && redacted.length < maxPointers) redacted.push(pointer.slice(0, maxPointerChars));
     return left;
   };

@@ -59,6 +59,12 @@ export interface LeasedCredential {
   reuse: boolean;
 }
 
+/** How the list of a server is read that tells it to nobody without a credential: with a lease of its own, under policy's permit for just that. */
+export interface Listing {
+  lease(): Promise<LeasedCredential>;
+  release(leased: LeasedCredential): void;
+}
+
 /** One server of agentgate.yaml. Its failures are its own: no other server waits for it. */
 export interface Upstream {
   readonly server: string;

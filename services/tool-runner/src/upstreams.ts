@@ -4,7 +4,7 @@ import type { Children } from './adapters/child-transport.ts';
 import { createHttpUpstream } from './adapters/mcp-http.ts';
 import { createStdioUpstream } from './adapters/mcp-stdio.ts';
 import { createNatsUpstream } from './adapters/nats-tools.ts';
-import type { Upstream } from './upstream.ts';
+import type { Listing, Upstream } from './upstream.ts';
 
 export interface UpstreamsOptions {
   servers: Config['servers'];
@@ -12,6 +12,8 @@ export interface UpstreamsOptions {
   children: Children;
   path: string;
   homes: string;
+  /** Of the servers whose list is read with a credential. */
+  listing: (server: string) => Listing;
   now: () => number;
   log: {
     debug(fields: object, message: string): void;
@@ -23,10 +25,11 @@ export interface UpstreamsOptions {
 /** One upstream a server of agentgate.yaml, with the credential that its calls need. */
 export const createUpstreams = ({
   servers,
+  listing,
   ...shared
 }: UpstreamsOptions): { upstream: Upstream; credential: string | undefined }[] =>
-  Object.entries(servers).map(([server, { stdio, http, nats, credential, inject }]) => {
-    const common = { ...shared, server, inject };
+  Object.entries(servers).map(([server, { stdio, http, nats, credential, inject, list_with }]) => {
+    const common = { ...shared, server, inject, listing: list_with === undefined ? undefined : listing(server) };
     if (stdio) return { upstream: createStdioUpstream({ ...common, stdio }), credential };
     if (http) return { upstream: createHttpUpstream({ ...common, http }), credential };
     if (nats) return { upstream: createNatsUpstream({ ...common, nats }), credential };

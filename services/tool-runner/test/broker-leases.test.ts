@@ -62,10 +62,11 @@ const createBench = (reused = true) => {
           return { state: 'revoked' };
         };
   const leases = createBrokerLeases({
-    bus: { batcher: batcher as never, instance: 'runner-1' },
+    bus: { batcher: batcher as never, ask: () => expect.fail('nothing is listed'), instance: 'runner-1' },
     key: generateSigningKey(),
     isReused: () => reused,
     onOver: (lease) => void bench.over.push(lease),
+    epoch: () => 0,
     now: () => clock.at,
     log: { warn: () => {} },
   });

@@ -1,8 +1,8 @@
-import { spellingsOf } from '@agentgate/runtime';
+import { createSecretFinder, spellingsOf } from '@agentgate/runtime';
 import { expect, test } from 'vitest';
 import { redact } from '../src/redaction.ts';
 
-const secret = 's3cr"et/+key ü-0123456789';
+const secret = 'S3cr"et/+Key ü-0123456789';
 const bytes = Buffer.from(secret);
 
 test.each([
@@ -16,6 +16,10 @@ test.each([
   ['base64url', bytes.toString('base64url')],
   ['base64 of a header', Buffer.from(`Bearer ${secret}`).toString('base64')],
   ['base64 of user and password', Buffer.from(`user:${secret}!`).toString('base64')],
+  ['JSON that escapes slashes', JSON.stringify(secret).replaceAll('/', '\\/')],
+  ['JSON in ASCII', JSON.stringify(secret).replace('ü', '\\u00fc')],
+  ['a URL with small escapes', encodeURIComponent(secret).replace(/%../g, (c) => c.toLowerCase())],
+  ['a whole URL', encodeURI(secret)],
   ['base64url of a longer text', Buffer.from(`xx${secret}yy`).toString('base64url')],
 ])('takes the secret out of a text that holds it as %s', (_, spelled) => {
   const { value, redacted } = redact({ content: [{ type: 'text', text: `before ${spelled} after` }] }, [secret]);
@@ -48,5 +52,51 @@ test('takes out every part of a credential, the longer one first', () => {
 test('redacts all and names at most 64 places', () => {
   const { value, redacted } = redact({ a: Array.from({ length: 100 }, () => secret) }, [secret]);
   expect(redacted).toHaveLength(64);
-  expect(JSON.stringify(value)).not.toContain('s3cr');
+  expect(JSON.stringify(value)).not.toContain('S3cr');
+});
+
+const every = (write: (c: string) => string) => [...secret].map(write).join('');
+const code = (c: string) => c.charCodeAt(0);
+const wrapped = (text: string, at: number) => text.replace(new RegExp(`.{${at}}`, 'g'), '$&\n');
+
+test.each([
+  ['in JSON that escapes every character', every((c) => `\\u${code(c).toString(16).padStart(4, '0')}`)],
+  ['in a language of \\x', every((c) => `\\x${code(c).toString(16).padStart(2, '0')}`)],
+  ['in HTML', every((c) => `&#${code(c)};`)],
+  ['in HTML with names', secret.replaceAll('"', '&quot;')],
+  ['in JSON that escapes for HTML', secret.replaceAll('"', '\\u0022')],
+  ['in a URL that escapes some of it', secret.replace('e', '%65').replace('+', '%2b').replaceAll(' ', '+')],
+  ['in a URL within a URL', encodeURIComponent(encodeURIComponent(secret))],
+  ['in JSON within JSON within a URL', encodeURIComponent(JSON.stringify(JSON.stringify(secret)))],
+  ['folded', wrapped(secret, 7)],
+  ['in base64 broken into lines', wrapped(Buffer.from(`user:${secret}`).toString('base64'), 9)],
+  ['in base64 with lines of JSON', wrapped(bytes.toString('base64'), 9).replaceAll('\n', '\\r\\n')],
+  ['in base64 within a URL', encodeURIComponent(bytes.toString('base64'))],
+  [
+    'in groups of hexadecimal',
+    bytes
+      .toString('hex')
+      .toUpperCase()
+      .replace(/..(?!$)/g, '$&:'),
+  ],
+  ['as a list of bytes', [...bytes].map((b) => `0x${b.toString(16).padStart(2, '0')}`).join(', ')],
+])('takes out the whole text that says the secret %s', (_, spelled) => {
+  const result = { content: [{ type: 'text', text: `before ${spelled} after` }] };
+  const { value, redacted } = redact(result, [secret]);
+  expect(redacted).toEqual(['/content/0/text']);
+  const [{ text } = { text: '' }] = value.content;
+  expect(text === '[redacted]' || !createSecretFinder([secret])(text)).toBe(true);
+  for (const part of ['S3cr', 'c3Vj', 'UzNjc', '533363', '0x53']) expect(text).not.toContain(part);
+});
+
+test('leaves escapes, base64 and hexadecimal of other things as they are', () => {
+  const other = 'another text of some length, ü';
+  const texts = [
+    encodeURIComponent(other),
+    JSON.stringify(JSON.stringify(other)),
+    Buffer.from(other).toString('base64'),
+    Buffer.from(other).toString('hex'),
+    '100 % of 5 & 6 \\ %zz %E0%80 &#99999999; \\u{ffffff}',
+  ];
+  expect(redact({ texts }, [secret])).toEqual({ value: { texts }, redacted: [] });
 });

@@ -2,6 +2,7 @@ import { type Config, ConfigError, type Grant, limits, type PolicySettings, scop
 import { UnsafeCondition } from '../conditions/verdict.ts';
 import { prepareWhere, type Where } from '../conditions/where.ts';
 import {
+  type CredentialOf,
   type GrantEntry,
   type GrantsOf,
   type Part,
@@ -72,12 +73,13 @@ const entryOf = ({ id, effect, where, to, approvers }: Grant): GrantEntry => ({
   ...(approvers && { approvers }),
 });
 
-const credentialsOf = ({
-  servers,
-  credentials,
-}: Pick<Config, 'servers' | 'credentials'>): PolicyData['credentials'] => {
-  const found: PolicyData['credentials'] = {};
-  for (const [server, { credential: name }] of Object.entries(servers)) {
+/** The credentials that servers name under this key, and what they give at most. */
+const credentialsOf = (
+  key: 'credential' | 'list_with',
+  { servers, credentials }: Pick<Config, 'servers' | 'credentials'>,
+): Record<string, CredentialOf> => {
+  const found: Record<string, CredentialOf> = {};
+  for (const [server, { [key]: name }] of Object.entries(servers)) {
     if (name === undefined) continue;
     const credential = credentials[name];
     if (!credential) throw new ConfigError(`servers: ${server}: no credential is named ${name}`);
@@ -132,7 +134,8 @@ export const compileGrants = (
   return {
     data: {
       grants: { list, whom: Object.fromEntries(index) },
-      credentials: credentialsOf(config),
+      credentials: credentialsOf('credential', config),
+      listings: credentialsOf('list_with', config),
       policy: {
         packs: Object.fromEntries((config.policy?.packs ?? []).map((pack) => [pack, true])),
         egress: { only_listed: config.policy?.egress.allow !== undefined },

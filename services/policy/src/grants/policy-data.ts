@@ -30,7 +30,7 @@ export interface GrantsOf {
   any: PatternEntry[];
 }
 
-interface CredentialOf {
+export interface CredentialOf {
   name: string;
   scope?: string;
   ttl_s?: number;
@@ -44,6 +44,8 @@ export interface PolicyData {
   };
   /** By the server whose tools need it. */
   credentials: Record<string, CredentialOf>;
+  /** By the server whose tools the gate itself lists with it (`list_with`). */
+  listings: Record<string, CredentialOf>;
   policy: {
     /** The packs that are on. */
     packs: Partial<Record<Pack, true>>;

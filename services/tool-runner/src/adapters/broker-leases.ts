@@ -2,12 +2,15 @@ import { type Bus, createCurveKey } from '@agentgate/bus';
 import {
   AgentGateError,
   brokerLease,
+  brokerLeaseListing,
   brokerRelease,
   type CallIdentity,
   covers,
   type LeaseAnswer,
   leasedSecret,
+  listingTool,
   type Permit,
+  policyPermitListing,
   runnerKeyText,
 } from '@agentgate/contracts';
 import type { SigningKey } from '@agentgate/evidence';
@@ -16,17 +19,21 @@ import type { Broker } from '../service.ts';
 import type { LeasedCredential } from '../upstream.ts';
 
 export interface BrokerLeases extends Broker {
+  /** A lease to read a server's list of tools with, as policy permits and no call's permit does. `release` ends it. */
+  leaseListing(server: string): Promise<LeasedCredential>;
   /** Ends every lease that is held for a session, and waits for the releases that are under way. */
   close(): Promise<void>;
 }
 
 interface BrokerLeasesOptions {
-  bus: Pick<Bus, 'batcher' | 'instance'>;
+  bus: Pick<Bus, 'ask' | 'batcher' | 'instance'>;
   key: SigningKey;
   /** Whether a credential's leases serve a session's calls to a tool, not one call. */
   isReused: (credential: string) => boolean;
   /** A lease is over, or its secret was changed. */
   onOver: (lease: string) => void;
+  /** What this runner's own view of the kill orders has reached. */
+  epoch: () => number;
   now: () => number;
   log: { warn(fields: object, message: string): void };
 }
@@ -45,7 +52,15 @@ const nearlyOverMs = 500;
 const maxHeld = 4_096;
 
 /** Leases of the credential-broker. The secret comes sealed to a key that this process made at its start and keeps in memory. */
-export const createBrokerLeases = ({ bus, key, isReused, onOver, now, log }: BrokerLeasesOptions): BrokerLeases => {
+export const createBrokerLeases = ({
+  bus,
+  key,
+  isReused,
+  onOver,
+  epoch: ownEpoch,
+  now,
+  log,
+}: BrokerLeasesOptions): BrokerLeases => {
   const curve = createCurveKey();
   const ask = bus.batcher(brokerLease);
   const release = bus.batcher(brokerRelease);
@@ -54,6 +69,8 @@ export const createBrokerLeases = ({ bus, key, isReused, onOver, now, log }: Bro
   const timers = new Map<string, NodeJS.Timeout>();
   /** Of the leases that end with their call: the permit that each was made with. */
   const permits = new Map<string, string>();
+  /** Of the leases that a list is read with now. */
+  const listings = new Map<string, CallIdentity>();
   const inTurn = createTurns();
 
   const opened = ({ sealed, broker_key }: LeaseAnswer): Credential => {
@@ -66,11 +83,13 @@ export const createBrokerLeases = ({ bus, key, isReused, onOver, now, log }: Bro
       throw new AgentGateError('CREDENTIAL_UNAVAILABLE', 'the lease that the credential-broker gave cannot be opened');
     }
   };
-  const askFor = (permit: Permit, epoch: number, before: Held | undefined): Promise<LeaseAnswer> => {
-    const named = { permit, runner: bus.instance, seal_to: curve.publicKey };
-    const sig = Buffer.from(key.sign(Buffer.from(runnerKeyText(named)))).toString('base64');
-    return ask({ ...named, sig, epoch, ...(before && { held: { lease: before.lease, permit: before.permit } }) });
+  /** What the broker is told of whom it seals for, signed for this one permit. */
+  const named = <P extends { claims: { id: string } }>(permit: P) => {
+    const mine = { permit, runner: bus.instance, seal_to: curve.publicKey };
+    return { ...mine, sig: Buffer.from(key.sign(Buffer.from(runnerKeyText(mine)))).toString('base64') };
   };
+  const askFor = (permit: Permit, epoch: number, before: Held | undefined): Promise<LeaseAnswer> =>
+    ask({ ...named(permit), epoch, ...(before && { held: { lease: before.lease, permit: before.permit } }) });
   const drop = (name: string) => {
     const gone = held.get(name);
     held.delete(name);
@@ -94,10 +113,23 @@ export const createBrokerLeases = ({ bus, key, isReused, onOver, now, log }: Bro
     releasing.add(work);
   };
 
+  /** One that ends with its call, or its list; twice is as good as once. */
+  const endOne = (lease: string): void => {
+    const permit = permits.get(lease);
+    permits.delete(lease);
+    listings.delete(lease);
+    if (permit !== undefined) end(lease, permit);
+  };
+
   const forCall = async (permit: Permit, epoch: number): Promise<LeasedCredential> => {
     const answer = await askFor(permit, epoch, undefined);
     permits.set(answer.lease, answer.permit);
-    return { lease: answer.lease, credential: opened(answer), reuse: false };
+    try {
+      return { lease: answer.lease, credential: opened(answer), reuse: false };
+    } catch (error) {
+      endOne(answer.lease);
+      throw error;
+    }
   };
   const forSession = async (name: string, permit: Permit, epoch: number): Promise<LeasedCredential> => {
     const known = held.get(name);
@@ -120,7 +152,22 @@ export const createBrokerLeases = ({ bus, key, isReused, onOver, now, log }: Bro
     }
   };
 
+  const leaseListing: BrokerLeases['leaseListing'] = async (server) => {
+    const { permit } = await bus.ask(policyPermitListing, { v: 1, server });
+    const { lease: answer } = await bus.ask(brokerLeaseListing, { v: 1, ...named(permit), epoch: ownEpoch() });
+    permits.set(answer.lease, answer.permit);
+    const [tenant = '', agent = '', session = ''] = answer.lease.split('/');
+    listings.set(answer.lease, { tenant, agent, session, tool: listingTool(server) });
+    try {
+      return { lease: answer.lease, credential: opened(answer), reuse: false };
+    } catch (error) {
+      endOne(answer.lease);
+      throw error;
+    }
+  };
+
   return {
+    leaseListing,
     lease: (permit, epoch) => {
       const credential = permit.claims.obligations.credential?.name ?? '';
       if (!isReused(credential)) return forCall(permit, epoch);
@@ -128,12 +175,11 @@ export const createBrokerLeases = ({ bus, key, isReused, onOver, now, log }: Bro
       return inTurn(name, () => forSession(name, permit, epoch));
     },
     release: ({ lease, reuse }) => {
-      const permit = permits.get(lease);
-      permits.delete(lease);
-      if (!reuse && permit !== undefined) end(lease, permit);
+      if (!reuse) endOne(lease);
     },
     forget: (scope) => {
       for (const [name, { of }] of [...held]) if (covers(scope, of)) drop(name);
+      for (const [lease, of] of [...listings]) if (covers(scope, of)) onOver(lease);
     },
     close: async () => {
       for (const [name, { lease, permit }] of [...held]) {

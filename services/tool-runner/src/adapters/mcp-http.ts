@@ -5,7 +5,7 @@ import type { Upstream } from '../upstream.ts';
 import { createProofs, type Proofs } from './dpop-proofs.ts';
 import { createMcpUpstream, type McpUpstreamOptions } from './mcp-upstream.ts';
 
-export interface HttpOptions extends Pick<McpUpstreamOptions, 'now' | 'log' | 'pace'> {
+export interface HttpOptions extends Pick<McpUpstreamOptions, 'listing' | 'now' | 'log' | 'pace'> {
   server: string;
   http: NonNullable<Server['http']>;
   inject: Server['inject'];

@@ -7,6 +7,7 @@ import {
   SdkHttpError,
   type Transport,
 } from '@modelcontextprotocol/client';
+import { redact } from '../redaction.ts';
 import type { Dispatch, ListedTool, UpstreamCall, UpstreamEnd } from '../upstream.ts';
 
 /** The handshake: `legacy` is `initialize`, which nearly every server speaks; `auto` also finds servers of revision 2026-07-28 alone. */
@@ -16,6 +17,8 @@ export interface McpSessionOptions {
   server: string;
   transport: Transport;
   handshake: Handshake;
+  /** Texts of the credential that the transport carries: the client's errors quote the server's answers. */
+  secrets: readonly string[];
   /** For the handshake. */
   timeoutMs: number;
   now: () => number;
@@ -48,7 +51,8 @@ export const openMcpSession = async (opts: McpSessionOptions): Promise<McpSessio
       listChanged: { tools: { autoRefresh: false, onChanged: () => opts.onToolsChanged() } },
     },
   );
-  client.onerror = (error) => log.debug({ err: error, server }, 'the MCP client reports an error');
+  client.onerror = ({ message }) =>
+    log.debug({ server, error: redact(message, opts.secrets).value.slice(0, 512) }, 'the MCP client reports an error');
   client.onclose = () => opts.onClosed();
   try {
     await client.connect(opts.transport, { timeout: opts.timeoutMs });
@@ -130,6 +134,18 @@ const endOf = (error: unknown): UpstreamEnd => {
   return wasNeverConnected(error)
     ? notSent('the tool server cannot be reached')
     : { kind: 'lost', reason: 'the tool server did not answer in form; it may have run the call' };
+};
+
+/** The server wants other credentials than it got: it would with every handshake. */
+export const isUnwelcome = (error: unknown): boolean =>
+  error instanceof SdkHttpError && (error.status === 401 || error.status === 403);
+
+/** Why there is no session, in words of our own: the server's may quote what it was sent. */
+export const whyNotOpened = (error: unknown): string => {
+  if (error instanceof SdkHttpError && error.status !== undefined) return `it answered HTTP ${error.status}`;
+  if (wasNeverConnected(error)) return 'it cannot be reached';
+  if (error instanceof SdkError) return `the client says ${error.code}`;
+  return 'it did not answer in form';
 };
 
 const neverConnected = new Set([

@@ -6,7 +6,7 @@ import type { Upstream } from '../upstream.ts';
 import { type Children, createChildTransport } from './child-transport.ts';
 import { createMcpUpstream, type McpUpstreamOptions } from './mcp-upstream.ts';
 
-export interface StdioOptions extends Pick<McpUpstreamOptions, 'now' | 'log' | 'pace'> {
+export interface StdioOptions extends Pick<McpUpstreamOptions, 'listing' | 'now' | 'log' | 'pace'> {
   server: string;
   stdio: NonNullable<Server['stdio']>;
   inject: Server['inject'];

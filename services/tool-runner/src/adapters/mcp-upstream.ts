@@ -1,15 +1,18 @@
 import { AgentGateError, type Server } from '@agentgate/contracts';
 import type { Transport } from '@modelcontextprotocol/client';
 import { type Credential, metaOf } from '../credential.ts';
+import { redact } from '../redaction.ts';
 import { createRefresher, pace, type RefresherOptions } from '../refresher.ts';
-import type { Channel, LeasedCredential, ListedTool, Upstream } from '../upstream.ts';
-import { type Handshake, type McpSession, openMcpSession } from './mcp-session.ts';
+import type { Channel, LeasedCredential, ListedTool, Listing, Upstream } from '../upstream.ts';
+import { type Handshake, isUnwelcome, type McpSession, openMcpSession, whyNotOpened } from './mcp-session.ts';
 
 export interface McpUpstreamOptions {
   server: string;
   inject: Server['inject'];
   /** A transport that is not started yet; with a credential it carries it and serves one call, or one lease. */
   transport(credential: Credential | undefined): Transport;
+  /** Where the server tells its tools to nobody without a credential. */
+  listing?: Listing | undefined;
   /** Which handshake is tried first; the other one is next. */
   handshake: Handshake;
   now: () => number;
@@ -27,7 +30,10 @@ const listMs = 10_000;
 /** Sessions that are open for one call or one lease each, because it brought its own credential. */
 const maxPrivate = 64;
 
-/** An MCP server: one session that all calls without a credential share, and one for each call, or each lease, with its own. */
+/**
+ * An MCP server: one session that all calls without a credential share, and one for each call, or each lease, with its own. Where the server
+ * tells its tools only to who has a credential, nothing is shared: each list has a lease and a session of its own, too.
+ */
 export const createMcpUpstream = (opts: McpUpstreamOptions): Upstream => {
   const { server, log } = opts;
   const listeners: ((tools: ListedTool[]) => void)[] = [];
@@ -35,6 +41,8 @@ export const createMcpUpstream = (opts: McpUpstreamOptions): Upstream => {
   let why = 'it was not reached yet';
   let { handshake } = opts;
   let isClosed = false;
+  /** Where nothing is shared: the last list was read. */
+  let isListed = false;
   let privates = 0;
 
   /** By lease: what is kept for the next call of the same session. */
@@ -45,6 +53,7 @@ export const createMcpUpstream = (opts: McpUpstreamOptions): Upstream => {
       server,
       transport: opts.transport(credential),
       handshake,
+      secrets: credential?.hidden ?? [],
       timeoutMs,
       now: opts.now,
       log,
@@ -67,11 +76,44 @@ export const createMcpUpstream = (opts: McpUpstreamOptions): Upstream => {
       return session;
     } catch (error) {
       // A server that does not take the one may take the other.
-      handshake = handshake === 'legacy' ? 'auto' : 'legacy';
+      handshake = other(handshake);
+      throw error;
+    }
+  };
+  /** What the server says of its tools may quote the credential: it is taken out before anybody sees it. */
+  const listApart = async (listing: Listing): Promise<ListedTool[]> => {
+    const leased = await listing.lease();
+    const { lease, credential } = leased;
+    let session: McpSession | undefined;
+    try {
+      const opening = open(credential, handshakeMs, () => kept.delete(lease));
+      kept.set(lease, opening);
+      session = await opening;
+      return redact(await session.list(listMs), credential.hidden).value;
+    } catch (error) {
+      if (session === undefined && !isUnwelcome(error)) handshake = other(handshake);
+      throw new Error(`it did not tell its tools to who has the credential of list_with: ${whyNotOpened(error)}`);
+    } finally {
+      kept.delete(lease);
+      // The session first: a server that looks at its credential may still be told goodbye.
+      await session?.close().catch(() => {});
+      listing.release(leased);
+    }
+  };
+  const refreshApart = async (listing: Listing) => {
+    try {
+      const tools = await listApart(listing);
+      if (isClosed) return;
+      if (!isListed) log.info({ server }, 'a tool server is connected');
+      isListed = true;
+      for (const tell of listeners) tell(tools);
+    } catch (error) {
+      isListed = false;
       throw error;
     }
   };
   const refresh = async () => {
+    if (opts.listing) return refreshApart(opts.listing);
     shared ??= await connect();
     const session = shared;
     try {
@@ -90,11 +132,17 @@ export const createMcpUpstream = (opts: McpUpstreamOptions): Upstream => {
     ...opts.pace,
     refresh,
     onFailure: (error) => {
-      why = error instanceof Error ? error.message.slice(0, 200) : 'it cannot be reached';
+      why = reasonOf(error);
       log.warn({ server, why }, 'a tool server cannot be reached');
     },
   });
-  const problem = () => (shared ? undefined : `${server} cannot be reached: ${why}`);
+  /** Whoever has to mend it reads this; a server that is listed with a credential has said nothing that stands here. */
+  const reasonOf = (error: unknown): string => {
+    if (isUnwelcome(error) && opts.inject)
+      return `${whyNotOpened(error)} to who brings no credential: list_with names one to list its tools with`;
+    return error instanceof Error ? error.message.slice(0, 200) : 'it cannot be reached';
+  };
+  const problem = () => (shared || isListed ? undefined : `${server} cannot be reached: ${why}`);
 
   const openOwn = async (credential: Credential, timeoutMs: number, onOver: () => void): Promise<McpSession> => {
     if (privates >= maxPrivate)
@@ -169,11 +217,14 @@ export const createMcpUpstream = (opts: McpUpstreamOptions): Upstream => {
       refresher.stop();
       const session = shared;
       shared = undefined;
+      isListed = false;
       for (const lease of [...kept.keys()]) forget(lease);
       await session?.close().catch(() => {});
     },
   };
 };
+
+const other = (handshake: Handshake): Handshake => (handshake === 'legacy' ? 'auto' : 'legacy');
 
 /** A call that went astray may mean that the session is dead: HTTP does not say so by itself, listing finds out. */
 const watched = (dispatch: ReturnType<McpSession['send']>, suspect: () => void) => {
