@@ -4,6 +4,7 @@ import { z } from 'zod';
 import {
   type Credential,
   credential,
+  httpUrl,
   type Injection,
   inject,
   isForPerson,
@@ -162,7 +163,7 @@ export const config = z
           /** Of the tokens; the gate's own name there. */
           audience: text(512),
           /** Where its keys are (RFC 7517). */
-          jwks_uri: z.url({ protocol: /^https?$/ }).max(2048),
+          jwks_uri: httpUrl,
         }),
       )
       .max(16)

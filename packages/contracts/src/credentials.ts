@@ -19,7 +19,8 @@ const scope = z.string().max(1024);
 const word = z
   .string()
   .regex(/^[\x21\x23-\x5B\x5D-\x7E]{1,128}$/, 'must be one word of a scope (RFC 6749, section 3.3)');
-const httpUrl = z
+/** Where a secret goes, or keys come from. */
+export const httpUrl = z
   .url({ protocol: /^https?$/ })
   .max(2048)
   .refine((u) => {

@@ -106,6 +106,13 @@ describe('operators', () => {
   });
 });
 
+test('keys of people’s issuers come from this machine or by https', () => {
+  const of = (uri: string) =>
+    `v: 1\ntenants: {}\nsubject_tokens: [{ issuer: "https://i.test", audience: gate, jwks_uri: "${uri}" }]\n`;
+  expect(() => parseConfig(of('http://idp.test/jwks'), '/a.yaml')).toThrow(/jwks_uri: must be https/);
+  expect(parseConfig(of('http://127.0.0.1:9/jwks'), '/a.yaml').subject_tokens).toHaveLength(1);
+});
+
 describe('list_with', () => {
   const http = 'http: { url: "https://crm.test/mcp" }';
   const header = `${http}\n    credential: k\n    inject: { header: Authorization }`;

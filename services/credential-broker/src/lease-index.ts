@@ -40,7 +40,7 @@ const createGroups = () => {
     count: (group: string, now: number): number => {
       let count = 0;
       for (const { record } of groups.get(group)?.values() ?? [])
-        if (expiryOf(record) > now || record.state === 'irrevocable') count++;
+        if (expiryOf(record) > now || record.state === 'revoking' || record.state === 'irrevocable') count++;
       return count;
     },
   };

@@ -4,6 +4,8 @@ import type { Offer } from './provider.ts';
 import { within } from './within.ts';
 
 const listMs = 5_000;
+const endMs = 5_000;
+const nothing = Promise.resolve({ permits: [], complete: false });
 /** A record is written before anything is made, so one this old that its provider does not know is not on its way there. */
 const settledMs = 30_000;
 
@@ -29,8 +31,9 @@ const reconcileOne = async (
 ): Promise<void> => {
   if (!provider.list) return;
   const before = ports.now();
-  const { permits, complete } = await within(listMs, provider.list(), `credential ${credential} was not listed`);
-  for (const permit of permits) await endOrphan(ports, credential, permit);
+  const list = () => within(listMs, provider.list?.() ?? nothing, `credential ${credential} was not listed`);
+  const { permits, complete } = await list();
+  await endOrphans(ports, credential, permits, list);
   if (!complete) return;
   const there = new Set(permits);
   const lost = ports.index
@@ -47,19 +50,50 @@ const reconcileOne = async (
   await ending.endAll(lost, () => ({ why: 'lost' }));
 };
 
-/** The record is read where it is written, not in the index, which may be behind. */
+/** The records are read where they are written, not in the index, which may be behind. */
+const heldByNobody = async ({ records }: EndingPorts, permits: readonly string[]): Promise<string[]> => {
+  const found: string[] = [];
+  for (const permit of permits) {
+    const held = await records.read(permit);
+    if (!held || !isOpen(held.record)) found.push(permit);
+  }
+  return found;
+};
+
+const endOrphans = async (
+  ports: EndingPorts,
+  credential: string,
+  permits: readonly string[],
+  list: () => Promise<{ permits: string[] }>,
+): Promise<void> => {
+  const suspects = await heldByNobody(ports, permits);
+  if (suspects.length === 0) return;
+  // What ended between the list and its record's reading is no orphan: that one is there still.
+  const still = new Set((await list()).permits);
+  for (const permit of suspects.filter((each) => still.has(each))) {
+    try {
+      await endOrphan(ports, credential, permit);
+    } catch (error) {
+      // One that cannot be ended hinders neither the others nor the comparison; each round tries it again and says so.
+      ports.log.error(
+        { err: error, credential, permit },
+        'ALARM: a provider has a lease that nobody holds, and it cannot be ended; end it there by hand',
+      );
+    }
+  }
+};
+
 const endOrphan = async (ports: EndingPorts, credential: string, permit: string): Promise<void> => {
-  const held = await ports.records.read(permit);
-  if (held && isOpen(held.record)) return;
   const offer = ports.offers.get(credential);
   if (!offer) return;
+  const held = await ports.records.read(permit);
   const now = ports.now();
   const lease = held?.record.id ?? `orphan/${credential}/${permit}`;
   ports.log.warn({ credential, lease }, 'a provider has a lease that nobody holds: it is ended');
   const unknown = { tenant: '', agent: '', session: '', scope: undefined, handle: undefined };
   const at = { lease, permit, credential, ...unknown, issuedAt: now, expiresAt: now };
-  await offer.provider.revoke(at);
-  const probe = await offer.provider.probe(at);
+  await within(endMs, offer.provider.revoke(at), `credential ${credential} was not ended`);
+  const probe = await within(endMs, offer.provider.probe(at), `credential ${credential} could not be tried`);
   if (probe.state === 'alive') throw new Error(`an orphan of credential ${credential} is still taken`);
   await ports.evidence.record({
     name: 'lease.revoked',

@@ -316,6 +316,51 @@ describe('the comparison with the provider', () => {
     expect(ended).toEqual([ask.permit.claims.id, ask.permit.claims.id]);
   });
 
+  test('does not call an orphan what ended while it was listed', async () => {
+    const ended: string[] = [];
+    const there = new Set<string>();
+    const bench = createBench({
+      provider: {
+        mint: async ({ permit }) => {
+          there.add(permit);
+          return { parts: { secret: 'x' }, hidden: [] };
+        },
+        revoke: async ({ permit }) => {
+          ended.push(permit);
+          there.delete(permit);
+        },
+        list: async () => {
+          const permits = [...there];
+          if (there.size > 0) await bench.broker.release({ lease, permit: ask.permit.claims.id });
+          return { permits, complete: true };
+        },
+      },
+    });
+    const ask = askOf();
+    const { lease } = await bench.broker.lease(ask);
+    await bench.broker.reconcile();
+    expect(ended).toEqual([ask.permit.claims.id]);
+    expect(bench.events.map(({ data }) => (data as { why?: string }).why)).toEqual([undefined, 'released']);
+  });
+
+  test('raises an alarm for an orphan that cannot be ended, each time, and goes on with the others', async () => {
+    const [bad, good] = ['prm_00000000000000007777', 'prm_00000000000000008888'];
+    const bench = createBench({
+      provider: {
+        revoke: async ({ permit }) => {
+          if (permit === bad) throw down;
+        },
+        list: async () => ({ permits: [bad, good], complete: true }),
+      },
+    });
+    const alarms = () => bench.logged.filter((line) => /^ALARM/.test((line as { message: string }).message)).length;
+    await bench.broker.reconcile();
+    expect(alarms()).toBe(1);
+    expect(bench.events.map(({ subject }) => subject)).toEqual([`orphan/crm-key/${good}`]);
+    await bench.broker.reconcile();
+    expect(alarms()).toBe(2);
+  });
+
   test.each([
     [true, 'revoked'],
     [false, 'active'],

@@ -40,3 +40,11 @@ test('counts the leases of one agent that have not run out', () => {
   expect(index.countOf({ tenant: 'default', agent: 'demo' }, start + 1_000)).toBe(0);
   expect(index.countOf({ tenant: 'other', agent: 'demo' }, start)).toBe(0);
 });
+
+test('counts what could not be ended, though its time is over', () => {
+  const index = createLeaseIndex();
+  const ending = { why: 'released' as const, tries: 1, next_at: new Date(start).toISOString() };
+  index.put({ record: { ...recordOf('demo'), state: 'revoking', ending }, revision: 1 });
+  index.put({ record: { ...recordOf('demo'), state: 'irrevocable', ending }, revision: 1 });
+  expect(index.countOf({ tenant: 'default', agent: 'demo' }, start + 9_000)).toBe(2);
+});

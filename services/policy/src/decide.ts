@@ -310,7 +310,7 @@ const answer = (opts: PolicyOptions, cases: Case[]): (DecideAnswer | AgentGateEr
       expires_at: Math.min(issuedAt + limits.permitTtlMs, deadline),
       id: newId('prm'),
       issued_at: issuedAt,
-      obligations: each.decision.obligations,
+      obligations: withinSession(each.decision.obligations, each.asked?.session.expiresAt, issuedAt),
       policy: revision,
       session,
       ...(each.asked?.session.subject && { subject: each.asked.session.subject }),
@@ -336,6 +336,14 @@ const answer = (opts: PolicyOptions, cases: Case[]): (DecideAnswer | AgentGateEr
       ...(each.retryAfterMs !== undefined && { retry_after_ms: Math.ceil(each.retryAfterMs) }),
     };
   });
+};
+
+/** What is leased for a session's calls ends with the session. */
+const withinSession = (obligations: Obligations, sessionEndsAt: number | undefined, now: number): Obligations => {
+  const { credential } = obligations;
+  if (credential?.ttl_s === undefined || sessionEndsAt === undefined) return obligations;
+  const left = Math.max(1, Math.floor((sessionEndsAt - now) / 1_000));
+  return left >= credential.ttl_s ? obligations : { ...obligations, credential: { ...credential, ttl_s: left } };
 };
 
 /** What is kept out of evidence is kept out of a refusal's, too, whoever refused. */

@@ -716,6 +716,21 @@ describe('approvals', () => {
   });
 });
 
+describe('what is leased', () => {
+  const ttlOf = async (left: number) => {
+    world.sessions.set(session, facts({ expiresAt: at + left }));
+    const credential = { name: 'crm-key', scope: 'read', ttl_s: 30 };
+    world.results = [{ ...allow, obligations: { credential } }];
+    const [answer] = await policyWith().decide([ask({ tool: 'crm/list' })]);
+    if (!answer || answer instanceof AgentGateError) throw new Error(String(answer));
+    return answer.permit?.claims.obligations.credential?.ttl_s;
+  };
+
+  test('lasts as policy says, and ends with its session at the latest', async () => {
+    expect([await ttlOf(60_000), await ttlOf(30_000), await ttlOf(12_900), await ttlOf(400)]).toEqual([30, 30, 12, 1]);
+  });
+});
+
 describe('permitListing', () => {
   const listed = (listings: PolicyData['listings']) => policyWith({ data: { ...compile('  []').data, listings } });
 

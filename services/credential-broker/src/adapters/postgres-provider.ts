@@ -76,6 +76,7 @@ export const createPostgresProvider = (opts: PostgresOptions): Provider => {
         if (!(await exists(client, role))) return;
         await client.query(`ALTER ROLE ${ident(role)} NOLOGIN`);
         await endSessions(client, role);
+        for (const database of await otherDatabases(client, role)) await dropOwnedIn(client, database, role);
         await alone(client, async () => {
           // Another broker may have been here first.
           if (!(await exists(client, role))) return;
@@ -195,6 +196,36 @@ const exists = async (client: Client, role: string): Promise<boolean> =>
 const sessionsOf = async (client: Client, role: string): Promise<number> =>
   (await client.query('SELECT 1 FROM pg_stat_activity WHERE usename = $1', [role])).rowCount ?? 0;
 
+/** Whoever may connect may own something in any database (a large object, say), which would keep the role from being dropped. */
+const otherDatabases = async (client: Client, role: string): Promise<string[]> => {
+  const { rows } = await client.query<{ datname: string }>(
+    `SELECT DISTINCT d.datname FROM pg_shdepend s JOIN pg_database d ON d.oid = s.dbid JOIN pg_roles r ON r.oid = s.refobjid
+      WHERE s.refclassid = 'pg_authid'::regclass AND r.rolname = $1 AND d.datname <> current_database()`,
+    [role],
+  );
+  return rows.map(({ datname }) => datname);
+};
+const dropOwnedIn = async (admin: Client, database: string, role: string): Promise<void> => {
+  const { host, port, ssl, user, password } = admin as unknown as ConnectionOf;
+  const client = new pg.Client({
+    host,
+    port,
+    database,
+    user,
+    password,
+    ssl: ssl ?? false,
+    connectionTimeoutMillis: connectMs,
+    query_timeout: statementMs,
+  });
+  client.on('error', () => {});
+  try {
+    await client.connect();
+    await client.query(`DROP OWNED BY ${ident(role)}`);
+  } finally {
+    await client.end().catch(() => {});
+  }
+};
+
 const endTries = 20;
 const endPauseMs = 25;
 /** A session that was just logging in shows a moment later. */
@@ -238,6 +269,9 @@ interface ConnectionOf {
   host: string;
   port: number;
   database: string;
+  user: string;
+  /** As the pool was told it; absent where libpq's other ways are used. */
+  password?: string;
   ssl?: pg.ClientConfig['ssl'];
 }
 

@@ -155,6 +155,21 @@ describe('a lease', () => {
     await db.run('REVOKE CREATE ON SCHEMA shop FROM PUBLIC');
   });
 
+  test('ends though it owns something in another database', async () => {
+    await (await login(db.url)).query('CREATE DATABASE elsewhere');
+    const order = orderOf({ scope: 'read' });
+    const provider = providerOf();
+    const { parts } = await provider.mint(order);
+    const url = new URL(parts.url ?? '');
+    url.pathname = '/elsewhere';
+    await (await login(url.href)).query('SELECT lo_create(0)');
+    await provider.revoke(leaseOf(order));
+    expect(await provider.probe(leaseOf(order))).toEqual({
+      state: 'refused',
+      detail: 'login refused, 0 sessions, no role',
+    });
+  });
+
   test.each([-300_000, 300_000])("ends by the database's clock, whatever ours says (%i ms)", async (off) => {
     const at = Date.now() + off;
     const order = orderOf({ scope: 'read', issuedAt: at, expiresAt: at + 1_500 });

@@ -7,7 +7,6 @@ import {
   SdkHttpError,
   type Transport,
 } from '@modelcontextprotocol/client';
-import { redact } from '../redaction.ts';
 import type { Dispatch, ListedTool, UpstreamCall, UpstreamEnd } from '../upstream.ts';
 
 /** The handshake: `legacy` is `initialize`, which nearly every server speaks; `auto` also finds servers of revision 2026-07-28 alone. */
@@ -17,8 +16,8 @@ export interface McpSessionOptions {
   server: string;
   transport: Transport;
   handshake: Handshake;
-  /** Texts of the credential that the transport carries: the client's errors quote the server's answers. */
-  secrets: readonly string[];
+  /** The transport carries a credential. */
+  isPrivate: boolean;
   /** For the handshake. */
   timeoutMs: number;
   now: () => number;
@@ -51,8 +50,12 @@ export const openMcpSession = async (opts: McpSessionOptions): Promise<McpSessio
       listChanged: { tools: { autoRefresh: false, onChanged: () => opts.onToolsChanged() } },
     },
   );
-  client.onerror = ({ message }) =>
-    log.debug({ server, error: redact(message, opts.secrets).value.slice(0, 512) }, 'the MCP client reports an error');
+  // The client's errors quote the server's answers, also cut: where there is a credential, what they say stays here.
+  client.onerror = (error) =>
+    log.debug(
+      opts.isPrivate ? { server, error: error.name } : { server, err: error },
+      'the MCP client reports an error',
+    );
   client.onclose = () => opts.onClosed();
   try {
     await client.connect(opts.transport, { timeout: opts.timeoutMs });

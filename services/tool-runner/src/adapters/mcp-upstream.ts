@@ -53,7 +53,7 @@ export const createMcpUpstream = (opts: McpUpstreamOptions): Upstream => {
       server,
       transport: opts.transport(credential),
       handshake,
-      secrets: credential?.hidden ?? [],
+      isPrivate: credential !== undefined,
       timeoutMs,
       now: opts.now,
       log,
