@@ -25,6 +25,8 @@ export const startBroker = async (
   environment: Record<string, string> = {},
   /** Sees what the broker sends to NATS before NATS does. */
   tap?: (chunk: Buffer) => boolean,
+  /** Which answer it is waited for; one that is healthy may still be ready for nothing. */
+  waitFor: 'readyz' | 'healthz' = 'readyz',
 ): Promise<BrokerProcess> => {
   const port = (await freePorts()).nats;
   const proxy = await startProxy(Number(new URL(ground.natsUrl).port), tap);
@@ -62,7 +64,7 @@ export const startBroker = async (
     return exited;
   };
   const until = Date.now() + readyMs;
-  while (!(await isReady(http))) {
+  while (!(await answersWell(`${http}/${waitFor}`))) {
     if (gone || Date.now() > until) {
       await kill('SIGKILL');
       throw new Error(`the broker is not ready: ${output}`);
@@ -72,9 +74,9 @@ export const startBroker = async (
   return { http, pid: child.pid ?? 0, output: () => output, wire: proxy.wire, kill, exited };
 };
 
-const isReady = async (http: string): Promise<boolean> => {
+const answersWell = async (url: string): Promise<boolean> => {
   try {
-    return (await fetch(`${http}/readyz`)).ok;
+    return (await fetch(url)).ok;
   } catch {
     return false;
   }
