@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect, credsAuthenticator, type NatsConnection } from '@nats-io/transport-node';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -8,6 +8,7 @@ import { type EvidenceReader, readEvidence } from '../evidence-reader.ts';
 import { probeServer, testConfig } from '../fixtures/config.ts';
 import { type HttpTools, startHttpTools } from '../fixtures/http-tools.ts';
 import { type Agent, openAgent, openOperator, textOf } from '../parties.ts';
+import { contentOf, createSearch, filesUnder } from '../secret-search.ts';
 import { type Stack, startStack } from '../stack.ts';
 
 // Static secrets from a file and from the environment, and a minted token, given to tool servers that tell them to everybody.
@@ -152,43 +153,11 @@ test('every lease that was issued is revoked or has expired', async () => {
   });
 });
 
-/** Every spelling in which somebody who looks would find it. */
-const spellings = (secret: string): Buffer[] => {
-  const raw = Buffer.from(secret);
-  const base64 = [0, 1, 2].map((shift) => {
-    const text = Buffer.concat([Buffer.alloc(shift), raw])
-      .toString('base64')
-      .replaceAll('=', '');
-    return text.slice(shift === 0 ? 0 : shift + 1, -2);
-  });
-  return [
-    secret,
-    ...base64,
-    ...base64.map((b) => b.replaceAll('+', '-').replaceAll('/', '_')),
-    raw.toString('hex'),
-    raw.toString('hex').toUpperCase(),
-    raw.toString('utf16le'),
-  ].map((text) => Buffer.from(text));
-};
-const filesUnder = (folder: string): string[] =>
-  readdirSync(folder, { recursive: true, encoding: 'utf8' })
-    .map((file) => join(folder, file))
-    .filter((file) => statSync(file, { throwIfNoEntry: false })?.isFile());
-/** A stream's blocks come and go while somebody reads them; what was in one that is gone was on the wire. */
-const contentOf = (file: string): Buffer => {
-  try {
-    return readFileSync(file);
-  } catch {
-    return Buffer.alloc(0);
-  }
-};
-
 // Last in this file: it looks through everything that the above left.
 test('the secrets are in no stream, bucket, store, log or reply, and in no message on the way', () => {
   const jwt = jwtOf();
   expect(jwt.length).toBeGreaterThan(100);
-  const wanted = [fileSecret, envSecret, jwt].flatMap(spellings);
-  const found = (bytes: Buffer) => wanted.some((w) => bytes.includes(w));
+  const found = createSearch([fileSecret, envSecret, jwt]);
   expect(found(Buffer.from(`x${fileSecret}x`))).toBe(true);
   expect(found(Buffer.from(Buffer.from(`user:${envSecret}`).toString('base64')))).toBe(true);
   const files = filesUnder(stack.home);

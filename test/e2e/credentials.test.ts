@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Postgres, startPostgres } from '@agentgate/testkit';
@@ -16,6 +16,7 @@ import { type EvidenceReader, readEvidence } from '../evidence-reader.ts';
 import { testConfig } from '../fixtures/config.ts';
 import { type HttpTools, startHttpTools } from '../fixtures/http-tools.ts';
 import { type Agent, type Operator, openAgent, openOperator, textOf } from '../parties.ts';
+import { contentOf, createSearch, filesUnder } from '../secret-search.ts';
 import { type Stack, startStack } from '../stack.ts';
 
 // Leases of a real PostgreSQL and a real authorization server, from the agent's call to their end.
@@ -31,6 +32,8 @@ let operator: Operator;
 let evidence: EvidenceReader;
 let secrets: LeaseSecrets;
 const personTokens: string[] = [];
+/** All that the agent was told. */
+const replies: unknown[] = [];
 
 const stdio = `stdio: { command: "${process.execPath}", args: ["${dbTools}"] }`;
 const rules = 'rules: [{ schema: shop, tables: [orders], columns: [id, total], privileges: [select] }]';
@@ -77,7 +80,17 @@ beforeAll(async () => {
   secrets = createLeaseSecrets(
     Buffer.from(readFileSync(join(stack.home, 'keys', 'broker.seed'), 'utf8').trim(), 'base64url'),
   );
-  demo = await openAgent(stack);
+  const agent = await openAgent(stack);
+  const told = async <T>(reply: Promise<T>): Promise<T> => {
+    const text = await reply;
+    replies.push(text);
+    return text;
+  };
+  demo = {
+    ...agent,
+    ask: (...args) => told(agent.ask(...args)),
+    call: (...args) => told(agent.call(...args)),
+  };
   operator = await openOperator(stack);
   evidence = await readEvidence(stack);
   const wanted = ['shop/query', 'desk/query', 'orders/leak'];
@@ -316,11 +329,6 @@ describe('the database away', () => {
   }, 60_000);
 });
 
-const filesUnder = (folder: string): string[] =>
-  readdirSync(folder, { recursive: true, encoding: 'utf8' })
-    .map((file) => join(folder, file))
-    .filter((file) => statSync(file, { throwIfNoEntry: false })?.isFile());
-
 // Last in this file: it looks through everything that the above left.
 test('no password, token or administrator’s URL is in any stream, bucket, store, log or metric', async () => {
   const issued = evidence.all('lease.issued').map(({ data }) => data);
@@ -329,15 +337,19 @@ test('no password, token or administrator’s URL is in any stream, bucket, stor
     .map(({ lease }) => secrets.password(lease.split('/').at(-1) ?? ''));
   const tokens = web.credentials.map((credential) => credential.slice('Bearer '.length));
   expect([passwords.length > 10, tokens.length > 0, personTokens.length > 3]).toEqual([true, true, true]);
-  const wanted = [...passwords, ...tokens, ...personTokens, idp.client.secret, new URL(db.url).password].flatMap(
-    (secret) => {
-      const bytes = Buffer.from(secret);
-      return [secret, bytes.toString('base64').slice(0, -4), bytes.toString('hex')].map((text) => Buffer.from(text));
-    },
-  );
+  const found = createSearch([
+    ...passwords,
+    ...tokens,
+    ...tokens.flatMap((token) => token.split('.').filter((part) => part.length > 40)),
+    ...personTokens,
+    ...personTokens.flatMap((token) => token.split('.').slice(2)),
+    idp.client.secret,
+    new URL(db.url).password,
+  ]);
   const metrics = await Promise.all(Object.values(stack.status.metrics).map(async (url) => (await fetch(url)).text()));
   const places = [
-    ...filesUnder(stack.home).map((file) => [file, readFileSync(file)] as const),
+    ...filesUnder(stack.home).map((file) => [file, contentOf(file)] as const),
+    ['replies', Buffer.from(JSON.stringify(replies))] as const,
     ['output', Buffer.from(stack.output())] as const,
     ['metrics', Buffer.from(metrics.join('\n'))] as const,
   ];
@@ -349,7 +361,5 @@ test('no password, token or administrator’s URL is in any stream, bucket, stor
       .map(([place]) => place)
       .join(),
   ).toMatch(/nats.*|evidence/);
-  expect(places.filter(([, bytes]) => wanted.some((secret) => bytes.includes(secret))).map(([place]) => place)).toEqual(
-    [],
-  );
+  expect(places.filter(([, bytes]) => found(bytes)).map(([place]) => place)).toEqual([]);
 });
