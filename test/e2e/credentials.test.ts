@@ -294,6 +294,28 @@ describe('the command line', () => {
     expect(event.data).toMatchObject({ why: 'operator', by: 'operator', reason: 'by hand' });
   });
 
+  test('goes on showing them with --watch, each change once', async () => {
+    const session = await demo.open();
+    const env = { ...process.env, AGENTGATE_HOME: stack.home };
+    const watching = spawn(process.execPath, [cli, 'leases', `default/demo/${session}`, '--watch'], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+      env,
+    });
+    let out = '';
+    watching.stdout.on('data', (chunk) => {
+      out += String(chunk);
+    });
+    try {
+      await eventually('it looks', () => out.includes('no lease is open\n'), 10_000);
+      await query(session, 'desk/query', 'SELECT 1');
+      await eventually('it shows the lease', () => out.includes(`default/demo/${session}/`), 10_000);
+      await eventually('it shows its end', () => out.endsWith('no lease is open\n'), 20_000);
+      expect(out.split('no lease is open\n')).toHaveLength(3);
+    } finally {
+      watching.kill();
+    }
+  }, 45_000);
+
   test('brings in a new key for tokens: published at once, signing later', async () => {
     const keys = async () => {
       const url = new URL('/jwks.json', stack.status.metrics['credential-broker']);
@@ -327,6 +349,47 @@ describe('the database away', () => {
     await eventually('it ended', () => evidence.all('lease.revoked').some((e) => e.session === session), 20_000);
     await eventually('no role is left', async () => (await roles()).length === 0, 20_000);
   }, 60_000);
+
+  test('leaves what could not be ended six times to a person: an alarm until somebody says what became of it', async () => {
+    const session = await demo.open();
+    await query(session, 'desk/query', 'SELECT 1');
+    const prefix = `default/demo/${session}`;
+    await db.program.stop();
+    const [{ lease } = { lease: '' }] = (await cliJson('leases', prefix)).answer.leases as { lease: string }[];
+    const early = await run('leases', 'resolve', lease, '--reason', 'too early');
+    expect([early.code, early.out]).toEqual([1, 'the broker is not done with it: `leases revoke` ends it\n']);
+    await eventually(
+      'the broker gives up',
+      async () => {
+        await run('leases', 'revoke', prefix, '--reason', 'away');
+        return (await run('leases', prefix)).code === 2;
+      },
+      40_000,
+    );
+    expect((await run('leases', prefix)).out).toMatch(/^irrevocable /);
+    const irrevocable = async () => {
+      const text = await (await fetch(stack.status.metrics['credential-broker'] ?? '')).text();
+      return /^agentgate_leases_irrevocable(?:\{.*\})? (\d+)$/m.exec(text)?.[1];
+    };
+    expect(await irrevocable()).toBe('1');
+    await eventually('the alarm is recorded', () =>
+      evidence.all('lease.irrevocable').some(({ data }) => data.lease === lease && data.tries === 6),
+    );
+    // It outlives the broker.
+    const was = stack.pid('credential-broker');
+    stack.kill('credential-broker', 'SIGKILL');
+    await stack.restarted('credential-broker', was);
+    expect((await run('leases', prefix)).code).toBe(2);
+    const resolved = await run('leases', 'resolve', lease, '--reason', 'the server was thrown away');
+    expect([resolved.code, resolved.out]).toEqual([0, 'resolved: it is recorded as ended by hand\n']);
+    expect([(await run('leases', prefix)).code, await irrevocable()]).toEqual([0, '0']);
+    const told = await eventually('it is recorded', () =>
+      evidence.all('lease.revoked').find(({ data }) => data.lease === lease),
+    );
+    expect(told.data).toMatchObject({ why: 'resolved', by: 'operator', reason: 'the server was thrown away' });
+    expect(told.data.proof.kind).toBe('unprovable');
+    await db.program.start();
+  }, 90_000);
 });
 
 // Last in this file: it looks through everything that the above left.

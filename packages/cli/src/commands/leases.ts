@@ -55,10 +55,12 @@ export const registerLeases = (program: Command, run: Run): void => {
     .action(
       run(async (ctx, prefix: string | undefined, flags: { watch?: boolean }) =>
         withUser(ctx.home, person, async (bus) => {
-          let shown = '';
+          let shown: string | undefined;
           for (;;) {
             const answer = await openLeases(bus, prefix);
-            const now = answer.leases.map(({ lease, state, expires_at }) => `${lease} ${state} ${expires_at}`).join();
+            const now = answer.leases
+              .map(({ lease, state, expires_at, problem = '' }) => [lease, state, expires_at, problem].join(' '))
+              .join();
             if (now !== shown || !flags.watch) ctx.answer(answer, () => tellAll(ctx, answer));
             if (!flags.watch) return answer.leases.some(({ state }) => state === 'irrevocable') ? 2 : 0;
             shown = now;
