@@ -1,5 +1,12 @@
 import { serveTools } from '@agentgate/client';
-import { type AccountName, inboxOf, internalContracts, streams } from '@agentgate/contracts';
+import {
+  type AccountName,
+  inboxOf,
+  internalContracts,
+  listingContracts,
+  operatorVerbs,
+  streams,
+} from '@agentgate/contracts';
 import { connect, credsAuthenticator, type NatsConnection } from '@nats-io/transport-node';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { eventually } from '../eventually.ts';
@@ -45,7 +52,7 @@ afterAll(async () => {
   await stack?.stop();
 });
 
-const services = Object.values(internalContracts).map((c) => c.subject);
+const services = [...Object.values(internalContracts), ...Object.values(listingContracts)].map((c) => c.subject);
 const streamNames = streams.map((s) => s.name);
 const core = [
   ...services,
@@ -70,7 +77,7 @@ const system = [
   '$JSC.CI.A.B.C',
   '_R_.abc',
 ];
-const operators = ['kill', 'lift', 'kills', 'approvals', 'approve', 'reject'].map((verb) => `ops.operator.${verb}`);
+const operators = Object.keys(operatorVerbs).map((verb) => `ops.operator.${verb}`);
 const jetStreamApi = streamNames.flatMap((stream) => [
   `$JS.API.STREAM.CREATE.${stream}`,
   `$JS.API.STREAM.UPDATE.${stream}`,

@@ -17,14 +17,16 @@ export interface RefresherOptions {
   maxRetryMs: number;
   /** Failures that lie so far apart are not counted as a row. */
   calmMs: number;
+  /** How soon after a hint it is done, and how often at most. */
+  soonMs: number;
 }
 
-const soonMs = 50;
-export const pace = { everyMs: 60_000, firstRetryMs: 250, maxRetryMs: 15_000, calmMs: 10_000 } as const;
+export const pace = { soonMs: 50, everyMs: 60_000, firstRetryMs: 250, maxRetryMs: 15_000, calmMs: 10_000 } as const;
 
 export const createRefresher = (opts: RefresherOptions): Refresher => {
   let timer: NodeJS.Timeout | undefined;
   let running: Promise<void> | undefined;
+  let due = Number.POSITIVE_INFINITY;
   let isWanted = false;
   let isStopped = false;
   let failures = 0;
@@ -39,6 +41,7 @@ export const createRefresher = (opts: RefresherOptions): Refresher => {
   const plan = (ms: number) => {
     if (isStopped) return;
     clearTimeout(timer);
+    due = performance.now() + ms;
     timer = setTimeout(() => void run().catch(() => {}), ms);
   };
   const run = (): Promise<void> => {
@@ -54,7 +57,7 @@ export const createRefresher = (opts: RefresherOptions): Refresher => {
       )
       .then((nextMs) => {
         running = undefined;
-        plan(isWanted ? Math.min(soonMs, nextMs) : nextMs);
+        plan(isWanted ? Math.min(opts.soonMs, nextMs) : nextMs);
         isWanted = false;
       });
     return running;
@@ -63,7 +66,8 @@ export const createRefresher = (opts: RefresherOptions): Refresher => {
     start: run,
     soon: () => {
       if (running) isWanted = true;
-      else plan(soonMs);
+      // Hints that come all the time must not put it off.
+      else if (performance.now() + opts.soonMs < due) plan(opts.soonMs);
     },
     broke: () => {
       const waitMs = fail();

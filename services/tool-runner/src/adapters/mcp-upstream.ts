@@ -27,6 +27,8 @@ export interface McpUpstreamOptions {
 /** A server that is started by npx may have to be fetched first. */
 const handshakeMs = 30_000;
 const listMs = 10_000;
+/** A list that takes a lease is not read more often, whatever the server says of its tools. */
+const apartMs = 5_000;
 /** Sessions that are open for one call or one lease each, because it brought its own credential. */
 const maxPrivate = 64;
 
@@ -48,7 +50,12 @@ export const createMcpUpstream = (opts: McpUpstreamOptions): Upstream => {
   /** By lease: what is kept for the next call of the same session. */
   const kept = new Map<string, Promise<McpSession>>();
 
-  const open = (credential: Credential | undefined, timeoutMs: number, onClosed: () => void) =>
+  const open = (
+    credential: Credential | undefined,
+    timeoutMs: number,
+    onClosed: () => void,
+    onToolsChanged = () => refresher.soon(),
+  ) =>
     openMcpSession({
       server,
       transport: opts.transport(credential),
@@ -58,7 +65,7 @@ export const createMcpUpstream = (opts: McpUpstreamOptions): Upstream => {
       now: opts.now,
       log,
       onClosed,
-      onToolsChanged: () => refresher.soon(),
+      onToolsChanged,
     });
 
   const connect = async (): Promise<McpSession> => {
@@ -86,7 +93,13 @@ export const createMcpUpstream = (opts: McpUpstreamOptions): Upstream => {
     const { lease, credential } = leased;
     let session: McpSession | undefined;
     try {
-      const opening = open(credential, handshakeMs, () => kept.delete(lease));
+      const opening = open(
+        credential,
+        handshakeMs,
+        () => kept.delete(lease),
+        // It is being listed: a server that says so whenever it starts would be listed for ever.
+        () => {},
+      );
       kept.set(lease, opening);
       session = await opening;
       return redact(await session.list(listMs), credential.hidden).value;
@@ -129,6 +142,7 @@ export const createMcpUpstream = (opts: McpUpstreamOptions): Upstream => {
   };
   const refresher = createRefresher({
     ...pace,
+    ...(opts.listing && { soonMs: apartMs }),
     ...opts.pace,
     refresh,
     onFailure: (error) => {

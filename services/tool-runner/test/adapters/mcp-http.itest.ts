@@ -3,10 +3,10 @@ import type { AddressInfo } from 'node:net';
 import { inspect } from 'node:util';
 import { afterEach, describe, expect, test } from 'vitest';
 import { createHttpUpstream } from '../../src/adapters/mcp-http.ts';
-import type { LeasedCredential, ListedTool, Listing, Upstream } from '../../src/upstream.ts';
+import type { ListedTool, Listing, Upstream } from '../../src/upstream.ts';
 import { until } from '../fixtures/fakes.ts';
 import { type HttpBench, startHttp } from '../fixtures/http-server.ts';
-import { callOnce, leasedWith, listen, quick, type Said, send, textOf } from '../fixtures/servers.ts';
+import { callOnce, leasedWith, listen, listingWith, quick, type Said, send, textOf } from '../fixtures/servers.ts';
 
 const open: { stop(): Promise<void> }[] = [];
 const http = async (...args: Parameters<typeof startHttp>): Promise<HttpBench> => {
@@ -121,22 +121,6 @@ test('follows no redirect, so that the credential goes nowhere else', async () =
   });
   expect(elsewhere.requests).toEqual([]);
 });
-
-/** A list's leases, each with the secret that the test says. */
-const listingWith = (secretOf: (nth: number) => string) => {
-  const given: LeasedCredential[] = [];
-  const released: string[] = [];
-  const listing: Listing = {
-    lease: async () => {
-      const lease = `agentgate/tool-runner/list/${given.length}`;
-      const leased = { ...leasedWith(secretOf(given.length)), lease };
-      given.push(leased);
-      return leased;
-    },
-    release: ({ lease }) => void released.push(lease),
-  };
-  return { listing, given, released };
-};
 
 describe.each(['modern', 'sessions', 'strict'] as const)(
   'a server of kind %s that answers nobody without a credential',

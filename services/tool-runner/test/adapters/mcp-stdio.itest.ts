@@ -5,6 +5,7 @@ import {
   callOnce,
   isAlive,
   leasedWith,
+  listingWith,
   send,
   startStdio,
   stdioServer,
@@ -179,4 +180,31 @@ test('a credential in _meta goes with its call alone, through the session that a
   expect(seen).toMatchObject({ 'io.test/token': 'Bearer s3cret-0123456789' });
   expect(textOf(await callOnce(upstream, 'meta'))).not.toContain('s3cret');
   expect(notes().filter((n) => n.event === 'up')).toHaveLength(1);
+});
+
+test('a server that does not start without its credential is listed in a process with a lease of its own', async () => {
+  const { listing, given, released } = listingWith(() => 's3cret-0123456789');
+  const stdio = { command: process.execPath, args: [stdioServer], env: { WITHOUT_CREDENTIAL: 'exit' } };
+  const { upstream, listed, said } = await start({ stdio, listing, inject: { env: 'API_KEY', format: '{secret}' } });
+  expect(upstream.problem()).toBeUndefined();
+  expect(listed[0]?.map(({ name }) => name)).toContain('echo');
+  expect(released).toEqual(given.map(({ lease }) => lease));
+  expect(textOf(await callOnce(upstream, 'echo', { text: 'a' }, 'other-0123456789'))).toBe('a');
+  expect(JSON.stringify(said.lines)).not.toContain('s3cret-0123456789');
+});
+
+test('a server that announces new tools whenever it starts is not listed again and again for it', async () => {
+  const { listing, given } = listingWith(() => 's3cret-0123456789');
+  const stdio = { command: process.execPath, args: [stdioServer], env: { ANNOUNCE: 'yes' } };
+  const { upstream } = await start({
+    stdio,
+    listing,
+    inject: { env: 'API_KEY', format: '{secret}' },
+    pace: { firstRetryMs: 20, soonMs: 300 },
+  });
+  await new Promise((resolve) => setTimeout(resolve, 700));
+  expect(given).toHaveLength(1);
+  // What it announces in calls counts, and no more often than that.
+  await Promise.all([1, 2, 3].map(() => callOnce(upstream, 'slow', { ms: 600 }, 'other-0123456789')));
+  await until(() => given.length === 2, 5_000);
 });
