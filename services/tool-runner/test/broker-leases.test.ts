@@ -1,5 +1,12 @@
 import { createCurveKey } from '@agentgate/bus';
-import { AgentGateError, type LeaseAnswer, type LeaseAsk, type Permit } from '@agentgate/contracts';
+import {
+  AgentGateError,
+  brokerLeaseListing,
+  type LeaseAnswer,
+  type LeaseAsk,
+  type Permit,
+  policyPermitListing,
+} from '@agentgate/contracts';
 import { generateSigningKey } from '@agentgate/evidence';
 import { expect, test } from 'vitest';
 import { createBrokerLeases } from '../src/adapters/broker-leases.ts';
@@ -31,6 +38,9 @@ const createBench = (reused = true) => {
     refuse: undefined as AgentGateError | undefined,
     /** Whether a held lease lives on, and with a new secret. */
     prolong: 'same' as 'same' | 'changed' | 'new',
+    listed: [] as { subject: string; ask: unknown }[],
+    /** What the broker seals to somebody else's key cannot be opened here. */
+    sealTo: undefined as string | undefined,
     running: 0,
     most: 0,
   };
@@ -44,7 +54,7 @@ const createBench = (reused = true) => {
     const lives = ask.held !== undefined && bench.prolong !== 'new';
     const permit = lives && ask.held ? ask.held.permit : ask.permit.claims.id;
     const text = JSON.stringify({ v: 1, parts: { secret: `secret-${++secrets}` }, hidden: ['secret'] });
-    const sealed = Buffer.from(broker.seal(Buffer.from(text), ask.seal_to)).toString('base64');
+    const sealed = Buffer.from(broker.seal(Buffer.from(text), bench.sealTo ?? ask.seal_to)).toString('base64');
     return {
       lease: `lease/${permit}`,
       permit,
@@ -61,12 +71,21 @@ const createBench = (reused = true) => {
           bench.released.push(lease);
           return { state: 'revoked' };
         };
+  const asked = async ({ subject }: { subject: string }, ask: object) => {
+    bench.listed.push({ subject, ask });
+    if (subject === policyPermitListing.subject)
+      return { v: 1, permit: { claims: { id: 'prm_000000000099' }, seal: {} } };
+    return {
+      v: 1,
+      lease: { ...(await answer(ask as LeaseAsk)), lease: 'agentgate/tool-runner/ses_1/call_1/static/prm_1' },
+    };
+  };
   const leases = createBrokerLeases({
-    bus: { batcher: batcher as never, ask: () => expect.fail('nothing is listed'), instance: 'runner-1' },
+    bus: { batcher: batcher as never, ask: asked as never, instance: 'runner-1' },
     key: generateSigningKey(),
     isReused: () => reused,
     onOver: (lease) => void bench.over.push(lease),
-    epoch: () => 0,
+    epoch: () => 7,
     now: () => clock.at,
     log: { warn: () => {} },
   });
@@ -156,4 +175,42 @@ test('releases what it holds when it closes', async () => {
   const { lease: id } = await lease(permitOf('1'), 0);
   await close();
   expect([bench.released, bench.over]).toEqual([[id], [id]]);
+});
+
+test('a list is read with a lease of its own: policy permits it, the broker gives it, and it is given back once', async () => {
+  const { leaseListing, release, bench } = createBench(false);
+  const leased = await leaseListing('crm');
+  expect(bench.listed).toMatchObject([
+    { subject: policyPermitListing.subject, ask: { v: 1, server: 'crm' } },
+    { subject: brokerLeaseListing.subject, ask: { permit: { claims: { id: 'prm_000000000099' } }, epoch: 7 } },
+  ]);
+  expect(leased).toMatchObject({ reuse: false, credential: { parts: { secret: 'secret-1' } } });
+  release(leased);
+  release(leased);
+  expect(bench.released).toEqual([leased.lease]);
+});
+
+test.each([
+  ['of everything', { kind: 'global' as const }, 1],
+  ['of the gate’s own', { kind: 'tenant' as const, id: 'agentgate' }, 1],
+  ['of the list’s tool', { kind: 'tool' as const, id: 'crm/tools/list' }, 1],
+  ['of a tenant', { kind: 'tenant' as const, id: 'default' }, 0],
+])('a kill %s breaks off what is opened for a list, if it covers it', async (_, scope, times) => {
+  const { leaseListing, release, forget, bench } = createBench(false);
+  const leased = await leaseListing('crm');
+  forget(scope);
+  expect(bench.over).toEqual(Array(times).fill(leased.lease));
+  release(leased);
+  forget({ kind: 'global' });
+  expect(bench.over).toHaveLength(times);
+});
+
+test.each(['a call', 'a list'])('a lease for %s that cannot be opened is given back at once', async (what) => {
+  const { lease, leaseListing, bench } = createBench(false);
+  bench.sealTo = createCurveKey().publicKey;
+  await expect(what === 'a list' ? leaseListing('crm') : lease(permitOf('1'), 0)).rejects.toMatchObject({
+    code: 'CREDENTIAL_UNAVAILABLE',
+    message: 'the lease that the credential-broker gave cannot be opened',
+  });
+  expect(bench.released).toHaveLength(1);
 });
