@@ -11,7 +11,6 @@ import {
   mapSources,
   unknownPart,
 } from './credentials.ts';
-import { gateTenant } from './listing.ts';
 import { name } from './names.ts';
 import { firstProblem } from './parse.ts';
 import { approvers } from './permit.ts';
@@ -219,8 +218,6 @@ export const config = z
           path: ['credentials', at, 'subject'],
           message: 'nobody can be named: subject_tokens names no issuer',
         });
-    if (Object.hasOwn(c.tenants, gateTenant))
-      ctx.addIssue({ code: 'custom', path: ['tenants', gateTenant], message: 'is the name of the gate itself' });
     for (const { pack, path } of settingsOf(c))
       if (!c.policy.packs.includes(pack))
         ctx.addIssue({ code: 'custom', path, message: `does nothing while policy.packs does not name ${pack}` });

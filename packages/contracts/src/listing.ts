@@ -26,7 +26,7 @@ export const listingPermit = z.strictObject({ claims: listingClaims, seal });
 export type ListingPermit = z.infer<typeof listingPermit>;
 export const listingDomain = 'agentgate-listing-permit-v1';
 
-/** Whom a listing lease is of, in its id, in evidence and for kill orders. No tenant of the configuration may have this name. */
+/** Whom a listing lease is of, in its id, in evidence and for kill orders. No tenant of the configuration may have this name: it is the gate's own. */
 export const gateTenant = 'agentgate';
 export const listingAgent = 'tool-runner';
 export const listingTool = (server: string): string => `${server}/tools/list`;

@@ -142,10 +142,4 @@ describe('list_with', () => {
     const two = `${examples['redis-acl']}\n  l: ${examples.static}`;
     expect(() => parse(two, parts)).toThrow(/list_with: a credential of provider static has no \{user\}/);
   });
-
-  test('leaves the gate’s own name to the gate', () => {
-    expect(() => parseConfig('v: 1\ntenants: { agentgate: {} }\n', '/a.yaml')).toThrow(
-      /tenants\/agentgate: is the name of the gate itself/,
-    );
-  });
 });

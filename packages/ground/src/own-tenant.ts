@@ -1,4 +1,4 @@
-import { agentPermissions, type Config } from '@agentgate/contracts';
+import { agentPermissions, type Config, gateTenant } from '@agentgate/contracts';
 import { GroundError } from './error.ts';
 import { mintUser } from './jwt.ts';
 import type { RosterEntry } from './roster.ts';
@@ -6,7 +6,7 @@ import type { Seeds } from './seeds.ts';
 
 // A tenant of the gate's own with one agent, which no grant names: it asks whether the gate answers, and must be denied.
 
-export const ownTenant = 'agentgate';
+export const ownTenant = gateTenant;
 export const probeAgent = 'probe';
 export const probeEntry: RosterEntry = {
   tenant: ownTenant,
