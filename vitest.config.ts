@@ -8,6 +8,8 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['packages/*/test/**/*.test.ts', 'services/*/test/**/*.test.ts'],
+          // Ten thousand of something take seconds where the machine has other work.
+          testTimeout: 20_000,
         },
       },
       {
