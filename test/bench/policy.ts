@@ -89,7 +89,7 @@ const measure = async (on: readonly string[]): Promise<{ facts: Timing; engine: 
     const between = performance.now();
     const input: PolicyInput = {
       call: { tool: tool.name, ...splitTool(tool.name), arguments: ask.arguments, digest: 'b'.repeat(64) },
-      tool: { labels: found.labels, annotations: {}, schema_digest: tool.schema_digest, pinned: false },
+      tool: { labels: found.labels, annotations: {}, schema_digest: tool.schema_digest, pinned: true, flags: [] },
       agent: { name: ask.agent, tenant: 'default', labels: [`team-${i % 49}`] },
       session: { id: ask.session, age_s: 1, purpose, taint: [], calls: i, denied: 0 },
       provenance: found.provenance,

@@ -14,6 +14,7 @@ import {
 import { name } from './names.ts';
 import { firstProblem } from './parse.ts';
 import { approvers } from './permit.ts';
+import { defaultPinning, pinningSettings } from './tool-pin.ts';
 import {
   type Pack,
   type PolicySettings,
@@ -170,6 +171,8 @@ export const config = z
     grants: z.array(grant).max(20_000).default([]),
     /** The first entry that names a tool describes it. */
     tools: z.array(toolProfile).max(10_000).default([]),
+    /** Which definitions of tools may be called before an operator has looked at them. */
+    pinning: pinningSettings.default(defaultPinning),
     policy: policySettings.default({ packs: ['baseline'], egress: { deny: [] }, secrets: {}, rate_limits: [] }),
     /** Operators beside `operator`: each gets credentials in creds/<name>.creds. */
     operators: z.array(name).max(64).default([]),

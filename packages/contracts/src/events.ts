@@ -4,6 +4,7 @@ import { leaseEnd } from './internal.ts';
 import { approvalId, callId, digest, instance, json, name, sessionId, timestamp, toolName } from './names.ts';
 import { killReceipt, scope } from './operator.ts';
 import { decision, policyRevision } from './permit.ts';
+import { quarantineReason, toolFlags } from './tool-pin.ts';
 
 /** SHA-256 over the salt and the canonical form (evidence's `saltedDigest`); `bytes` is the canonical form's length. */
 const saltedDigest = z.strictObject({ sha256: digest, salt: z.string(), bytes: z.int().min(0) });
@@ -17,6 +18,13 @@ const leaseProof = z.strictObject({
 });
 export type LeaseProof = z.infer<typeof leaseProof>;
 
+const toolVerdict = {
+  tool: toolName,
+  schema_digest: digest,
+  was: digest.optional(),
+  by: z.string(),
+  reason: z.string().optional(),
+};
 const approvalEvent = { approval: approvalId, call: callId };
 
 /** `data` of each event type that is produced today (PROTOCOL.md, "Types"). */
@@ -115,8 +123,20 @@ export const eventData = {
   /** `call` asked with it; `for` was the call that asked for it. */
   'approval.consumed': z.strictObject({ approval: approvalId, call: callId, for: callId, by: z.array(name) }),
   'policy.activated': z.strictObject({ revision: z.string(), digest }),
-  'tool.registered': z.strictObject({ tool: toolName, schema_digest: digest }),
-  'tool.changed': z.strictObject({ tool: toolName, was: digest, schema_digest: digest }),
+  /** First seen, and trusted unless `tool.quarantined` follows. */
+  'tool.registered': z.strictObject({ tool: toolName, schema_digest: digest, flags: toolFlags }),
+  'tool.changed': z.strictObject({ tool: toolName, was: digest, schema_digest: digest, flags: toolFlags }),
+  /** Nobody may call it until an operator accepts or rejects this definition; `accepted` is the one that was good before. */
+  'tool.quarantined': z.strictObject({
+    tool: toolName,
+    schema_digest: digest,
+    accepted: digest.optional(),
+    why: quarantineReason,
+    flags: toolFlags,
+  }),
+  /** `by` is an operator, or `agentgate.yaml` where that names the digest. */
+  'tool.accepted': z.strictObject({ ...toolVerdict, flags: toolFlags }),
+  'tool.rejected': z.strictObject(toolVerdict),
   'producer.started': z.strictObject({ service: name, instance, version: z.string(), keyid: z.string() }),
   'producer.stopped': z.strictObject({ service: name, instance, events: z.int() }),
   'producer.heartbeat': z.strictObject({ service: name, instance, events: z.int() }),

@@ -18,6 +18,7 @@ export * from './pointer.ts';
 export * from './status.ts';
 export * from './streams.ts';
 export * from './strict-json.ts';
+export * from './tool-pin.ts';
 export * from './tool-profile.ts';
 export * from './tool-server.ts';
 export * from './wire.ts';

@@ -22,6 +22,7 @@ import {
 } from './names.ts';
 import { scope } from './operator.ts';
 import { decision, obligations, policyRevision, seal } from './permit.ts';
+import { toolDefinition } from './tool-pin.ts';
 
 // Messages between services: ours to change. Identities in them were read by ingress from the subject that NATS enforced.
 
@@ -54,6 +55,8 @@ export const permitClaims = z.strictObject({
   issued_at: epochMs,
   obligations,
   policy: policyRevision,
+  /** Of the tool's definition as policy judged it: the runner runs no other. */
+  schema_digest: digest,
   session: sessionId,
   /** Where the session names a person: whom the agent acts for. */
   subject: z.strictObject({ id: subjectId, person: personName }).optional(),
@@ -280,11 +283,8 @@ export const ingressCancel = broadcast('svc.v1.ingress.cancel', {
 /** One tool of the catalog, as the runner saw it at its server: the value of a key of KV bucket TOOLS. */
 export const catalogTool = z.strictObject({
   v,
-  name: toolName,
-  description: z.string().max(16_384),
-  input_schema: json,
-  annotations: json,
-  /** SHA-256 over the canonical form of name, description, input_schema and annotations. */
+  ...toolDefinition.shape,
+  /** Of the definition (`toolDomain`). */
   schema_digest: digest,
   seen_at: timestamp,
 });

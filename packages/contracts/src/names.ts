@@ -58,6 +58,8 @@ export const limits = {
   purposeLength: 8192,
   subjectTokenLength: 8192,
   permitTtlMs: 5_000,
+  /** No permit is ever longer, whatever anybody configures. */
+  permitTtlMaxMs: 30_000,
   /** A kill view that nobody vouched for within this time counts as killed. */
   killViewStaleMs: 3_000,
   sessionTtlMs: 24 * 60 * 60 * 1000,

@@ -1,8 +1,20 @@
 import { z } from 'zod';
 import { fate, refusal } from './agent.ts';
 import { request } from './contract.ts';
-import { approvalId, callId, instance, json, name, serviceName, sessionId, timestamp, toolName } from './names.ts';
+import {
+  approvalId,
+  callId,
+  digest,
+  instance,
+  json,
+  name,
+  serviceName,
+  sessionId,
+  timestamp,
+  toolName,
+} from './names.ts';
 import { approvers } from './permit.ts';
+import { quarantineReason, toolDefinition, toolFlags } from './tool-pin.ts';
 
 // What an operator says and hears (PROTOCOL.md, "Operators"). In CORE the subject is ops.v1.<person>.<verb>, imported by account OPS only.
 
@@ -168,14 +180,55 @@ export const testStep = z.strictObject({
 export const testCredentialAnswer = z.strictObject({ v, ok: z.boolean(), steps: z.array(testStep) });
 export type TestCredentialAnswer = z.infer<typeof testCredentialAnswer>;
 
+export const toolsAskOfOperator = z.strictObject({ v });
+/** `rejected`: its server lists only what an operator rejected. `accepted` and `offered` are digests of definitions. */
+export const toolState = z.strictObject({
+  tool: toolName,
+  state: z.enum(['pinned', 'quarantined', 'rejected']),
+  /** Whether its server lists it now. */
+  listed: z.boolean(),
+  accepted: digest.optional(),
+  offered: digest.optional(),
+  /** Why it waits. */
+  why: quarantineReason.optional(),
+  /** Of what is offered, else of what was accepted. */
+  flags: toolFlags,
+  /** Of the newest of the two. */
+  at: timestamp,
+  /** Who accepted, or rejected, the newest of the two. */
+  by: z.string().max(128).optional(),
+});
+export type ToolState = z.infer<typeof toolState>;
+/** What waits first; `more` are left out of the answer. */
+export const toolStates = z.strictObject({ v, tools: z.array(toolState), more: z.int().min(1).optional() });
+export const toolAsk = z.strictObject({ v, tool: toolName });
+/** Both definitions in full, for whoever has to decide between them. */
+export const toolShown = z.strictObject({
+  v,
+  state: toolState,
+  accepted: toolDefinition.optional(),
+  offered: toolDefinition.optional(),
+});
+export type ToolShown = z.infer<typeof toolShown>;
+/** `schema_digest` is of the definition that was shown: no other is accepted by accident. */
+export const toolVerdictAsk = z.strictObject({ v, tool: toolName, schema_digest: digest, reason: reason.optional() });
+export type ToolVerdictAsk = z.infer<typeof toolVerdictAsk>;
+/** `not_offered`: what waits is another definition, or nothing. `pinned_by_file`: agentgate.yaml names another digest. */
+export const toolVerdictAnswer = z.strictObject({
+  v,
+  status: z.enum(['accepted', 'rejected', 'not_offered', 'pinned_by_file', 'not_found']),
+});
+export type ToolVerdictAnswer = z.infer<typeof toolVerdictAnswer>;
+
 const verb = <A, B>(
   word: string,
   ask: z.ZodType<A>,
   answer: z.ZodType<B>,
-  of: { service: 'kill-switch' | 'policy' | 'approvals' | 'credential-broker'; timeoutMs: number },
+  of: { service: 'kill-switch' | 'policy' | 'approvals' | 'credential-broker' | 'tool-runner'; timeoutMs: number },
 ) => request(`ops.v1.*.${word}`, { ask, answer, by: ['operator'], of: of.service, timeoutMs: of.timeoutMs });
 const approvals = { service: 'approvals' as const, timeoutMs: 5_000 };
 const broker = (timeoutMs: number) => ({ service: 'credential-broker' as const, timeoutMs });
+const runner = { service: 'tool-runner' as const, timeoutMs: 5_000 };
 const killSwitch = (timeoutMs: number) => ({ service: 'kill-switch' as const, timeoutMs });
 
 export const operatorVerbs = {
@@ -198,6 +251,10 @@ export const operatorVerbs = {
     z.union([testCredentialAnswer, refusal]),
     broker(30_000),
   ),
+  tools: verb('tools', toolsAskOfOperator, z.union([toolStates, refusal]), runner),
+  tool: verb('tool', toolAsk, z.union([toolShown, refusal]), runner),
+  'tool-accept': verb('tool-accept', toolVerdictAsk, z.union([toolVerdictAnswer, refusal]), runner),
+  'tool-reject': verb('tool-reject', toolVerdictAsk, z.union([toolVerdictAnswer, refusal]), runner),
 };
 export type OperatorVerb = keyof typeof operatorVerbs;
 export const operatorSubject = (person: string, word: OperatorVerb): string => `ops.${name.parse(person)}.${word}`;

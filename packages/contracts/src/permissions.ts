@@ -12,6 +12,7 @@ import {
   eventsSubject,
   killStream,
   leasesBucket,
+  pinsBucket,
   type StreamSpec,
   subjectsBucket,
   toolsBucket,
@@ -65,7 +66,7 @@ export const serverKick = (server: string): string => `$SYS.REQ.SERVER.${server}
 
 const streamAccess: Record<ServiceName, string[]> = {
   ingress: [...whole, ...readerOf(killStream.name)],
-  policy: [...whole, ...readerOf(agentsBucket.name), ...readerOf(toolsBucket.name)],
+  policy: [...whole, ...[agentsBucket, toolsBucket, pinsBucket].flatMap(({ name }) => readerOf(name))],
   'kill-switch': [...whole, ...readerOf(killStream.name), ...writerOf(killStream)],
   'credential-broker': [
     ...whole,
@@ -75,7 +76,14 @@ const streamAccess: Record<ServiceName, string[]> = {
     ...readerOf(subjectsBucket.name),
     ...writerOf(subjectsBucket),
   ],
-  'tool-runner': [...whole, ...readerOf(killStream.name), ...readerOf(toolsBucket.name), ...writerOf(toolsBucket)],
+  'tool-runner': [
+    ...whole,
+    ...readerOf(killStream.name),
+    ...readerOf(toolsBucket.name),
+    ...writerOf(toolsBucket),
+    ...readerOf(pinsBucket.name),
+    ...writerOf(pinsBucket),
+  ],
   approvals: [...whole, ...readerOf(killStream.name), ...readerOf(approvalsBucket.name), ...writerOf(approvalsBucket)],
   audit: [],
 };
@@ -167,6 +175,10 @@ export const personPermissions = (person: string, role: PersonRole): Permissions
           `ops.${person}.revoke-leases`,
           `ops.${person}.resolve-lease`,
           `ops.${person}.test-credential`,
+          `ops.${person}.tools`,
+          `ops.${person}.tool`,
+          `ops.${person}.tool-accept`,
+          `ops.${person}.tool-reject`,
           ...seesServices,
           ...evidenceReader,
         ],

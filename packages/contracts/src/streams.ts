@@ -89,12 +89,15 @@ const bucket = (name: string): StreamSpec => ({
 export const buckets = {
   agents: 'AGENTS',
   tools: 'TOOLS',
+  pins: 'PINS',
   leases: 'LEASES',
   approvals: 'APPROVALS',
   subjects: 'SUBJECTS',
 } as const;
 export const agentsBucket = bucket(buckets.agents);
 export const toolsBucket = bucket(buckets.tools);
+/** Which definition of each tool may be called. A pin outlives its tool's absence: nothing is ever taken out. */
+export const pinsBucket: StreamSpec = { ...bucket(buckets.pins), deny_purge: true, allow_rollup_hdrs: false };
 /** The record of a lease that ended goes by itself, or the bucket would fill up and no more leases could be given. */
 export const leasesBucket: StreamSpec = { ...bucket(buckets.leases), allow_msg_ttl: true };
 /** The record of an approval that ended goes by itself. */
@@ -109,6 +112,7 @@ export const streams: readonly StreamSpec[] = [
   killStream,
   agentsBucket,
   toolsBucket,
+  pinsBucket,
   leasesBucket,
   approvalsBucket,
   subjectsBucket,
@@ -126,7 +130,7 @@ export const evidenceSubject = (tenant: string, type: string): string => `eviden
 export const everyEntry = 'evidence.v1.*.>';
 const base64url = (text: string) => Buffer.from(text, 'utf8').toString('base64url');
 export const killSubject = (key: string): string => `kill.v1.${base64url(key)}`;
-/** A key of bucket TOOLS: tool names have characters that keys may not have. */
+/** A key of buckets TOOLS and PINS: tool names have characters that keys may not have. */
 export const toolKey = (tool: string): string => base64url(tool);
 export const agentKey = (tenant: string, agent: string): string => `${tenant}.${agent}`;
 /** A lease's key of bucket LEASES is its permit: that a key is created once is what makes a permit good for one lease. */

@@ -28,18 +28,34 @@ export const approvalBinding = (call: ApprovedCall): string => {
 export const approvalInvalid = (why: string, cause?: unknown): AgentGateError =>
   new AgentGateError('APPROVAL_INVALID', `approval: ${why}`, { cause });
 
+/** Who asked: the agent, and the person that it acts for where the session names one. */
+export interface Requester {
+  agent: string;
+  person: string | undefined;
+}
+/** Whether somebody approved what they asked for themselves. */
+export const isOwn = ({ by }: Pick<GrantClaims, 'by'>, { agent, person }: Requester): boolean =>
+  by.includes(agent) || (person !== undefined && by.includes(person));
+
 /**
  * Whether the approvals service took this approval for exactly this call, and it is good at `now` (milliseconds since the epoch).
  * Policy and the tool-runner both ask; neither believes the other. Throws APPROVAL_INVALID.
  */
 export const checkGrant = (
   { claims, seal }: ApprovalGrant,
-  { keys, call, binding, now }: { keys: KeyRing; call: string; binding: string; now: number },
+  {
+    keys,
+    call,
+    binding,
+    requester,
+    now,
+  }: { keys: KeyRing; call: string; binding: string; requester: Requester; now: number },
 ): GrantClaims => {
   const verdict = verifySeal({ domain: approvalDomain, lines: approvalLines, leaf: canonical(claims), seal, keys });
   if (!verdict.ok) throw approvalInvalid('the approvals service did not sign it', verdict);
   if (claims.call !== call) throw approvalInvalid('it was taken for another call');
   if (claims.binding !== binding) throw approvalInvalid('it is for another call');
+  if (isOwn(claims, requester)) throw approvalInvalid('who asks does not approve');
   if (claims.expires_at <= now) throw approvalInvalid('it has expired');
   return claims;
 };

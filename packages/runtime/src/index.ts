@@ -1,4 +1,4 @@
-export { type ApprovedCall, approvalBinding, approvalInvalid, checkGrant } from './approval.ts';
+export { type ApprovedCall, approvalBinding, approvalInvalid, checkGrant, isOwn, type Requester } from './approval.ts';
 export { type BaseConfig, baseConfig, readBaseConfig, required, StartError } from './base-config.ts';
 export { createGauge } from './gauge.ts';
 export { isOlder, requireServer, requireStream } from './ground-check.ts';
@@ -12,4 +12,5 @@ export { connectRedis, redisReady } from './redis.ts';
 export { type Running, runService, type ServiceContext } from './service.ts';
 export { createSecretFinder, spellingsOf } from './spellings.ts';
 export { readTenants } from './tenants.ts';
+export { quarantineOf, toolDigest } from './tool-pin.ts';
 export { parseTrust, readTrust, type Trust } from './trust.ts';

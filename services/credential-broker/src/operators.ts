@@ -186,6 +186,7 @@ const testClaims = (by: string, credential: string, now: number): PermitClaims =
   session: newId('ses'),
   tool: 'agentgate/credentials-test',
   policy: { revision: 'none', digest: '0'.repeat(64) },
+  schema_digest: '0'.repeat(64),
   issued_at: now,
   expires_at: now + 1_000,
   deadline: now + testTtlMs,

@@ -38,6 +38,7 @@ export const claimsOf = (change: Partial<PermitClaims> = {}, at = start): Permit
     tool: 'crm/find',
     call_digest: 'a'.repeat(64),
     policy: { revision: 'r1', digest: 'b'.repeat(64) },
+    schema_digest: 'c'.repeat(64),
     issued_at: at,
     expires_at: at + 5_000,
     deadline: at + 30_000,

@@ -7,12 +7,14 @@ import {
   limits,
   type Obligations,
   type PermitClaims,
+  type ToolFlag,
 } from '@agentgate/contracts';
 import { canonical, sha256Hex } from '@agentgate/evidence';
-import { approvalBinding, checkGrant } from '@agentgate/runtime';
+import { approvalBinding, checkGrant, quarantineOf } from '@agentgate/runtime';
 import type { PolicyInput } from './engine/policy-input.ts';
 import type { Asked, Found } from './facts.ts';
 import { splitTool } from './grants/policy-data.ts';
+import { heldByInvariant } from './invariants.ts';
 import { deny, outcomeOf } from './outcome.ts';
 import type { Commit, SessionFacts, SessionOwner, Waiting } from './ports.ts';
 import type { PolicyOptions } from './service.ts';
@@ -73,6 +75,8 @@ const prepare = (opts: PolicyOptions, ask: DecideAsk, facts: SessionFacts | unde
   if (refused || !facts) return settled(refused ?? deny('UNKNOWN_SESSION', 'the session is not known'));
   const known = isServed(opts, tool) ? opts.catalog.get(tool) : undefined;
   if (!known) return settled(deny('UNKNOWN_TOOL', `tool ${tool} is not known`));
+  const quarantined = quarantineOf(tool, opts.pins.get(tool), known.schema_digest);
+  if (quarantined !== undefined) return settled(deny('TOOL_QUARANTINED', quarantined));
   if (ask.deadline <= now) return settled(deny('TIMEOUT', 'the deadline passed before the decision'));
   try {
     const digest = sha256Hex(canonical({ agent, arguments: ask.arguments, call, session, tenant, tool }));
@@ -95,12 +99,19 @@ const findFacts = async (opts: PolicyOptions, cases: Case[]): Promise<void> => {
 
 const inputOf = (
   { ask, digest, asked, found, grant }: Case & Required<Pick<Case, 'asked' | 'found'>>,
-  now: number,
+  { now, flags }: { now: number; flags: readonly ToolFlag[] },
 ): PolicyInput => {
   const { session, tool, labels } = asked;
   return {
     call: { tool: ask.tool, ...splitTool(ask.tool), arguments: ask.arguments, digest },
-    tool: { labels: found.labels, annotations: tool.annotations, schema_digest: tool.schema_digest, pinned: false },
+    tool: {
+      labels: found.labels,
+      annotations: tool.annotations,
+      schema_digest: tool.schema_digest,
+      // No other comes here.
+      pinned: true,
+      flags: [...new Set(flags.map(({ kind }) => kind))],
+    },
     agent: { name: ask.agent, tenant: ask.tenant, labels },
     session: {
       id: ask.session,
@@ -123,7 +134,8 @@ type OpenCase = Case & Required<Pick<Case, 'asked'>>;
 const askEngine = async (opts: PolicyOptions, cases: OpenCase[]): Promise<void> => {
   const now = opts.now();
   const open = cases.flatMap((each) => {
-    if (each.found) return [{ each, input: inputOf({ ...each, found: each.found }, now) }];
+    const flags = opts.pins.get(each.ask.tool)?.accepted?.flags ?? [];
+    if (each.found) return [{ each, input: inputOf({ ...each, found: each.found }, { now, flags }) }];
     each.decision = new AgentGateError('POLICY_UNAVAILABLE', 'nothing could be found out about the call');
     return [];
   });
@@ -273,7 +285,8 @@ const redeem = async (opts: PolicyOptions, each: OpenCase, approval: string): Pr
     each.waiting = answer.pending;
     return;
   }
-  checkGrant(answer.grant, { keys: opts.trust, call, binding, now: opts.now() });
+  const requester = { agent, person: each.asked.session.subject?.person };
+  checkGrant(answer.grant, { keys: opts.trust, call, binding, requester, now: opts.now() });
   each.grant = answer.grant;
 };
 
@@ -294,13 +307,13 @@ const answer = (opts: PolicyOptions, cases: Case[]): (DecideAnswer | AgentGateEr
   const issuedAt = now();
   const claims = new Map<Case, PermitClaims>();
   for (const each of cases) {
-    if (each.decision instanceof AgentGateError || each.decision?.action !== 'allow') continue;
+    if (!each.asked || each.decision instanceof AgentGateError || each.decision?.action !== 'allow') continue;
     const { call, tenant, agent, session, tool, deadline } = each.ask;
     if (deadline <= issuedAt) {
       each.decision = deny('TIMEOUT', 'the deadline passed before the permit was signed');
       continue;
     }
-    claims.set(each, {
+    const claimed: PermitClaims = {
       // In canonical order, which serializes three times as fast.
       agent,
       ...(each.grant && { approval: each.grant }),
@@ -312,12 +325,16 @@ const answer = (opts: PolicyOptions, cases: Case[]): (DecideAnswer | AgentGateEr
       issued_at: issuedAt,
       obligations: withinSession(each.decision.obligations, each.asked?.session.expiresAt, issuedAt),
       policy: revision,
+      schema_digest: each.asked.tool.schema_digest,
       session,
-      ...(each.asked?.session.subject && { subject: each.asked.session.subject }),
+      ...(each.asked.session.subject && { subject: each.asked.session.subject }),
       tenant,
       tool,
       v: 1,
-    });
+    };
+    const held = heldByInvariant({ claims: claimed, tool: opts.catalog.get(tool), pin: opts.pins.get(tool) });
+    if (held) each.decision = held;
+    else claims.set(each, claimed);
   }
   const sealed = claims.size > 0 ? permits.seal([...claims.values()]) : [];
   const permitOf = new Map([...claims.keys()].map((each, i) => [each, sealed[i]]));

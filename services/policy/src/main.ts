@@ -1,4 +1,4 @@
-import { agentsBucket, approvalRedeem, approvalRequest, buckets, toolsBucket } from '@agentgate/contracts';
+import { agentsBucket, approvalRedeem, approvalRequest, buckets, pinsBucket, toolsBucket } from '@agentgate/contracts';
 import {
   connectRedis,
   createGauge,
@@ -10,7 +10,7 @@ import {
 } from '@agentgate/runtime';
 import { Counter, Histogram } from 'prom-client';
 import { readBundle, revisionOf } from './adapters/bundle.ts';
-import { watchAgents, watchCatalog } from './adapters/directory.ts';
+import { watchAgents, watchCatalog, watchPins } from './adapters/directory.ts';
 import { createPermits } from './adapters/permits.ts';
 import { createRedisMemory } from './adapters/redis-memory.ts';
 import { createRedisRateLimits } from './adapters/redis-rate-limits.ts';
@@ -24,7 +24,7 @@ import { createPolicy } from './service.ts';
 const start = async (ctx: ServiceContext) => {
   const { bus, log, evidence, now } = ctx;
   const { bundle, policy: compiled, servers, settings, secrets, redisUrlFile } = readPolicyConfig(ctx.config, env);
-  await Promise.all([requireStream(bus, agentsBucket), requireStream(bus, toolsBucket)]);
+  await Promise.all([agentsBucket, toolsBucket, pinsBucket].map((stream) => requireStream(bus, stream)));
   const { module, wasm } = await readBundle(bundle);
   const revision = revisionOf(wasm, compiled, settings);
   const engine = await startEngine({ policy: compiled, module, log });
@@ -32,6 +32,7 @@ const start = async (ctx: ServiceContext) => {
   await redisReady(redis);
   const agents = await watchAgents(bus.bucket(buckets.agents), log);
   const catalog = await watchCatalog(bus.bucket(buckets.tools), log);
+  const pins = await watchPins(bus.bucket(buckets.pins), log);
   const memory = createRedisMemory(redis);
   const policy = createPolicy({
     engine,
@@ -49,6 +50,7 @@ const start = async (ctx: ServiceContext) => {
     sessions: createRedisSessions(redis, now),
     agents,
     catalog,
+    pins,
     permits: createPermits(ctx.key),
     evidence,
     data: compiled.data,
@@ -65,7 +67,7 @@ const start = async (ctx: ServiceContext) => {
   log.info({ revision: revision.revision, grants: compiled.data.grants.list.length }, 'the policy is active');
   return {
     close: async () => {
-      await Promise.all([engine.close(), agents.close(), catalog.close()]);
+      await Promise.all([engine.close(), agents.close(), catalog.close(), pins.close()]);
       redis.disconnect();
     },
   };

@@ -10,6 +10,7 @@ import type {
   Obligations,
   Permit,
   PermitClaims,
+  ToolPin,
 } from '@agentgate/contracts';
 import type { Evaluation } from './engine/evaluator.ts';
 import type { PolicyInput } from './engine/policy-input.ts';
@@ -120,6 +121,9 @@ export interface Agents {
 export interface Catalog {
   get(tool: string): CatalogTool | undefined;
   all(): Iterable<CatalogTool>;
+}
+export interface Pins {
+  get(tool: string): ToolPin | undefined;
 }
 export interface Engine {
   decide(inputs: PolicyInput[]): Promise<(Evaluation | AgentGateError)[]>;

@@ -11,6 +11,7 @@ import {
   type ToolListing,
 } from '@agentgate/contracts';
 import type { KeyRing } from '@agentgate/evidence';
+import { quarantineOf } from '@agentgate/runtime';
 import { decideAll, isServed, sessionRefusal } from './decide.ts';
 import type { FactFinder } from './facts.ts';
 import { mayCall } from './grants/lookup.ts';
@@ -23,6 +24,7 @@ import type {
   Evidence,
   Memory,
   Permits,
+  Pins,
   RateLimits,
   SessionOwner,
   Sessions,
@@ -34,6 +36,7 @@ export interface PolicyOptions {
   sessions: Sessions;
   agents: Agents;
   catalog: Catalog;
+  pins: Pins;
   permits: Permits;
   evidence: Evidence;
   memory: Memory;
@@ -115,7 +118,8 @@ export const createPolicy = (opts: PolicyOptions): Policy => {
     }
     const identity: AgentIdentity = { tenant, name: agent, labels: record.labels };
     return Array.from(opts.catalog.all())
-      .filter((tool) => isServed(opts, tool.name) && mayCall(opts.data, identity, tool.name))
+      .filter(({ name }) => isServed(opts, name) && mayCall(opts.data, identity, name))
+      .filter(({ name, schema_digest }) => quarantineOf(name, opts.pins.get(name), schema_digest) === undefined)
       .map(({ name, description, input_schema, annotations }) => ({ name, description, input_schema, annotations }))
       .sort((a, b) => (a.name < b.name ? -1 : 1));
   };

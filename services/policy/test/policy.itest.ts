@@ -84,6 +84,9 @@ beforeAll(async () => {
       schema_digest: '0'.repeat(64),
       seen_at: new Date().toISOString(),
     };
+    const { v, seen_at, schema_digest, ...definition } = record;
+    const pin = { v, tool: name, accepted: { schema_digest, definition, flags: [], at: seen_at, by: 'first use' } };
+    await runner.bucket('PINS').put(toolKey(name), JSON.stringify(pin));
     await runner.bucket('TOOLS').put(toolKey(name), JSON.stringify(record));
   }
   ingress = await ground.connect('ingress');

@@ -12,6 +12,7 @@ import {
   type PolicySettings,
   permitDomain,
   permitLines,
+  type ToolPin,
   type ToolProfile,
 } from '@agentgate/contracts';
 import { canonical, createKeyRing, generateSigningKey, sealBatch, sha256Hex, verifySeal } from '@agentgate/evidence';
@@ -66,6 +67,12 @@ const tool = (name: string): CatalogTool => ({
   seen_at: '2026-01-01T00:00:00Z',
 });
 
+const pinOf = ({ v, seen_at, schema_digest, ...definition }: CatalogTool): ToolPin => ({
+  v,
+  tool: definition.name,
+  accepted: { schema_digest, definition, flags: [], at: seen_at, by: 'first use' },
+});
+
 /** What the world says and what it was asked. */
 interface World {
   results: unknown[];
@@ -89,6 +96,8 @@ interface World {
   cleared: object[];
   asked: ApprovalQuestion[];
   redeem: Approvals['redeem'];
+  /** Instead of one that trusts the tool as it is. */
+  pins: Map<string, ToolPin>;
 }
 let world: World;
 beforeEach(() => {
@@ -112,6 +121,7 @@ beforeEach(() => {
     taint: [],
     cleared: [],
     asked: [],
+    pins: new Map(),
     redeem: async () => {
       throw approvalInvalid('it is not known');
     },
@@ -135,6 +145,7 @@ const factsWith = (policy: Partial<PolicySettings> = {}, tools: ToolProfile[] = 
 
 const policyWith = (more: Partial<PolicyOptions> = {}) => {
   const tools = new Map(['fs/read', 'fs/write', 'crm/list', 'gone/x'].map((name) => [name, tool(name)]));
+  const pins = new Map([...tools.values()].map((each) => [each.name, world.pins.get(each.name) ?? pinOf(each)]));
   let ids = 0;
   const redis = () => {
     if (world.redisFails) throw new AgentGateError('POLICY_UNAVAILABLE', 'policy cannot read its sessions');
@@ -169,6 +180,7 @@ const policyWith = (more: Partial<PolicyOptions> = {}) => {
         tenant === 'default' && agent === 'demo' ? { v: 1, tenant, agent, labels: ['dev'], user: 'U' } : undefined,
     },
     catalog: { get: (name) => tools.get(name), all: () => tools.values() },
+    pins,
     memory,
     rateLimits: {
       take: async (limits) => {
@@ -246,7 +258,13 @@ test('gives the engine the input that PROTOCOL.md describes, of facts that the g
   expect(world.engine).toEqual([
     {
       call: { tool: 'fs/read', server: 'fs', name: 'read', arguments: { path: '/srv/a' }, digest },
-      tool: { labels: ['read'], annotations: { readOnlyHint: true }, schema_digest: 'b'.repeat(64), pinned: false },
+      tool: {
+        labels: ['read'],
+        annotations: { readOnlyHint: true },
+        schema_digest: 'b'.repeat(64),
+        pinned: true,
+        flags: [],
+      },
       agent: { name: 'demo', tenant: 'default', labels: ['dev'] },
       session: { id: session, age_s: 5, purpose: 'tidy up', taint: [], calls: 3, denied: 1 },
       provenance: {},
@@ -281,6 +299,7 @@ describe('permits', () => {
       tool: 'fs/read',
       call_digest: world.engine[0]?.call.digest,
       policy: revision,
+      schema_digest: 'b'.repeat(64),
       issued_at: at,
       expires_at: at + 5_000,
       deadline: at + 30_000,

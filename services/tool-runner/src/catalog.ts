@@ -1,5 +1,7 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { AgentGateError, type CatalogTool, toolName } from '@agentgate/contracts';
-import { canonical, sha256Hex } from '@agentgate/evidence';
+import { canonical } from '@agentgate/evidence';
+import { toolDigest } from '@agentgate/runtime';
 import { type ArgumentsCheck, createInputSchemas } from './input-schema.ts';
 import type { ListedTool, Upstream } from './upstream.ts';
 
@@ -17,13 +19,15 @@ export interface CatalogEntry {
 
 /** Where the others read which tools there are. */
 export interface CatalogRecords {
-  /** Writes what is new or changed, takes out of this server what is no more, and tells evidence. */
+  /** Holds each against its pin, writes what is new or changed, and takes out of this server what is no more. */
   sync(server: string, tools: CatalogTool[]): Promise<void>;
 }
 
 export interface Catalog {
   /** Throws UNKNOWN_TOOL, or UPSTREAM_UNAVAILABLE while its server cannot take a call. */
   find(tool: string): CatalogEntry;
+  /** Resolves at once unless its server said that its tools changed: then once they are listed again, or after a while. */
+  settled(tool: string): Promise<void>;
 }
 
 export interface CatalogOptions {
@@ -36,12 +40,23 @@ export interface CatalogOptions {
 const maxTools = 4_096;
 const maxDescription = 16_384;
 const maxToolChars = 256 * 1024;
+const againMs = 1_000;
+const settleMs = 1_000;
 
 export const createCatalog = ({ upstreams, records, now, log }: CatalogOptions): Catalog => {
   const compile = createInputSchemas();
   const servers = new Map(
     upstreams.map((u) => [u.upstream.server, { ...u, tools: undefined as Map<string, CatalogEntry> | undefined }]),
   );
+  const lists = new Map<string, CatalogTool[]>();
+  const write = (server: string, known: CatalogTool[]) => {
+    lists.set(server, known);
+    records.sync(server, known).catch((error: unknown) => {
+      log.warn({ err: error, server }, 'the tools could not be written to the catalog');
+      // Until they are, they are not called; unless it listed others meanwhile, these are tried again.
+      setTimeout(() => lists.get(server) === known && write(server, known), againMs).unref();
+    });
+  };
   for (const server of servers.values()) {
     const { upstream, credential } = server;
     upstream.onTools((listed) => {
@@ -63,19 +78,23 @@ export const createCatalog = ({ upstreams, records, now, log }: CatalogOptions):
           },
         ]),
       );
-      records
-        .sync(upstream.server, known)
-        .catch((error: unknown) =>
-          log.warn({ err: error, server: upstream.server }, 'the tools could not be written to the catalog'),
-        );
+      write(upstream.server, known);
     });
   }
+  const serverOf = (tool: string) => servers.get(tool.slice(0, tool.indexOf('/')));
   return {
+    settled: async (tool) => {
+      const relisted = serverOf(tool)?.upstream.relisting();
+      if (relisted) await Promise.race([relisted, sleep(settleMs, undefined, { ref: false })]);
+    },
     find: (tool) => {
-      const server = servers.get(tool.slice(0, tool.indexOf('/')));
+      const server = serverOf(tool);
       if (!server) throw new AgentGateError('UNKNOWN_TOOL', `no server offers ${tool}`);
       const problem =
         server.upstream.problem() ??
+        (server.upstream.relisting()
+          ? `${server.upstream.server} is listing its tools again: they changed`
+          : undefined) ??
         (server.tools ? undefined : `${server.upstream.server} has not listed its tools yet`);
       if (problem !== undefined) throw new AgentGateError('UPSTREAM_UNAVAILABLE', problem);
       const found = server.tools?.get(tool);
@@ -110,9 +129,8 @@ const describe = (
     annotations: tool.annotations,
   };
   try {
-    const text = canonical(told);
-    if (text.length > maxToolChars) return undefined;
-    return { v: 1, ...told, schema_digest: sha256Hex(text), seen_at: new Date(at).toISOString() };
+    if (canonical(told).length > maxToolChars) return undefined;
+    return { v: 1, ...told, schema_digest: toolDigest(told), seen_at: new Date(at).toISOString() };
   } catch (error) {
     log.warn({ err: error, server }, 'a tool is described in something that is not JSON');
     return undefined;

@@ -9,6 +9,7 @@ export interface RunnerConfig {
   /** Credentials whose leases serve the calls of a session. */
   reused: ReadonlySet<string>;
   limits: Config['limits'];
+  pinning: Config['pinning'];
   redisUrlFile: string;
   /** The PATH that stdio servers get, and with it all they get of our environment. */
   path: string;
@@ -19,13 +20,14 @@ export interface RunnerConfig {
 /** What the runner reads beside the base: the servers of agentgate.yaml, and PATH. */
 export const readConfig = (base: BaseConfig, env: Record<string, string | undefined>): RunnerConfig => {
   const file = required(base.AGENTGATE_CONFIG, 'AGENTGATE_CONFIG');
-  const { servers, credentials, limits } = parseConfig(readFileSync(file, 'utf8'), file);
+  const { servers, credentials, limits, pinning } = parseConfig(readFileSync(file, 'utf8'), file);
   return {
     servers,
     reused: new Set(
       Object.entries(credentials).flatMap(([name, c]) => ('reuse' in c && c.reuse === 'session' ? [name] : [])),
     ),
     limits,
+    pinning,
     redisUrlFile: required(base.AGENTGATE_REDIS_URL_FILE, 'AGENTGATE_REDIS_URL_FILE'),
     path: env.PATH ?? '/usr/local/bin:/usr/bin:/bin',
     homes:

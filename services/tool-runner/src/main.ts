@@ -1,4 +1,4 @@
-import { killStream, toolsBucket } from '@agentgate/contracts';
+import { killStream, pinsBucket, toolsBucket } from '@agentgate/contracts';
 import {
   announcePoint,
   connectRedis,
@@ -12,13 +12,18 @@ import {
 import { Counter, Gauge } from 'prom-client';
 import { createBrokerLeases } from './adapters/broker-leases.ts';
 import { createChildren } from './adapters/child-transport.ts';
+import { openPinsBucket } from './adapters/pins-bucket.ts';
 import { createRedisMarks } from './adapters/redis-marks.ts';
 import { openToolsBucket } from './adapters/tools-bucket.ts';
 import { createCatalog } from './catalog.ts';
 import { env, readConfig } from './config.ts';
 import { serveHandlers } from './handlers.ts';
 import { createLiveCalls, type LiveCalls } from './live-calls.ts';
+import { serveVerdicts } from './operators.ts';
 import { createPermitCheck } from './permit-check.ts';
+import { createPins } from './pins/pins.ts';
+import type { PinEvent } from './pins/sighting.ts';
+import { createVerdicts } from './pins/verdicts.ts';
 import { createRunner } from './service.ts';
 import type { Listing, Upstream } from './upstream.ts';
 import { createUpstreams } from './upstreams.ts';
@@ -31,7 +36,7 @@ const firstListMs = 5_000;
 const start = async (ctx: ServiceContext) => {
   const { bus, evidence, key, log, now, health, trust } = ctx;
   const config = readConfig(ctx.config, env);
-  await Promise.all([requireStream(bus, killStream), requireStream(bus, toolsBucket)]);
+  await Promise.all([killStream, toolsBucket, pinsBucket].map((stream) => requireStream(bus, stream)));
   const redis = connectRedis({ urlFile: config.redisUrlFile, log });
   await redisReady(redis);
   const since = now();
@@ -57,7 +62,10 @@ const start = async (ctx: ServiceContext) => {
     release: broker.release,
   });
   const upstreams = createUpstreams({ ...config, bus, children, listing, now, log });
-  const records = await openToolsBucket({ bus, record: (event) => evidence.record(event), log });
+  const record = (event: PinEvent) => evidence.record(event);
+  const store = await openPinsBucket(bus);
+  const pins = createPins({ store, settings: config.pinning, record, now, log });
+  const records = await openToolsBucket({ bus, pins });
   await records.keepOnly(new Set(Object.keys(config.servers)));
   const catalog = createCatalog({ upstreams, records, now, log });
   const live = createLiveCalls(now);
@@ -66,6 +74,7 @@ const start = async (ctx: ServiceContext) => {
     usedPermits: createUsedPermits({ shared: createRedisMarks(redis), now }),
     kills: killView,
     catalog,
+    pins,
     broker,
     live,
     limits: { callsInFlight: config.limits.calls_in_flight, resultBytes: config.limits.result_bytes },
@@ -79,6 +88,14 @@ const start = async (ctx: ServiceContext) => {
     new Promise((resolve) => setTimeout(resolve, firstListMs).unref()),
   ]);
   serveHandlers({ bus, runner, observe: createMeter(ctx, live, all) });
+  const { listed } = records;
+  serveVerdicts({ bus, verdicts: createVerdicts({ store, settings: config.pinning, listed, record, now }), log });
+  createGauge(
+    ctx.metrics,
+    'agentgate_tools_quarantined',
+    'Tools that wait for an operator.',
+    () => Array.from(store.all()).filter(({ offered }) => offered?.state === 'waiting').length,
+  );
 
   const point = announcePoint({ bus, service: 'tool-runner', killView });
   return {
@@ -89,6 +106,7 @@ const start = async (ctx: ServiceContext) => {
       await Promise.all([
         broker.close(),
         records.close(),
+        store.close(),
         killView.close(),
         ...all.map((upstream) => upstream.close()),
       ]);

@@ -17,6 +17,7 @@ import type { Catalog, CatalogEntry } from './catalog.ts';
 import { endingError } from './ending.ts';
 import type { LiveCall, LiveCalls } from './live-calls.ts';
 import type { PermitCheck } from './permit-check.ts';
+import type { Pins } from './pins/pins.ts';
 import type { Channel, Dispatch, LeasedCredential, UpstreamEnd } from './upstream.ts';
 import type { UsedPermits } from './used-permits.ts';
 
@@ -41,6 +42,7 @@ export interface RunnerPorts {
   usedPermits: UsedPermits;
   kills: Kills;
   catalog: Catalog;
+  pins: Pick<Pins, 'quarantine'>;
   broker: Broker;
   live: LiveCalls;
   limits: { callsInFlight: number; resultBytes: number };
@@ -118,7 +120,9 @@ export const createRunner = (ports: RunnerPorts): Runner => {
 /** Everything that must hold before a tool runs, in this order. Each step throws its refusal; after `use` the permit is gone. */
 const run = async (ports: RunnerPorts, one: LiveCall, ask: ExecuteAsk): Promise<Run> => {
   const claims = ports.permits(ask);
+  await orEnded(one, ports.catalog.settled(ask.tool));
   const entry = ports.catalog.find(ask.tool);
+  refuseOtherDefinition(ports, claims, entry);
   refuseObligations(claims.obligations, entry);
   refuseOtherApproval(ports, claims, entry, ask);
   await orEnded(one, caughtUp(ports.kills, ask));
@@ -153,6 +157,7 @@ const through = async (
   try {
     // No await from here to `send`: nothing may come between the last look and the handing over.
     refuseKilled(ports.kills, ask, dispatchFreshMs);
+    refuseOtherDefinition(ports, claims, ports.catalog.find(ask.tool));
     refuseEnded(one);
     refuseTooLate(claims, deadline, ports.now());
     const dispatch = channel.send({ call: ask.call, tool: entry.tool, arguments: ask.arguments, deadline });
@@ -189,6 +194,18 @@ const refuseTooLate = (claims: PermitClaims, deadline: number, at: number): void
     throw new AgentGateError('POLICY_DENIED', 'permit: it expired before the tool was called');
 };
 
+/** The tool is defined here and now as policy judged it, and as somebody accepted it. */
+const refuseOtherDefinition = (
+  { pins }: Pick<RunnerPorts, 'pins'>,
+  { tool, schema_digest }: PermitClaims,
+  { schemaDigest }: CatalogEntry,
+): void => {
+  const quarantined = pins.quarantine(tool, schemaDigest);
+  if (quarantined !== undefined) throw new AgentGateError('TOOL_QUARANTINED', quarantined);
+  if (schemaDigest !== schema_digest)
+    throw new AgentGateError('TOOL_QUARANTINED', `tool ${tool} is defined otherwise than when the call was permitted`);
+};
+
 /** What the permit obliges this service to, and it cannot do, stops the call. The other obligations are other services'. */
 const refuseObligations = (obligations: Obligations, entry: CatalogEntry): void => {
   if (obligations.witnessed === true)
@@ -209,14 +226,15 @@ const refuseObligations = (obligations: Obligations, entry: CatalogEntry): void 
 /** Where a person had to be asked: it was this call, byte by byte, of the tool as it is here, under the policy of the permit. */
 const refuseOtherApproval = (
   { trust, now }: RunnerPorts,
-  { approval, policy }: PermitClaims,
+  { approval, policy, subject }: PermitClaims,
   { schemaDigest }: CatalogEntry,
   ask: ExecuteAsk,
 ): void => {
   if (!approval) return;
   const { tenant, agent, session, tool, call } = ask;
   const bound = { tenant, agent, session, tool, arguments: ask.arguments, schema_digest: schemaDigest, policy };
-  checkGrant(approval, { keys: trust, call, binding: approvalBinding(bound), now: now() });
+  const requester = { agent, person: subject?.person };
+  checkGrant(approval, { keys: trust, call, binding: approvalBinding(bound), requester, now: now() });
 };
 
 const refuseEnded = (one: LiveCall): void => {

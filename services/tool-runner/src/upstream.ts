@@ -74,6 +74,8 @@ export interface Upstream {
   forget(lease: string): void;
   /** Hears of the tools when the server tells that they changed, and whenever they were listed. */
   onTools(tell: (tools: ListedTool[]) => void): void;
+  /** While it has said that its tools changed and was not asked for them again: resolves once it was. */
+  relisting(): Promise<void> | undefined;
   /** Why no call can go there now, or undefined. */
   problem(): string | undefined;
   /** Connects in the background and keeps connecting; resolves after the first attempt, however that ended. */

@@ -2,7 +2,8 @@ import type { CatalogTool } from '@agentgate/contracts';
 import { expect, test } from 'vitest';
 import { createCatalog } from '../src/catalog.ts';
 import type { ListedTool } from '../src/upstream.ts';
-import { echoTool, fakeUpstream } from './fixtures/fakes.ts';
+import { echoTool } from './fixtures/echo-tool.ts';
+import { fakeUpstream } from './fixtures/fakes.ts';
 
 const open = (tools: ListedTool[]) => {
   const synced: { server: string; tools: CatalogTool[] }[] = [];

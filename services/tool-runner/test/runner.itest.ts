@@ -37,6 +37,8 @@ let process_: ChildProcess;
 let tools: ToolServer;
 let output = '';
 let epoch = 0;
+/** Of the tools as they are listed now. */
+const digests = new Map<string, string>();
 const pulses: NodeJS.Timeout[] = [];
 
 const startRunner = async (): Promise<ChildProcess> => {
@@ -85,7 +87,7 @@ const ask = (tool: string, args: Record<string, unknown> = {}, more: Partial<Per
     now: at,
     key: ground.key('policy'),
     call: { call: `call_${id()}`, tool, arguments: args, epoch, ...call },
-    claims: { id: `prm_${id()}`, ...claims },
+    claims: { id: `prm_${id()}`, schema_digest: digests.get(tool) ?? '0'.repeat(64), ...claims },
     ...rest,
   });
 };
@@ -104,6 +106,11 @@ beforeAll(async () => {
     setInterval(() => killSwitch.notify(killPulse, { v: 1, instance: 'kill-switch-1', epoch, at: Date.now() }), 200),
   );
   execute = ingress.batcher(runnerExecute);
+  await (await ground.connect('policy')).bucket('TOOLS').watch(({ value, operation }) => {
+    if (operation !== 'PUT') return;
+    const { name, schema_digest } = catalogTool.parse(JSON.parse(new TextDecoder().decode(value)));
+    digests.set(name, schema_digest);
+  });
   tools = await serveTools({
     servers: ground.natsUrl,
     creds: ground.creds('tool-mytools'),
@@ -119,6 +126,7 @@ beforeAll(async () => {
   closers.push(() => keyed.close());
   process_ = await startRunner();
   await Promise.all(['fixture', 'keyed', 'mytools', 'keyedtools'].map(waitFor));
+  await until(() => ['fixture/echo', 'keyed/env', 'mytools/whoami', 'keyedtools/whoami'].every((t) => digests.has(t)));
   // Until the first pulse nobody vouches for its kill view.
   while ((await run(ask('mytools/echo', { text: 'first' }))).code === 'KILL_SWITCH_UNAVAILABLE')
     await new Promise((resolve) => setTimeout(resolve, 50));

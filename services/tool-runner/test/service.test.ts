@@ -1,8 +1,9 @@
 import { AgentGateError, approvalDomain, approvalLines, type Scope } from '@agentgate/contracts';
-import { canonical, createKeyRing, generateSigningKey, sealBatch, sha256Hex } from '@agentgate/evidence';
+import { canonical, createKeyRing, generateSigningKey, sealBatch } from '@agentgate/evidence';
 import { approvalBinding } from '@agentgate/runtime';
 import { describe, expect, test } from 'vitest';
-import { echoTool, fakeRunner, type fakeUpstream, now, ok, until } from './fixtures/fakes.ts';
+import { digestOf, echoTool } from './fixtures/echo-tool.ts';
+import { fakeRunner, type fakeUpstream, now, ok, until } from './fixtures/fakes.ts';
 import { type PermittedOptions, permitted } from './fixtures/permitted.ts';
 
 const allowed = (options: Partial<PermittedOptions> = {}) => permitted({ now, ...options });
@@ -152,8 +153,7 @@ describe('refuses, and runs nothing,', () => {
   describe('an approval in the permit', () => {
     const approvals = generateSigningKey();
     const trust = createKeyRing([{ signer: 'approvals', publicKey: approvals.publicKey }]);
-    const { name: _, inputSchema: input_schema, ...told } = echoTool;
-    const schema_digest = sha256Hex(canonical({ ...told, input_schema, name: 'probe/echo' }));
+    const schema_digest = digestOf(echoTool);
     const withApproval = (change: { bound?: object; claims?: object; key?: typeof approvals } = {}) => {
       const call = 'call_approved01';
       const bound = {

@@ -1,7 +1,16 @@
 import type { Bucket, BucketEntry, Follower } from '@agentgate/bus';
-import { agentKey, agentRecord, type CatalogTool, catalogTool, parseField, toolKey } from '@agentgate/contracts';
+import {
+  agentKey,
+  agentRecord,
+  type CatalogTool,
+  catalogTool,
+  parseField,
+  type ToolPin,
+  toolKey,
+  toolPin,
+} from '@agentgate/contracts';
 import type { z } from 'zod';
-import type { Agents, Catalog } from '../ports.ts';
+import type { Agents, Catalog, Pins } from '../ports.ts';
 
 // Buckets as maps in memory, kept up to date by their watches: a decision asks nobody who an agent is or what a tool is.
 
@@ -39,4 +48,11 @@ export const watchCatalog = async (bucket: Watched, log: Log): Promise<Catalog &
   const into = new Map<string, CatalogTool>();
   const follower = await follow(bucket, { schema: catalogTool, keyOf: (record) => toolKey(record.name), log, into });
   return { get: (tool) => into.get(toolKey(tool)), all: () => into.values(), close: () => follower.close() };
+};
+
+/** A pin that cannot be read is none, and a tool without one is not called. */
+export const watchPins = async (bucket: Watched, log: Log): Promise<Pins & { close(): Promise<void> }> => {
+  const into = new Map<string, ToolPin>();
+  const follower = await follow(bucket, { schema: toolPin, keyOf: (pin) => toolKey(pin.tool), log, into });
+  return { get: (tool) => into.get(toolKey(tool)), close: () => follower.close() };
 };

@@ -1,4 +1,4 @@
-import type { Obligations } from '@agentgate/contracts';
+import type { Obligations, ToolFlagKind } from '@agentgate/contracts';
 import type { Fact } from '../conditions/where.ts';
 import type { PurposeFact } from '../provenance/purpose.ts';
 import type { TracedValue } from '../provenance/trace.ts';
@@ -7,7 +7,14 @@ import type { DlpFinding, EgressHost } from '../scan/findings.ts';
 /** `input` of the policy (PROTOCOL.md, "Policy"). Times in milliseconds since the epoch. */
 export interface PolicyInput {
   call: { tool: string; server: string; name: string; arguments: Record<string, unknown>; digest: string };
-  tool: { labels: string[]; annotations: Record<string, unknown>; schema_digest: string; pinned: boolean };
+  tool: {
+    labels: string[];
+    annotations: Record<string, unknown>;
+    schema_digest: string;
+    pinned: boolean;
+    /** What is odd about the definition, although it was accepted. */
+    flags: ToolFlagKind[];
+  };
   agent: { name: string; tenant: string; labels: string[] };
   session: {
     id: string;

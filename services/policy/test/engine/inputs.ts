@@ -12,7 +12,7 @@ export const inputFor = (
   labels: string[] = ['dev'],
 ): PolicyInput => ({
   call: { tool, ...splitTool(tool), arguments: args, digest: '0'.repeat(64) },
-  tool: { labels: [], annotations: {}, schema_digest: '0'.repeat(64), pinned: false },
+  tool: { labels: [], annotations: {}, schema_digest: '0'.repeat(64), pinned: true, flags: [] },
   agent: { name: 'demo', tenant: 'default', labels },
   session: { id: 'ses_0123456789', age_s: 1, purpose: 'a test', taint: [], calls: 0, denied: 0 },
   provenance: {},

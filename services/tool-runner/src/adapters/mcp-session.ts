@@ -47,7 +47,8 @@ export const openMcpSession = async (opts: McpSessionOptions): Promise<McpSessio
       versionNegotiation: { mode: opts.handshake, probe: { timeoutMs: Math.min(2_000, opts.timeoutMs) } },
       // A tool that asks for more in the middle of a call asks for something that policy did not see.
       inputRequired: { autoFulfill: false },
-      listChanged: { tools: { autoRefresh: false, onChanged: () => opts.onToolsChanged() } },
+      // At once: a server that goes on telling would otherwise put it off for ever.
+      listChanged: { tools: { autoRefresh: false, debounceMs: 0, onChanged: () => opts.onToolsChanged() } },
     },
   );
   // The client's errors quote the server's answers, also cut: where there is a credential, what they say stays here.

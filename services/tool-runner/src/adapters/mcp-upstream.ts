@@ -46,6 +46,9 @@ export const createMcpUpstream = (opts: McpUpstreamOptions): Upstream => {
   /** Where nothing is shared: the last list was read. */
   let isListed = false;
   let privates = 0;
+  /** How often it told that its tools changed; and, since it did, who waits for the new list. */
+  let told = 0;
+  let relisting: PromiseWithResolvers<void> | undefined;
 
   /** By lease: what is kept for the next call of the same session. */
   const kept = new Map<string, Promise<McpSession>>();
@@ -72,12 +75,17 @@ export const createMcpUpstream = (opts: McpUpstreamOptions): Upstream => {
     let session: McpSession | undefined;
     try {
       // It may close before it is open: then there is nothing to tell, the handshake fails by itself.
-      session = await open(undefined, handshakeMs, () => {
+      const onClosed = () => {
         if (session === undefined || shared !== session) return;
         shared = undefined;
         why = 'the connection broke';
         if (!isClosed) log.warn({ server }, 'a tool server is gone');
         refresher.broke();
+      };
+      session = await open(undefined, handshakeMs, onClosed, () => {
+        told++;
+        relisting ??= Promise.withResolvers<void>();
+        refresher.soon();
       });
       log.info({ server }, 'a tool server is connected');
       return session;
@@ -130,8 +138,14 @@ export const createMcpUpstream = (opts: McpUpstreamOptions): Upstream => {
     shared ??= await connect();
     const session = shared;
     try {
+      const toldBefore = told;
       const tools = await session.list(listMs);
       for (const tell of listeners) tell(tools);
+      // Told meanwhile, the list may be the old one still: it is asked for once more.
+      if (toldBefore === told) {
+        relisting?.resolve();
+        relisting = undefined;
+      }
     } catch (error) {
       // A session that does not even list is of no use; a new one is.
       if (shared === session) shared = undefined;
@@ -218,6 +232,7 @@ export const createMcpUpstream = (opts: McpUpstreamOptions): Upstream => {
   return {
     server,
     problem,
+    relisting: () => relisting?.promise,
     onTools: (tell) => void listeners.push(tell),
     prepare: async ({ leased, deadline }) => {
       if (!leased) return together(undefined);

@@ -57,6 +57,8 @@ export const createNatsUpstream = (opts: NatsToolsOptions): Upstream => {
   return {
     server,
     problem,
+    // A server on NATS does not tell: it is asked each minute.
+    relisting: () => undefined,
     onTools: (tell) => void listeners.push(tell),
     prepare: async ({ leased }) => {
       const wrong = problem();

@@ -1,12 +1,11 @@
 import { type Bucket, type BucketEntry, type Bus, WrongRevision } from '@agentgate/bus';
-import { buckets, type CatalogTool, catalogTool, type EventDraft, toolKey } from '@agentgate/contracts';
+import { buckets, type CatalogTool, catalogTool, toolKey } from '@agentgate/contracts';
 import type { CatalogRecords } from '../catalog.ts';
+import type { Pins } from '../pins/pins.ts';
 
 export interface ToolsBucketOptions {
   bus: Pick<Bus, 'bucket'>;
-  /** Resolves once the event is durable. */
-  record(event: EventDraft<'tool.registered'> | EventDraft<'tool.changed'>): Promise<unknown>;
-  log: { warn(fields: object, message: string): void };
+  pins: Pick<Pins, 'saw'>;
 }
 
 interface Held {
@@ -18,11 +17,13 @@ interface Held {
 export interface ToolsBucket extends CatalogRecords {
   /** Servers that are no more take their tools along. */
   keepOnly(servers: ReadonlySet<string>): Promise<void>;
+  /** Digest of a tool's definition as it is listed now. */
+  listed(tool: string): string | undefined;
   close(): Promise<void>;
 }
 
-/** The catalog as everybody sees it: bucket TOOLS. Replicas write the same; the one whose write counts tells evidence. */
-export const openToolsBucket = async ({ bus, record, log }: ToolsBucketOptions): Promise<ToolsBucket> => {
+/** The catalog as everybody sees it: bucket TOOLS. Replicas write the same. */
+export const openToolsBucket = async ({ bus, pins }: ToolsBucketOptions): Promise<ToolsBucket> => {
   const bucket = bus.bucket(buckets.tools);
   const held = new Map<string, Held>();
   const follower = await bucket.watch((entry) => take(held, entry));
@@ -44,52 +45,32 @@ export const openToolsBucket = async ({ bus, record, log }: ToolsBucketOptions):
     sync: (server, tools) =>
       inTurn(async () => {
         for (const tool of tools) {
-          const was = await write(bucket, held, tool);
-          if (was === 'same') continue;
-          const event =
-            was === undefined
-              ? {
-                  name: 'tool.registered' as const,
-                  subject: tool.name,
-                  data: { tool: tool.name, schema_digest: tool.schema_digest },
-                }
-              : {
-                  name: 'tool.changed' as const,
-                  subject: tool.name,
-                  data: { tool: tool.name, was, schema_digest: tool.schema_digest },
-                };
-          // It is queued whatever happens, and written when it can be.
-          await record(event).catch((error: unknown) =>
-            log.warn({ err: error, tool: tool.name }, 'a tool of the catalog is not in evidence yet'),
-          );
+          // Its pin first: whoever finds the tool in the catalog finds what to hold it against.
+          await pins.saw(tool);
+          await write(bucket, held, tool);
         }
         const names = new Set(tools.map((t) => t.name));
         await removeWhere((tool) => serverOf(tool) === server && !names.has(tool));
       }),
     keepOnly: (servers) => inTurn(() => removeWhere((tool) => !servers.has(serverOf(tool)))),
+    listed: (tool) => held.get(toolKey(tool))?.digest,
     close: () => follower.close(),
   };
 };
 
-/** Writes the tool unless it stands there already; the digest that was there before, if any. */
-const write = async (
-  bucket: Bucket,
-  held: Map<string, Held>,
-  tool: CatalogTool,
-): Promise<string | undefined | 'same'> => {
+/** Writes the tool unless it stands there already. */
+const write = async (bucket: Bucket, held: Map<string, Held>, tool: CatalogTool): Promise<void> => {
   const key = toolKey(tool.name);
   const before = held.get(key);
-  if (before?.digest === tool.schema_digest) return 'same';
+  if (before?.digest === tool.schema_digest) return;
   try {
     const value = JSON.stringify(tool);
     const revision =
       before === undefined ? await bucket.create(key, value) : await bucket.update(key, value, before.revision);
     held.set(key, { name: tool.name, digest: tool.schema_digest, revision });
-    return before?.digest;
   } catch (error) {
-    // Another replica was first; it tells evidence.
-    if (error instanceof WrongRevision) return 'same';
-    throw error;
+    // Another replica was first.
+    if (!(error instanceof WrongRevision)) throw error;
   }
 };
 
