@@ -9,6 +9,7 @@ import { registerKill, registerKills, registerLift } from './commands/kill.ts';
 import { registerLeases } from './commands/leases.ts';
 import { registerPanic } from './commands/panic.ts';
 import { registerStatus } from './commands/status.ts';
+import { registerTools } from './commands/tools.ts';
 import { registerEvidence } from './evidence/index.ts';
 import { runIn } from './run.ts';
 import { registerUp } from './up/command.ts';
@@ -37,6 +38,7 @@ export const createProgram = (): Command => {
     registerPanic,
     registerApprovals,
     registerLeases,
+    registerTools,
     registerCredentials,
     registerAgent,
     registerEvidence,

@@ -52,6 +52,8 @@ export const createListingCheck = ({ keys, now }: { keys: KeyRing; now: () => nu
         session: `ses_${unique}`,
         tool: listingTool(server),
         policy,
+        // A list is of no tool's definition.
+        schema_digest: '0'.repeat(64),
         issued_at,
         expires_at,
         deadline,

@@ -779,3 +779,59 @@ describe('permitListing', () => {
     },
   );
 });
+
+describe('behind an engine that allows everything', () => {
+  const waiting = (name: string): ToolPin => {
+    const pin = pinOf(tool(name));
+    if (!pin.accepted) throw new Error('nothing is accepted');
+    const { by: _, ...seen } = pin.accepted;
+    return { ...pin, offered: { ...seen, schema_digest: 'c'.repeat(64), why: 'changed', state: 'waiting' } };
+  };
+  test('a quarantined tool is denied before the engine is asked, and nobody is shown it', async () => {
+    world.pins.set('fs/read', waiting('fs/read'));
+    const answer = await decideOne();
+    expect(answer.decision).toMatchObject({
+      action: 'deny',
+      code: 'TOOL_QUARANTINED',
+      reason: 'tool fs/read is quarantined until an operator has looked at it: its definition has changed',
+    });
+    expect(answer.permit).toBeUndefined();
+    expect(world.engine).toEqual([]);
+    const visible = await policyWith().visible({ tenant: 'default', agent: 'demo' });
+    expect(visible.map(({ name }) => name)).toEqual(['fs/write']);
+  });
+  test.each([
+    ['is quarantined', 'TOOL_QUARANTINED', { pin: waiting('fs/read') }],
+    ['is gone', 'UNKNOWN_TOOL', { tool: undefined }],
+    ['is another one', 'TOOL_QUARANTINED', { tool: { ...tool('fs/read'), schema_digest: 'd'.repeat(64) } }],
+  ])('a tool that %s while the engine decides gets no permit', async (_, code, change) => {
+    let now: { pin: ToolPin | undefined; tool: CatalogTool | undefined } = {
+      pin: pinOf(tool('fs/read')),
+      tool: tool('fs/read'),
+    };
+    const policy = policyWith({
+      pins: { get: () => now.pin },
+      catalog: { get: () => now.tool, all: () => [] },
+      engine: {
+        decide: async () => {
+          now = { ...now, ...change };
+          return [{ result: allow }];
+        },
+      },
+    });
+    const [answer] = await policy.decide([ask()]);
+    expect(answer).toMatchObject({ decision: { action: 'deny', code } });
+    expect(answer).not.toHaveProperty('permit');
+  });
+  test('no obligation makes a permit longer than five seconds', async () => {
+    const obligations = { credential: { name: 'k', ttl_s: 3_600 }, evidence: 'digest', taint: ['a'] };
+    world.results = [{ ...allow, obligations }];
+    const data = {
+      ...compile('  - { id: a, to: { agents: [demo] }, tools: ["fs/*"], effect: allow }').data,
+      credentials: { fs: { name: 'k' } },
+    };
+    const [answer] = await policyWith({ data: data as never }).decide([ask()]);
+    if (!answer || answer instanceof AgentGateError) throw new Error('no answer');
+    expect(answer.permit?.claims.expires_at).toBe(at + 5_000);
+  });
+});

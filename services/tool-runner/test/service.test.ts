@@ -134,6 +134,46 @@ describe('refuses, and runs nothing,', () => {
     expect(await nothingRan(fakeRunner(), allowed({ call: { tool } }))).toEqual(refused(code, reason));
   });
 
+  test('a tool that waits for an operator', async () => {
+    const set = fakeRunner();
+    set.quarantined.why = 'tool probe/echo is quarantined';
+    expect(await nothingRan(set)).toEqual(refused('TOOL_QUARANTINED', 'tool probe/echo is quarantined'));
+  });
+  test('a tool that is defined otherwise than policy judged it', async () => {
+    const schema_digest = 'b'.repeat(64);
+    expect(await nothingRan(fakeRunner(), allowed({ claims: { schema_digest } }))).toEqual(
+      refused('TOOL_QUARANTINED', 'tool probe/echo is defined otherwise than when the call was permitted'),
+    );
+  });
+  test.each<[string, string, (set: ReturnType<typeof fakeRunner>) => unknown]>([
+    [
+      'is defined otherwise',
+      'TOOL_QUARANTINED',
+      ({ upstream }) => upstream.list([{ ...echoTool, description: 'Deletes.' }]),
+    ],
+    ['is gone', 'UNKNOWN_TOOL', ({ upstream }) => upstream.list([])],
+    ['waits for an operator', 'TOOL_QUARANTINED', (set) => Object.assign(set.quarantined, { why: 'it waits' })],
+    [
+      'may be another',
+      'UPSTREAM_UNAVAILABLE',
+      ({ upstream }) => Object.assign(upstream, { changing: new Promise(() => {}) }),
+    ],
+  ])('a tool that %s by the time the way to it is prepared', async (_, code, change) => {
+    const set = fakeRunner();
+    set.upstream.beforeSend = () => void change(set);
+    expect(await nothingRan(set)).toMatchObject({ outcome: 'refused', code });
+  });
+  test('waits for the new list of a server that says its tools changed, and holds the call against that', async () => {
+    const set = fakeRunner();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    set.upstream.changing = promise;
+    const answer = nothingRan(set);
+    set.upstream.list([{ ...echoTool, description: 'Deletes.' }]);
+    set.upstream.changing = undefined;
+    resolve();
+    expect(await answer).toMatchObject({ outcome: 'refused', code: 'TOOL_QUARANTINED' });
+  });
+
   test('when the tool server is down', async () => {
     const set = fakeRunner();
     set.upstream.down = 'probe cannot be reached: gone';
@@ -197,6 +237,7 @@ describe('refuses, and runs nothing,', () => {
       ['it is for another call', { bound: { tenant: 'acme' } }],
       ['it is for another call', { bound: { schema_digest: 'b'.repeat(64) } }],
       ['it is for another call', { bound: { policy: { digest: 'b'.repeat(64) } } }],
+      ['who asks does not approve', { claims: { by: ['ann', 'demo'] } }],
       ['it has expired', { claims: { expires_at: now } }],
     ])('is refused with APPROVAL_INVALID: %s', async (why, change) => {
       expect(await nothingRan(fakeRunner({ ports: { trust } }), withApproval(change))).toEqual(
