@@ -37,6 +37,20 @@ describe('agentgate.yaml', () => {
     expect(dlp.policy).toMatchObject({ packs: ['dlp'], secrets: { k: { file: '/srv/gate/k' } } });
   });
 
+  test('quarantines at first sight what hides or passes for another, where it says nothing', () => {
+    expect(parseConfig(base, '/srv/gate/agentgate.yaml').pinning).toEqual({
+      quarantine: ['hidden_characters', 'reads_the_same'],
+      pins: {},
+    });
+    const digest = 'a'.repeat(64);
+    const text = `${base}pinning: { quarantine: [new], pins: { files/read_file: ${digest} } }\n`;
+    expect(parseConfig(text, '/srv/gate/agentgate.yaml').pinning).toEqual({
+      quarantine: ['new'],
+      pins: { 'files/read_file': digest },
+    });
+    expect(() => parseConfig(text.replace(digest, 'abc'), '/a.yaml')).toThrow(/^\/a\.yaml:\d+: pinning\/pins/);
+  });
+
   test.each([
     [
       'an unknown key, with line and key',

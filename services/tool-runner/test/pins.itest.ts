@@ -13,7 +13,7 @@ import type { Upstream } from '../src/upstream.ts';
 import { until } from './fixtures/fakes.ts';
 import { startHttp } from './fixtures/http-server.ts';
 import { listedAs } from './fixtures/pin-store.ts';
-import { listen, quick, startStdio } from './fixtures/servers.ts';
+import { callOnce, listen, quick, startStdio } from './fixtures/servers.ts';
 
 // The pins in a real bucket, with replicas that race, and real MCP servers whose tools change while they run.
 
@@ -71,7 +71,9 @@ describe('two replicas', () => {
       await Promise.all([one.saw(a), two.saw(b)]);
       await until(() => [one, two].every(({ store }) => store.get(a.name)?.pin?.offered !== undefined));
       const { accepted, offered } = one.store.get(a.name)?.pin ?? {};
-      expect([accepted?.schema_digest, offered?.schema_digest].sort()).toEqual([a, b].map((t) => t.schema_digest).sort());
+      expect([accepted?.schema_digest, offered?.schema_digest].sort()).toEqual(
+        [a, b].map((t) => t.schema_digest).sort(),
+      );
       expect([one, two].flatMap((r) => [a, b].map((t) => r.isOpen(t)))).toEqual([false, false, false, false]);
     }
     const told = [...one.events, ...two.events].map(({ name }) => name);
@@ -107,7 +109,11 @@ test('a replica that starts later knows every pin, and a pin that was taken out 
   expect([anew.isOpen(a), anew.isOpen(b)]).toEqual([true, false]);
   for (const spoil of [
     () => one.bus.bucket('PINS').put(toolKey(a.name), '{"v":1}'),
-    () => one.bus.publishDurable(`$KV.PINS.${toolKey(a.name)}`, '', { timeoutMs: 2_000, headers: { 'KV-Operation': 'DEL' } }),
+    () =>
+      one.bus.publishDurable(`$KV.PINS.${toolKey(a.name)}`, '', {
+        timeoutMs: 2_000,
+        headers: { 'KV-Operation': 'DEL' },
+      }),
   ]) {
     await spoil();
     await until(() => !anew.isOpen(a));
@@ -125,7 +131,12 @@ describe('a server whose tools change while it runs', () => {
     const one = await replica('one');
     const records = await openToolsBucket({ bus: one.bus, pins: one });
     closers.push(() => records.close());
-    const catalog = createCatalog({ upstreams: [{ upstream, credential: undefined }], records, now: Date.now, log: { warn: () => {} } });
+    const catalog = createCatalog({
+      upstreams: [{ upstream, credential: undefined }],
+      records,
+      now: Date.now,
+      log: { warn: () => {} },
+    });
     await start();
     const why = (tool: string) => one.quarantine(tool, catalog.find(tool).schemaDigest);
     return { ...one, catalog, why };
@@ -155,13 +166,13 @@ describe('a server whose tools change while it runs', () => {
     const bench = await startStdio();
     closers.push(() => bench.stop());
     const { catalog, why } = await behind(bench.upstream, async () => {});
-    bench.upstream.onTools(() => {});
-    await until(() => bench.listed.length > 0, 5_000);
-    const channel = await bench.upstream.prepare({ deadline: Date.now() + 5_000 });
-    const changed = channel.send({ call: 'call_0000000001', tool: 'turn', arguments: {}, deadline: Date.now() + 5_000 });
+    // The catalog hears the next list.
+    await callOnce(bench.upstream, 'grow');
+    await until(() => bench.listed.length > 1 && why('fixture/echo') === undefined, 5_000);
+    const changed = callOnce(bench.upstream, 'turn');
     await until(() => bench.upstream.relisting() !== undefined, 5_000);
     expect(() => catalog.find('fixture/echo')).toThrow('fixture is listing its tools again: they changed');
-    await changed.ended;
+    await changed;
     await catalog.settled('fixture/echo');
     expect(why('fixture/echo')).toBeDefined();
   });
