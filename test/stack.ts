@@ -72,7 +72,8 @@ export const startStack = async (options: StackOptions = {}): Promise<Stack> => 
   });
   const buses: Bus[] = [];
   const credsFile = (user: string) => {
-    const isService = (services as readonly string[]).includes(user) || user === 'audit-log';
+    const isService =
+      (services as readonly string[]).includes(user) || user === 'audit-log' || user.endsWith('-evidence');
     return isService ? join(home, 'keys', 'services', `${user}.creds`) : join(home, 'creds', `${user}.creds`);
   };
   const creds = (user: string) => readFileSync(credsFile(user), 'utf8');

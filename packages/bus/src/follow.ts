@@ -24,6 +24,8 @@ export interface Follower {
 export interface FollowOptions {
   /** First sequence; default the first that there is. */
   from?: number;
+  /** `false`: resolves at once, however much there is to catch up with. */
+  wait?: false;
   /** Messages are handed on in order, one after the other. A throw is logged and stops nothing. */
   onMessage(message: StreamMessage): void;
 }
@@ -90,10 +92,12 @@ export const follow = async (
       })
       .catch((error: unknown) => log.warn({ err: error, stream }, 'a followed stream does not answer'));
   }, watchdogMs);
-  const late = setTimeout(() => caughtUp(), catchUpMs);
-  await ready;
-  clearTimeout(late);
-  if (last < goal) {
+  if (opts.wait !== false) {
+    const late = setTimeout(() => caughtUp(), catchUpMs);
+    await ready;
+    clearTimeout(late);
+  }
+  if (opts.wait !== false && last < goal) {
     clearInterval(watchdog);
     await messages?.close().catch(() => {});
     throw new AgentGateError('INTERNAL', `stream ${stream} could not be read to its end within ${catchUpMs} ms`);

@@ -5,6 +5,7 @@ import { registerCall, registerSession } from './commands/call.ts';
 import { registerCredentials } from './commands/credentials.ts';
 import { registerDemo } from './commands/demo.ts';
 import { registerGround } from './commands/ground.ts';
+import { registerIncidents } from './commands/incidents.ts';
 import { registerKill, registerKills, registerLift } from './commands/kill.ts';
 import { registerLeases } from './commands/leases.ts';
 import { registerPanic } from './commands/panic.ts';
@@ -36,6 +37,7 @@ export const createProgram = (): Command => {
     registerLift,
     registerKills,
     registerPanic,
+    registerIncidents,
     registerApprovals,
     registerLeases,
     registerTools,

@@ -1,6 +1,7 @@
 import { dirname, isAbsolute, resolve } from 'node:path';
 import { LineCounter, type Node, parseDocument } from 'yaml';
 import { z } from 'zod';
+import { containment, noContainment } from './containment.ts';
 import {
   type Credential,
   credential,
@@ -11,7 +12,7 @@ import {
   mapSources,
   unknownPart,
 } from './credentials.ts';
-import { name } from './names.ts';
+import { name, services } from './names.ts';
 import { firstProblem } from './parse.ts';
 import { approvers } from './permit.ts';
 import { defaultPinning, pinningSettings } from './tool-pin.ts';
@@ -181,6 +182,8 @@ export const config = z
       .array(z.enum(['session', 'agent', 'tool', 'tenant', 'global']))
       .max(5)
       .default([]),
+    /** What stops an agent, a session or a tool without anybody asking (services/sentinel). */
+    containment: containment.default(noContainment),
     approvals: z
       .strictObject({
         /** How long a person may take. */
@@ -236,8 +239,19 @@ export const config = z
           message: 'goes with effect require_approval only',
         });
     }
+    for (const [i, { credentials = [] }] of c.containment.canaries.entries())
+      for (const [j, credential] of credentials.entries())
+        if (!Object.hasOwn(c.credentials, credential))
+          ctx.addIssue({
+            code: 'custom',
+            path: ['containment', 'canaries', i, 'credentials', j],
+            message: `no credential is named ${credential}`,
+          });
+    // Evidence names people and services side by side.
     const taken = (person: string, others: readonly string[]) =>
-      others.includes(person) || person.startsWith('agent-') || person.startsWith('tool-');
+      [...others, ...services, 'agentgate'].includes(person) ||
+      person.startsWith('agent-') ||
+      person.startsWith('tool-');
     for (const person of Object.keys(c.approvals.people))
       if (taken(person, ['operator', 'auditor', ...c.operators]))
         ctx.addIssue({ code: 'custom', path: ['approvals', 'people', person], message: 'is the name of another user' });
@@ -320,6 +334,17 @@ const absolutePaths = (c: Config, base: string): Config => {
     policy: {
       ...c.policy,
       secrets: mapValues(c.policy.secrets, (source) => ('file' in source ? { file: from(source.file) } : source)),
+    },
+    containment: {
+      ...c.containment,
+      canaries: c.containment.canaries.map((rule) =>
+        rule.values
+          ? {
+              ...rule,
+              values: mapValues(rule.values, (source) => ('file' in source ? { file: from(source.file) } : source)),
+            }
+          : rule,
+      ),
     },
     grants: c.grants.map((g) =>
       g.where

@@ -1,7 +1,19 @@
 import { z } from 'zod';
 import { code } from './codes.ts';
+import { incidentKind, ledBy } from './incident.ts';
 import { leaseEnd } from './internal.ts';
-import { approvalId, callId, digest, instance, json, name, sessionId, timestamp, toolName } from './names.ts';
+import {
+  approvalId,
+  callId,
+  digest,
+  incidentId,
+  instance,
+  json,
+  name,
+  sessionId,
+  timestamp,
+  toolName,
+} from './names.ts';
 import { killReceipt, scope } from './operator.ts';
 import { decision, policyRevision } from './permit.ts';
 import { quarantineReason, toolFlags } from './tool-pin.ts';
@@ -25,6 +37,8 @@ const toolVerdict = {
   by: z.string(),
   reason: z.string().optional(),
 };
+const ofIncident = { incident: incidentId.optional() };
+const anIncident = { incident: incidentId, scope };
 const approvalEvent = { approval: approvalId, call: callId };
 
 /** `data` of each event type that is produced today (PROTOCOL.md, "Types"). */
@@ -59,6 +73,7 @@ export const eventData = {
   }),
   'call.completed': z.strictObject({
     call: callId,
+    tool: toolName,
     outcome: z.enum(['ok', 'tool_error', 'aborted', 'timeout', 'unknown']),
     code,
     duration_ms: z.number(),
@@ -72,11 +87,35 @@ export const eventData = {
     reason: z.string(),
     by: z.string(),
     expires_at: timestamp.optional(),
+    ...ofIncident,
+    /** Of an automatic order: the events that led to it. */
+    events: ledBy.optional(),
   }),
-  'kill.lifted': z.strictObject({ epoch: z.int(), scope, reason: z.string(), by: z.string() }),
+  'kill.lifted': z.strictObject({ epoch: z.int(), scope, reason: z.string(), by: z.string(), ...ofIncident }),
   /** Another operator has to ask the same before it is lifted. */
   'kill.lift_asked': z.strictObject({ epoch: z.int(), scope, reason: z.string(), by: z.string() }),
   'kill.contained': killReceipt,
+  /** A rule of `containment` was met; the order follows. */
+  'incident.opened': z.strictObject({
+    ...anIncident,
+    rule: name,
+    kind: incidentKind,
+    reason: z.string(),
+    events: ledBy,
+  }),
+  /** The order's receipt is here. `contained: false` is an alarm; so is every lease that is irrevocable. */
+  'incident.contained': z.strictObject({
+    ...anIncident,
+    epoch: z.int(),
+    contained: z.boolean(),
+    contained_in_ms: z.number(),
+    silent: z.array(z.string()).max(1_024),
+    irrevocable: z.array(z.string()),
+  }),
+  /** An alarm: nobody took the order yet. It is asked for again and again. */
+  'incident.failed': z.strictObject({ ...anIncident, problem: z.string() }),
+  'incident.noted': z.strictObject({ ...anIncident, by: z.string(), text: z.string() }),
+  'incident.released': z.strictObject({ ...anIncident, epoch: z.int(), reason: z.string(), by: z.string() }),
   'lease.issued': z.strictObject({
     lease: z.string(),
     credential: name,

@@ -4,11 +4,14 @@ import { approvalGrant, approvalQuestion } from './approvals.ts';
 import { code } from './codes.ts';
 import { batch, broadcast, notice, request } from './contract.ts';
 import { providerKinds } from './credentials.ts';
+import { automaticScope, ledBy } from './incident.ts';
 import {
   approvalId,
   callId,
   digest,
   epochMs,
+  eventId,
+  incidentId,
   instance,
   json,
   limits,
@@ -20,7 +23,7 @@ import {
   timestamp,
   toolName,
 } from './names.ts';
-import { scope } from './operator.ts';
+import { killReceipt, scope } from './operator.ts';
 import { decision, obligations, policyRevision, seal } from './permit.ts';
 import { toolDefinition } from './tool-pin.ts';
 
@@ -199,8 +202,33 @@ export const killRecord = z.strictObject({
   expires_at: timestamp.optional(),
   /** Where two operators have to agree on its end (`dual_control`): who asked first, and when. */
   lift_asked: z.strictObject({ by: z.string().max(128), at: timestamp }).optional(),
+  /** Of an automatic order: the incident that it belongs to. */
+  incident: incidentId.optional(),
 });
 export type KillRecord = z.infer<typeof killRecord>;
+
+/**
+ * An order that no person gives. In whose name it stands follows from who may say it here, never from the message. There is no such way to lift.
+ * Asked again for the same incident, or where the scope is killed already, it is the order that stands: it is contained and told anew.
+ */
+export const killOrder = request('svc.v1.kill.order', {
+  ask: z.strictObject({
+    v,
+    scope: automaticScope,
+    reason: z.string().min(1).max(512),
+    incident: incidentId,
+    events: ledBy,
+  }),
+  answer: z.strictObject({
+    v,
+    receipt: killReceipt,
+    /** Ids of the events that tell of it, as far as they are durable yet. */
+    evidence: z.strictObject({ ordered: eventId.optional(), contained: z.array(eventId).max(256) }),
+  }),
+  by: ['sentinel'],
+  of: 'kill-switch',
+  timeoutMs: 10_000,
+});
 
 /** Each second: the KILL stream's last sequence as its leader told it. A view without one for 3 s is stale, and stale is killed. */
 export const killPulse = notice('svc.v1.kill.pulse', {
@@ -441,6 +469,7 @@ export const internalContracts = {
   policyVisible,
   policyHold,
   killCheck,
+  killOrder,
   killPulse,
   pointAlive,
   pointContain,

@@ -15,6 +15,7 @@ export const callId = idOf('call');
 export const approvalId = idOf('apr');
 export const eventId = idOf('evt');
 export const permitId = idOf('prm');
+export const incidentId = idOf('inc');
 /** A person's token, as the broker keeps it for the sessions that were opened with it. */
 export const subjectId = idOf('sub');
 
@@ -43,6 +44,7 @@ export const services = [
   'tool-runner',
   'audit',
   'approvals',
+  'sentinel',
 ] as const;
 export type ServiceName = (typeof services)[number];
 export const serviceName = z.enum(services);

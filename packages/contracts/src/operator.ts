@@ -1,6 +1,5 @@
 import { z } from 'zod';
-import { fate, refusal } from './agent.ts';
-import { request } from './contract.ts';
+import { fate } from './agent.ts';
 import {
   approvalId,
   callId,
@@ -219,44 +218,3 @@ export const toolVerdictAnswer = z.strictObject({
   status: z.enum(['accepted', 'rejected', 'not_offered', 'pinned_by_file', 'not_found']),
 });
 export type ToolVerdictAnswer = z.infer<typeof toolVerdictAnswer>;
-
-const verb = <A, B>(
-  word: string,
-  ask: z.ZodType<A>,
-  answer: z.ZodType<B>,
-  of: { service: 'kill-switch' | 'policy' | 'approvals' | 'credential-broker' | 'tool-runner'; timeoutMs: number },
-) => request(`ops.v1.*.${word}`, { ask, answer, by: ['operator'], of: of.service, timeoutMs: of.timeoutMs });
-const approvals = { service: 'approvals' as const, timeoutMs: 5_000 };
-const broker = (timeoutMs: number) => ({ service: 'credential-broker' as const, timeoutMs });
-const runner = { service: 'tool-runner' as const, timeoutMs: 5_000 };
-const killSwitch = (timeoutMs: number) => ({ service: 'kill-switch' as const, timeoutMs });
-
-export const operatorVerbs = {
-  kill: verb('kill', killAsk, z.union([killReceipt, refusal]), killSwitch(10_000)),
-  lift: verb('lift', liftAsk, z.union([liftAnswer, refusal]), killSwitch(5_000)),
-  kills: verb('kills', killsAsk, z.union([killsAnswer, refusal]), killSwitch(5_000)),
-  'clear-taint': verb('clear-taint', clearTaintAsk, z.union([clearTaintAnswer, refusal]), {
-    service: 'policy',
-    timeoutMs: 5_000,
-  }),
-  approvals: verb('approvals', approvalsAsk, z.union([approvalsAnswer, refusal]), approvals),
-  approve: verb('approve', approveAsk, z.union([approveAnswer, refusal]), approvals),
-  reject: verb('reject', approveAsk, z.union([approveAnswer, refusal]), approvals),
-  leases: verb('leases', leasesAsk, z.union([leasesAnswer, refusal]), broker(5_000)),
-  'revoke-leases': verb('revoke-leases', revokeLeasesAsk, z.union([revokeLeasesAnswer, refusal]), broker(60_000)),
-  'resolve-lease': verb('resolve-lease', resolveLeaseAsk, z.union([resolveLeaseAnswer, refusal]), broker(5_000)),
-  'test-credential': verb(
-    'test-credential',
-    testCredentialAsk,
-    z.union([testCredentialAnswer, refusal]),
-    broker(30_000),
-  ),
-  tools: verb('tools', toolsAskOfOperator, z.union([toolStates, refusal]), runner),
-  tool: verb('tool', toolAsk, z.union([toolShown, refusal]), runner),
-  'tool-accept': verb('tool-accept', toolVerdictAsk, z.union([toolVerdictAnswer, refusal]), runner),
-  'tool-reject': verb('tool-reject', toolVerdictAsk, z.union([toolVerdictAnswer, refusal]), runner),
-};
-export type OperatorVerb = keyof typeof operatorVerbs;
-export const operatorSubject = (person: string, word: OperatorVerb): string => `ops.${name.parse(person)}.${word}`;
-/** The person of a subject of `operatorVerbs`, as NATS enforced it. */
-export const personOf = (subject: string): string => subject.split('.')[2] ?? '';

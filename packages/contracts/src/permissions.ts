@@ -3,17 +3,20 @@ import type { Contract } from './contract.ts';
 import { internalContracts } from './internal.ts';
 import { listingContracts } from './listing.ts';
 import { type ServiceName, services } from './names.ts';
-import { operatorVerbs } from './operator.ts';
+import { operatorVerbs } from './operator-verbs.ts';
 import {
   type AccountName,
   agentsBucket,
   approvalsBucket,
   auditConsumer,
   eventsSubject,
+  evidenceStream,
+  incidentsBucket,
   killStream,
   leasesBucket,
   pinsBucket,
   type StreamSpec,
+  sentinelBucket,
   subjectsBucket,
   toolsBucket,
 } from './streams.ts';
@@ -86,7 +89,18 @@ const streamAccess: Record<ServiceName, string[]> = {
   ],
   approvals: [...whole, ...readerOf(killStream.name), ...readerOf(approvalsBucket.name), ...writerOf(approvalsBucket)],
   audit: [],
+  sentinel: [
+    ...whole,
+    ...readerOf(incidentsBucket.name),
+    ...writerOf(incidentsBucket),
+    ...readerOf(sentinelBucket.name),
+    ...writerOf(sentinelBucket),
+  ],
 };
+
+/** Services that read EVIDENCE: each by a second user, in account AUDIT. */
+const evidenceReaders = ['sentinel'] as const satisfies readonly ServiceName[];
+export const evidenceUserOf = (service: ServiceName): string => `${service}-evidence`;
 
 const queues = (service: ServiceName) =>
   ['$SRV.PING', '$SRV.INFO', '$SRV.STATS'].flatMap((s) => [s, `${s}.${service}`, `${s}.${service}.*`]);
@@ -139,6 +153,12 @@ export const serviceUsers = (): UserSpec[] => [
     ],
     sub: [`${inboxOf('audit-log')}.>`],
   },
+  ...evidenceReaders.map((service) => ({
+    user: evidenceUserOf(service),
+    account: evidenceStream.account,
+    pub: evidenceReader,
+    sub: [`${inboxOf(evidenceUserOf(service))}.>`],
+  })),
 ];
 
 /** An agent's user in its tenant's account. */
@@ -169,6 +189,9 @@ export const personPermissions = (person: string, role: PersonRole): Permissions
           `ops.${person}.kill`,
           `ops.${person}.lift`,
           `ops.${person}.kills`,
+          `ops.${person}.incidents`,
+          `ops.${person}.release`,
+          `ops.${person}.note`,
           `ops.${person}.clear-taint`,
           `ops.${person}.approvals`,
           `ops.${person}.leases`,

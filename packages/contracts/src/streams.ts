@@ -93,6 +93,8 @@ export const buckets = {
   leases: 'LEASES',
   approvals: 'APPROVALS',
   subjects: 'SUBJECTS',
+  incidents: 'INCIDENTS',
+  sentinel: 'SENTINEL',
 } as const;
 export const agentsBucket = bucket(buckets.agents);
 export const toolsBucket = bucket(buckets.tools);
@@ -106,6 +108,11 @@ export const approvalsBucket: StreamSpec = { ...bucket(buckets.approvals), allow
 /** Whom agents act for: each record goes with the token in it. */
 export const subjectsBucket: StreamSpec = { ...bucket(buckets.subjects), allow_msg_ttl: true };
 
+/** A released incident goes by itself; evidence keeps what happened. */
+export const incidentsBucket: StreamSpec = { ...bucket(buckets.incidents), allow_msg_ttl: true };
+/** How far the sentinel has read, and what it has counted until there. */
+export const sentinelBucket = bucket(buckets.sentinel);
+
 export const streams: readonly StreamSpec[] = [
   auditStream,
   evidenceStream,
@@ -116,6 +123,8 @@ export const streams: readonly StreamSpec[] = [
   leasesBucket,
   approvalsBucket,
   subjectsBucket,
+  incidentsBucket,
+  sentinelBucket,
 ];
 
 /**
@@ -138,6 +147,7 @@ export const leaseKey = (permit: string): string => permit;
 /** Where the bucket takes that key's values, for a write that says how long it is kept. */
 export const leaseSubject = (permit: string): string => `$KV.${buckets.leases}.${leaseKey(permit)}`;
 export const subjectSubject = (id: string): string => `$KV.${buckets.subjects}.${id}`;
+export const incidentSubject = (id: string): string => `$KV.${buckets.incidents}.${id}`;
 export const approvalSubject = (id: string): string => `$KV.${buckets.approvals}.${id}`;
 /** The oldest nats-server that we trust with evidence: older ones have known faults or ignore stream options without a word. */
 export const natsFloor = '2.14.4';

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { flushCompileCache } from 'node:module';
 import { setFlagsFromString } from 'node:v8';
 import { type Bus, connectBus } from '@agentgate/bus';
-import type { ServiceName } from '@agentgate/contracts';
+import { evidenceUserOf, type ServiceName } from '@agentgate/contracts';
 import { type SigningKey, signingKeyFromSeed } from '@agentgate/evidence';
 import { type Logger, pino } from 'pino';
 import { collectDefaultMetrics, Registry } from 'prom-client';
@@ -22,6 +22,8 @@ export interface ServiceContext {
   bus: Bus;
   /** The connection in account AUDIT, where AGENTGATE_AUDIT_CREDS names credentials for one. */
   auditBus: Bus | undefined;
+  /** The connection that reads EVIDENCE, where AGENTGATE_EVIDENCE_CREDS names credentials for one. */
+  evidenceBus: Bus | undefined;
   evidence: Producer;
   key: SigningKey;
   trust: Trust;
@@ -86,6 +88,10 @@ const start = async (opts: Parameters<typeof runService>[0], log: Logger, die: S
   await requireServer(bus);
   const auditBus =
     config.AGENTGATE_AUDIT_CREDS === undefined ? undefined : await connect('audit-log', config.AGENTGATE_AUDIT_CREDS);
+  const evidenceBus =
+    config.AGENTGATE_EVIDENCE_CREDS === undefined
+      ? undefined
+      : await connect(evidenceUserOf(service), config.AGENTGATE_EVIDENCE_CREDS);
   const evidence = createProducer({ bus: auditBus ?? bus, service, instance, key, log, now });
   const metrics = new Registry();
   metrics.setDefaultLabels({ service });
@@ -111,6 +117,7 @@ const start = async (opts: Parameters<typeof runService>[0], log: Logger, die: S
     config,
     bus,
     auditBus,
+    evidenceBus,
     evidence,
     key,
     trust,
@@ -137,7 +144,7 @@ const start = async (opts: Parameters<typeof runService>[0], log: Logger, die: S
     await running.close();
     await life.stop();
     await evidence.close();
-    await Promise.all([bus.drain(), auditBus?.drain(), http.close()]);
+    await Promise.all([bus.drain(), auditBus?.drain(), evidenceBus?.drain(), http.close()]);
     clearTimeout(tooLong);
     log.info({ instance }, 'stopped');
     process.exit(0);

@@ -79,6 +79,7 @@ export const decided = (call: string, deadline?: number): EventData<'call.decide
 });
 export const completed = (call: string): EventData<'call.completed'> => ({
   call,
+  tool: 'files/read',
   outcome: 'ok',
   code: 'OK',
   duration_ms: 1,

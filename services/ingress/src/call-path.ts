@@ -234,6 +234,7 @@ const recordOutcome = async (ports: CallPorts, live: LiveCall, outcome: Outcome)
     outcome: outcome.outcome === 'refused' ? 'aborted' : outcome.outcome,
     redacted,
     ...(result === undefined ? {} : { result_digest: sha256Hex(canonical(result)) }),
+    tool: live.tool,
   };
   let isLate = false;
   try {

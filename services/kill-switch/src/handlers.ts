@@ -5,6 +5,7 @@ import {
   type ContainmentPoint,
   killAsk,
   killCheck,
+  killOrder,
   killsAsk,
   liftAsk,
   name,
@@ -15,6 +16,7 @@ import {
   pointAlive,
   progressNotes,
   type Refusal,
+  releaseAsk,
   statusOfRefusal,
   toAgentGateError,
 } from '@agentgate/contracts';
@@ -27,7 +29,7 @@ const ordersInFlightMax = 1_024;
 const idlePollMs = 20;
 
 export interface Handlers {
-  bus: Pick<Bus, 'serveRaw' | 'serveBatch' | 'hear'>;
+  bus: Pick<Bus, 'serve' | 'serveRaw' | 'serveBatch' | 'hear'>;
   killSwitch: KillSwitch;
   check: ReturnType<typeof createCheck>;
   log: Log;
@@ -40,15 +42,20 @@ export const hearPoints = (bus: Pick<Bus, 'hear'>, points: Points): void => {
 /** `idle` resolves once no order is being handled, or after `waitMs`. */
 export const serveAll = ({ bus, killSwitch, check, log }: Handlers): { idle(waitMs: number): Promise<void> } => {
   let inFlight = 0;
-  const answer = async <T>(subject: string, handle: (person: string) => Promise<T>): Promise<T | Refusal> => {
-    if (inFlight >= ordersInFlightMax) return refusal(new AgentGateError('OVERLOADED', 'too many orders at once'), log);
+  const counted = async <T>(handle: () => Promise<T>): Promise<T> => {
+    if (inFlight >= ordersInFlightMax) throw new AgentGateError('OVERLOADED', 'too many orders at once');
     inFlight++;
     try {
-      return await handle(person(subject));
-    } catch (error) {
-      return refusal(error, log);
+      return await handle();
     } finally {
       inFlight--;
+    }
+  };
+  const answer = async <T>(subject: string, handle: (person: string) => Promise<T>): Promise<T | Refusal> => {
+    try {
+      return await counted(() => handle(person(subject)));
+    } catch (error) {
+      return refusal(error, log);
     }
   };
   bus.serveRaw(operatorVerbs.kill, (body, { subject, tell }) =>
@@ -60,6 +67,13 @@ export const serveAll = ({ bus, killSwitch, check, log }: Handlers): { idle(wait
   );
   bus.serveRaw(operatorVerbs.lift, (body, { subject }) =>
     answer(subject, async (by) => killSwitch.lift(by, parseField(liftAsk, parseStrict(body)))),
+  );
+  bus.serveRaw(operatorVerbs.release, (body, { subject }) =>
+    answer(subject, async (by) => killSwitch.release(by, parseField(releaseAsk, parseStrict(body)))),
+  );
+  // Only the sentinel may say this; whatever the message claims, the order is in its name.
+  bus.serve(killOrder, ({ v: _, ...ask }) =>
+    counted(async () => ({ v: 1 as const, ...(await killSwitch.order('sentinel', ask)) })),
   );
   bus.serveRaw(operatorVerbs.kills, (body, { subject }) =>
     answer(subject, async () => {

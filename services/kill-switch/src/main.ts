@@ -57,6 +57,7 @@ const start = async (ctx: ServiceContext) => {
     broken: (why) => ctx.die(undefined, why),
   });
   const check = createCheck({ orders, view, sync, freshness, stream });
+  const meters = createMeters(ctx.metrics, { orders, points, sync });
   const killSwitch = createKillSwitch({
     stream: kills,
     orders,
@@ -69,6 +70,7 @@ const start = async (ctx: ServiceContext) => {
     clock,
     log,
     key: ctx.key,
+    onReceipt: meters.onReceipt,
     askPoints: (ask, gather) => bus.broadcast(pointContain, ask, gather),
     record: (draft, opts) => ctx.evidence.record(draft, opts),
   });
@@ -87,7 +89,7 @@ const start = async (ctx: ServiceContext) => {
   const served = serveAll({
     bus,
     killSwitch,
-    check: createMeters(ctx.metrics, { orders, points, sync }).counted(check),
+    check: meters.counted(check),
     log,
   });
   return {

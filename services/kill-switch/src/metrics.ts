@@ -1,4 +1,4 @@
-import { AgentGateError } from '@agentgate/contracts';
+import { AgentGateError, type KillReceipt } from '@agentgate/contracts';
 import { createGauge } from '@agentgate/runtime';
 import { Counter, type Registry } from 'prom-client';
 import type { createCheck } from './check.ts';
@@ -32,5 +32,13 @@ export const createMeters = (
         checks.inc({ answer: answer instanceof AgentGateError ? 'refused' : answer.killed ? 'killed' : 'clear' });
       return answers;
     };
-  return { counted };
+  const receipts = new Counter({
+    name: 'agentgate_kill_receipts_total',
+    help: 'Receipts by whether everything in scope is contained. One that is not is an alarm.',
+    labelNames: ['contained'],
+    registers,
+  });
+  for (const contained of ['true', 'false']) receipts.inc({ contained }, 0);
+  const onReceipt = ({ contained }: Pick<KillReceipt, 'contained'>) => receipts.inc({ contained: String(contained) });
+  return { counted, onReceipt };
 };

@@ -8,9 +8,11 @@ import {
   type KillReceipt,
   type KillRecord,
   type killAsk,
+  type killOrder,
   type killsAnswer,
   type liftAnswer,
   type liftAsk,
+  type releaseAsk,
   type Scope,
   scopeKey,
 } from '@agentgate/contracts';
@@ -27,11 +29,18 @@ import type { ViewSync } from './view-sync.ts';
 export interface KillSwitch {
   /** `onPoint` hears of each point as it confirms. */
   kill(by: string, ask: z.infer<typeof killAsk>, onPoint?: OnPoint): Promise<KillReceipt>;
+  /** The same transaction for an order that no person gave. Where the scope is killed for good already, that order is contained anew. */
+  order(by: string, ask: Omit<z.infer<(typeof killOrder)['ask']>, 'v'>): Promise<Told>;
   lift(by: string, ask: z.infer<typeof liftAsk>): Promise<z.infer<typeof liftAnswer>>;
+  /** Lifts the order of an incident, and no other that took its place. */
+  release(by: string, ask: z.infer<typeof releaseAsk>): Promise<z.infer<typeof liftAnswer>>;
   list(): z.infer<typeof killsAnswer>;
   /** Ends the orders whose time is over. */
   expire(): Promise<void>;
 }
+
+/** A receipt, and the events that tell of it as far as they are durable. */
+export type Told = Omit<z.infer<(typeof killOrder)['answer']>, 'v'>;
 
 export interface KillSwitchDeps {
   stream: Pick<OrderStream, 'write' | 'last'>;
@@ -45,8 +54,10 @@ export interface KillSwitchDeps {
   askPoints: AskPoints;
   connections: Connections;
   /** Resolves when the event is durable. */
-  record<N extends EventName>(draft: EventDraft<N>, opts: { timeoutMs: number }): Promise<unknown>;
+  record<N extends EventName>(draft: EventDraft<N>, opts: { timeoutMs: number }): Promise<string>;
   key: Pick<SigningKey, 'sign'>;
+  /** Hears of every receipt. */
+  onReceipt?: (receipt: KillReceipt) => void;
   clock: Clock;
   log: Log;
 }
@@ -69,15 +80,27 @@ export const createKillSwitch = (deps: KillSwitchDeps): KillSwitch => {
 
   /**
    * Writes the kill. It must not shorten a kill of the same scope that stands already, so it is written against the order that it knows; and it must
-   * not be lost to a race, so the last attempt is written whatever stands there, and without an end.
+   * not be lost to a race, so the last attempt is written whatever stands there, and without an end. An order that nobody gave does not take the
+   * place of a person's that lasts as long: else whoever releases its incident would lift that one.
    */
-  const order = async (by: string, { scope, reason, expires_in_ms }: z.infer<typeof killAsk>): Promise<Order> => {
+  const write = async (by: string, ask: Asked): Promise<Order> => {
+    const { scope, reason, expires_in_ms, incident } = ask;
     const key = scopeKey(scope);
     const at = clock.now();
-    const base: KillRecord = { v: 1, state: 'killed', scope, reason, by, at: new Date(at).toISOString() };
+    const base: KillRecord = {
+      v: 1,
+      state: 'killed',
+      scope,
+      reason,
+      by,
+      at: new Date(at).toISOString(),
+      ...(incident === undefined ? {} : { incident }),
+    };
     const ends = expires_in_ms === undefined ? undefined : at + expires_in_ms;
-    let stands: Standing | undefined = orders.get(key);
+    let stands: Standing | undefined = incident === undefined ? orders.get(key) : await stream.last(key);
     for (let attempt = 1; attempt < killAttempts; attempt++) {
+      if (incident !== undefined && stands?.record?.state === 'killed' && stands.record.expires_at === undefined)
+        return { key, epoch: stands.epoch, record: stands.record };
       const record = endingAt(base, laterEnd(ends, stands));
       const epoch = await stream.write(record, stands?.epoch ?? 0);
       if (epoch !== 'conflict') return { key, epoch, record };
@@ -89,11 +112,16 @@ export const createKillSwitch = (deps: KillSwitchDeps): KillSwitch => {
   };
 
   /** The order stands whether or not this succeeds; what could not be written in time is written later, as long as this process lives. */
-  const evidence = async <N extends EventName>(name: N, scope: Scope, data: EventDraft<N>['data']): Promise<void> => {
+  const evidence = async <N extends EventName>(
+    name: N,
+    scope: Scope,
+    data: EventDraft<N>['data'],
+  ): Promise<string | undefined> => {
     try {
-      await deps.record<N>({ name, ...about(scope), data }, { timeoutMs: evidenceMs });
+      return await deps.record<N>({ name, ...about(scope), data }, { timeoutMs: evidenceMs });
     } catch (error) {
       log.error({ err: error, event: name, scope }, 'evidence of an order is not durable yet');
+      return undefined;
     }
   };
   const show = async (o: Order): Promise<void> => {
@@ -118,14 +146,18 @@ export const createKillSwitch = (deps: KillSwitchDeps): KillSwitch => {
     }
   };
 
-  const kill: KillSwitch['kill'] = async (by, ask, onPoint) => {
+  /** The one containment transaction, whoever ordered it. */
+  const transact = async (by: string, ask: Asked, onPoint?: OnPoint): Promise<Told> => {
     const began = clock.monotonic();
     const elapsed = () => clock.monotonic() - began;
-    const ordered = await order(by, ask);
+    const ordered = await write(by, ask);
     const { epoch, record } = ordered;
     orders.apply(ordered);
-    const { v: _v, state: _state, at, ...told } = record;
-    const recorded = evidence('kill.ordered', record.scope, { epoch, ...told });
+    const { v: _v, state: _state, at, lift_asked: _asked, ...told } = record;
+    // Somebody else's order is in evidence already.
+    const isOwn = record.incident === ask.incident;
+    const because = ask.events === undefined ? {} : { events: ask.events };
+    const recorded = isOwn ? evidence('kill.ordered', record.scope, { epoch, ...told, ...because }) : undefined;
     const shown = show(ordered);
     const containment = await contain(
       { ask: deps.askPoints, points: deps.points, ...(onPoint && { onPoint }) },
@@ -153,20 +185,37 @@ export const createKillSwitch = (deps: KillSwitchDeps): KillSwitch => {
       },
       deps.key,
     );
-    await Promise.all([
+    const [, orderedId, ...parts] = await Promise.all([
       shown,
       recorded,
       ...receiptParts(receipt, deps.key).map((part) => evidence('kill.contained', record.scope, part)),
     ]);
-    log.info({ epoch, scope: record.scope, by, contained, points: points.length, calls: calls.length }, 'killed');
-    return receipt;
+    deps.onReceipt?.(receipt);
+    const line = { epoch, scope: record.scope, by, contained, points: points.length, calls: calls.length };
+    if (contained) log.info(line, 'killed');
+    else
+      log.error({ ...line, silent: silentOf(receipt), irrevocable: leases.irrevocable }, 'killed, and NOT contained');
+    return {
+      receipt,
+      evidence: {
+        ...(orderedId === undefined ? {} : { ordered: orderedId }),
+        contained: parts.filter((id) => id !== undefined),
+      },
+    };
   };
+  const kill: KillSwitch['kill'] = async (by, ask, onPoint) => (await transact(by, ask, onPoint)).receipt;
 
-  const lift: KillSwitch['lift'] = async (by, { scope, reason }) => {
+  /** With `incident`: only an order of that incident. */
+  const lift = async (
+    by: string,
+    { scope, reason }: Pick<z.infer<typeof liftAsk>, 'scope' | 'reason'>,
+    incident?: string,
+  ): Promise<z.infer<typeof liftAnswer>> => {
     const key = scopeKey(scope);
     const stands = await stream.last(key);
     const standing = killedRecord(stands);
-    if (!stands || !standing) return { v: 1, status: 'not_killed', epoch: orders.epoch() };
+    if (!stands || !standing || (incident !== undefined && standing.incident !== incident))
+      return { v: 1, status: 'not_killed', epoch: orders.epoch() };
     const isAlone = deps.dualControl.has(standing.scope.kind) && !isSecond(standing, by);
     const epoch = isAlone
       ? await askForSecond({ epoch: stands.epoch, record: standing }, by, reason)
@@ -205,17 +254,23 @@ export const createKillSwitch = (deps: KillSwitchDeps): KillSwitch => {
     by: string,
     reason: string,
   ): Promise<number | 'conflict'> => {
-    const { scope } = stands.record;
+    const { scope, incident } = stands.record;
     const epoch = await stream.write({ v: 1, state: 'lifted', scope, reason, by, at: timestamp() }, stands.epoch);
     if (epoch === 'conflict') return epoch;
     log.info({ epoch, scope, by }, 'lifted');
-    await evidence('kill.lifted', scope, { epoch, scope, reason, by });
+    await evidence('kill.lifted', scope, { epoch, scope, reason, by, ...(incident === undefined ? {} : { incident }) });
     return epoch;
   };
 
   return {
     kill,
-    lift,
+    order: (by, ask) => transact(by, ask),
+    lift: (by, ask) => lift(by, ask),
+    release: async (by, { incident, reason }) => {
+      const order = orders.all().find(({ record }) => record.state === 'killed' && record.incident === incident);
+      if (!order) return { v: 1, status: 'not_killed', epoch: orders.epoch() };
+      return lift(by, { scope: order.record.scope, reason }, incident);
+    },
     list: () => {
       if (freshness.stale()) throw new AgentGateError('KILL_SWITCH_UNAVAILABLE', 'the kill orders are stale');
       const kills = orders.active().sort((a, b) => b.epoch - a.epoch);
@@ -231,6 +286,12 @@ export const createKillSwitch = (deps: KillSwitchDeps): KillSwitch => {
     },
   };
 };
+
+type Asked = Omit<z.infer<typeof killAsk>, 'v'> & { incident?: string; events?: string[] };
+const silentOf = ({ points }: KillReceipt): string[] =>
+  points.flatMap(({ service, instance, confirmed_in_ms }) =>
+    confirmed_in_ms === null ? [`${service}/${instance}`] : [],
+  );
 
 /** What kills the scope now. An order that cannot be read may be any; only a kill may take its place. */
 const killedRecord = (stands: Standing | undefined): KillRecord | undefined => {

@@ -185,6 +185,7 @@ export const createFixture = (dualControl: readonly Scope['kind'][] = []) => {
     record: async <N extends EventName>(draft: EventDraft<N>) => {
       if (evidence.fails) throw new AgentGateError('EVIDENCE_UNAVAILABLE', 'no');
       recorded.push(draft as EventDraft);
+      return `evt_${String(recorded.length).padStart(10, '0')}`;
     },
     key,
     connections: {

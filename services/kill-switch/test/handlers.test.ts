@@ -11,12 +11,21 @@ const setUp = (killSwitch: Partial<KillSwitch> = {}) => {
   const served = new Map<string, Raw>();
   const bus = {
     serveRaw: (contract: Contract, handler: Raw) => void served.set(contract.subject, handler),
+    serve: () => {},
     serveBatch: () => {},
     hear: () => {},
-  } as unknown as Pick<Bus, 'serveRaw' | 'serveBatch' | 'hear'>;
+  } as unknown as Pick<Bus, 'serve' | 'serveRaw' | 'serveBatch' | 'hear'>;
   const all = serveAll({
     bus,
-    killSwitch: { kill: none, lift: none, list: () => expect.fail('was asked'), expire: none, ...killSwitch },
+    killSwitch: {
+      kill: none,
+      order: none,
+      lift: none,
+      release: none,
+      list: () => expect.fail('was asked'),
+      expire: none,
+      ...killSwitch,
+    },
     check: async () => [],
     log: silent,
   });

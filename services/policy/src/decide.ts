@@ -69,10 +69,11 @@ const prepare = (opts: PolicyOptions, ask: DecideAsk, facts: SessionFacts | unde
   const now = opts.now();
   const { tenant, agent, call, session, tool } = ask;
   const settled = (decision: Decision): Case => ({ ask, digest: '', decision });
-  const record = opts.agents.get(tenant, agent);
-  if (!record) return settled(deny('POLICY_DENIED', `agent ${agent} is not known`));
+  // Whose session it is comes first: any other answer says that it is the agent's own, and the sentinel counts on that.
   const refused = sessionRefusal(ask, facts, now);
   if (refused || !facts) return settled(refused ?? deny('UNKNOWN_SESSION', 'the session is not known'));
+  const record = opts.agents.get(tenant, agent);
+  if (!record) return settled(deny('POLICY_DENIED', `agent ${agent} is not known`));
   const known = isServed(opts, tool) ? opts.catalog.get(tool) : undefined;
   if (!known) return settled(deny('UNKNOWN_TOOL', `tool ${tool} is not known`));
   const quarantined = quarantineOf(tool, opts.pins.get(tool), known.schema_digest);

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { type Config, type ServiceName, services, sourcesOf } from '@agentgate/contracts';
+import { type Config, evidenceUserOf, type ServiceName, services, sourcesOf } from '@agentgate/contracts';
 import type { Deployment } from '@agentgate/ground';
 import type { ProgramSpec } from './supervisor.ts';
 
@@ -33,8 +33,8 @@ export const baseEnvironment = (environment: Record<string, string | undefined>)
 const pick = (from: Record<string, string | undefined>, names: readonly string[]): Record<string, string> =>
   Object.fromEntries(names.flatMap((name) => (from[name] === undefined ? [] : [[name, from[name]]])));
 
-/** The variables that hold a secret which the configuration names: credentials go to the broker alone, what must not leave to policy. */
-const secretVariables = (service: ServiceName, { credentials, policy }: Config): string[] => {
+/** The variables that hold a secret which the configuration names: credentials go to the broker alone, what must not leave to policy, bait to the sentinel. */
+const secretVariables = (service: ServiceName, { credentials, policy, containment }: Config): string[] => {
   switch (service) {
     case 'credential-broker':
       return [
@@ -45,6 +45,10 @@ const secretVariables = (service: ServiceName, { credentials, policy }: Config):
       ];
     case 'policy':
       return Object.values(policy.secrets).flatMap((from) => ('env' in from ? [from.env] : []));
+    case 'sentinel':
+      return containment.canaries
+        .flatMap(({ values = {} }) => Object.values(values))
+        .flatMap((from) => ('env' in from ? [from.env] : []));
     default:
       return [];
   }
@@ -68,6 +72,7 @@ const environmentOf = (service: ServiceName, o: SpecOptions): Record<string, str
     ...(service === 'audit'
       ? { AGENTGATE_AUDIT_CREDS: d.credsFile('audit-log'), AGENTGATE_STATE_DIR: join(d.home, 'evidence') }
       : {}),
+    ...(service === 'sentinel' ? { AGENTGATE_EVIDENCE_CREDS: d.credsFile(evidenceUserOf(service)) } : {}),
     ...(usesRedis.includes(service) ? { AGENTGATE_REDIS_URL_FILE: d.redis.urlFile(service) } : {}),
     AGENTGATE_NATS_URL: d.natsUrl,
     AGENTGATE_NATS_CREDS: d.credsFile(service),

@@ -1,0 +1,81 @@
+import { z } from 'zod';
+import { refusal } from './agent.ts';
+import { request } from './contract.ts';
+import { incidentsAnswer, incidentsAsk, noteAnswer, noteAsk, releaseAsk } from './incident.ts';
+import { name, type ServiceName } from './names.ts';
+import {
+  approvalsAnswer,
+  approvalsAsk,
+  approveAnswer,
+  approveAsk,
+  clearTaintAnswer,
+  clearTaintAsk,
+  killAsk,
+  killReceipt,
+  killsAnswer,
+  killsAsk,
+  leasesAnswer,
+  leasesAsk,
+  liftAnswer,
+  liftAsk,
+  resolveLeaseAnswer,
+  resolveLeaseAsk,
+  revokeLeasesAnswer,
+  revokeLeasesAsk,
+  testCredentialAnswer,
+  testCredentialAsk,
+  toolAsk,
+  toolShown,
+  toolStates,
+  toolsAskOfOperator,
+  toolVerdictAnswer,
+  toolVerdictAsk,
+} from './operator.ts';
+
+// What operators and approvers can ask, and who answers.
+
+const verb = <A, B>(
+  word: string,
+  ask: z.ZodType<A>,
+  answer: z.ZodType<B>,
+  of: { service: ServiceName; timeoutMs: number },
+) => request(`ops.v1.*.${word}`, { ask, answer, by: ['operator'], of: of.service, timeoutMs: of.timeoutMs });
+const approvals = { service: 'approvals' as const, timeoutMs: 5_000 };
+const broker = (timeoutMs: number) => ({ service: 'credential-broker' as const, timeoutMs });
+const killSwitch = (timeoutMs: number) => ({ service: 'kill-switch' as const, timeoutMs });
+const runner = { service: 'tool-runner' as const, timeoutMs: 5_000 };
+const sentinel = { service: 'sentinel' as const, timeoutMs: 5_000 };
+
+export const operatorVerbs = {
+  kill: verb('kill', killAsk, z.union([killReceipt, refusal]), killSwitch(10_000)),
+  lift: verb('lift', liftAsk, z.union([liftAnswer, refusal]), killSwitch(5_000)),
+  kills: verb('kills', killsAsk, z.union([killsAnswer, refusal]), killSwitch(5_000)),
+  incidents: verb('incidents', incidentsAsk, z.union([incidentsAnswer, refusal]), sentinel),
+  /** The kill-switch lifts; the sentinel, which may not, only hears of it. */
+  release: verb('release', releaseAsk, z.union([liftAnswer, refusal]), killSwitch(5_000)),
+  note: verb('note', noteAsk, z.union([noteAnswer, refusal]), sentinel),
+  'clear-taint': verb('clear-taint', clearTaintAsk, z.union([clearTaintAnswer, refusal]), {
+    service: 'policy',
+    timeoutMs: 5_000,
+  }),
+  approvals: verb('approvals', approvalsAsk, z.union([approvalsAnswer, refusal]), approvals),
+  approve: verb('approve', approveAsk, z.union([approveAnswer, refusal]), approvals),
+  reject: verb('reject', approveAsk, z.union([approveAnswer, refusal]), approvals),
+  leases: verb('leases', leasesAsk, z.union([leasesAnswer, refusal]), broker(5_000)),
+  'revoke-leases': verb('revoke-leases', revokeLeasesAsk, z.union([revokeLeasesAnswer, refusal]), broker(60_000)),
+  'resolve-lease': verb('resolve-lease', resolveLeaseAsk, z.union([resolveLeaseAnswer, refusal]), broker(5_000)),
+  'test-credential': verb(
+    'test-credential',
+    testCredentialAsk,
+    z.union([testCredentialAnswer, refusal]),
+    broker(30_000),
+  ),
+  tools: verb('tools', toolsAskOfOperator, z.union([toolStates, refusal]), runner),
+  tool: verb('tool', toolAsk, z.union([toolShown, refusal]), runner),
+  'tool-accept': verb('tool-accept', toolVerdictAsk, z.union([toolVerdictAnswer, refusal]), runner),
+  'tool-reject': verb('tool-reject', toolVerdictAsk, z.union([toolVerdictAnswer, refusal]), runner),
+};
+export type OperatorVerb = keyof typeof operatorVerbs;
+export const operatorSubject = (person: string, word: OperatorVerb): string => `ops.${name.parse(person)}.${word}`;
+/** The person of a subject of `operatorVerbs`, as NATS enforced it. */
+export const personOf = (subject: string): string => subject.split('.')[2] ?? '';

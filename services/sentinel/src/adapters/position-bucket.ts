@@ -1,0 +1,61 @@
+import { type Bus, WrongRevision } from '@agentgate/bus';
+import { buckets } from '@agentgate/contracts';
+import { z } from 'zod';
+import { emptyState, type WatchState, watchState } from '../watch-state.ts';
+
+/** How far EVIDENCE was read, and what was counted until there. */
+export interface Position {
+  /** The sequence in EVIDENCE. */
+  seq: number;
+  state: WatchState;
+}
+
+export interface Positions {
+  /** Undefined where nobody has read anything yet. */
+  load(): Promise<Position | undefined>;
+  /** Another replica's that is further on stays. */
+  save(position: Position): Promise<void>;
+}
+
+const key = 'watch';
+/** Below what one message may hold. Beyond it, those who did least lately are left out: a restart forgets what they had done. */
+const bytesMost = 4 * 1024 * 1024;
+
+const stored = z.object({ v: z.literal(1), seq: z.int().min(0), index: z.int().min(-1), state: z.unknown() });
+
+export const createPositionBucket = (
+  bus: Pick<Bus, 'bucket'>,
+  log: { error(fields: object, message: string): void },
+): Positions => {
+  const bucket = bus.bucket(buckets.sentinel);
+  const read = async () => {
+    const entry = await bucket.get(key);
+    if (entry?.operation !== 'PUT') return { revision: entry?.revision ?? 0, found: undefined };
+    return { revision: entry.revision, found: stored.parse(JSON.parse(new TextDecoder().decode(entry.value))) };
+  };
+  return {
+    load: async () => {
+      const { found } = await read();
+      if (!found) return undefined;
+      const state = watchState.safeParse(found.state);
+      if (!state.success) log.error({ err: state.error }, 'what was counted cannot be read: counting begins anew');
+      return { seq: found.seq, state: state.success ? state.data : emptyState(found.index) };
+    },
+    save: async ({ seq, state }) => {
+      const { revision, found } = await read();
+      if (found && found.index >= state.index) return;
+      try {
+        await bucket.update(key, encode(seq, state), revision);
+      } catch (error) {
+        if (!(error instanceof WrongRevision)) throw error;
+      }
+    },
+  };
+};
+
+const encode = (seq: number, state: WatchState): string => {
+  for (let agents = state.agents; ; agents = agents.slice(Math.ceil(agents.length / 2))) {
+    const text = JSON.stringify({ v: 1, seq, index: state.index, state: { ...state, agents } });
+    if (Buffer.byteLength(text) <= bytesMost || agents.length === 0) return text;
+  }
+};
