@@ -91,6 +91,7 @@ const streamAccess: Record<ServiceName, string[]> = {
   audit: [],
   sentinel: [
     ...whole,
+    ...readerOf(killStream.name),
     ...readerOf(incidentsBucket.name),
     ...writerOf(incidentsBucket),
     ...readerOf(sentinelBucket.name),

@@ -156,7 +156,7 @@ export const createFakePoints = (clock: { monotonic(): number; work(ms: number):
     },
     answerWith: (
       name: string,
-      answer: (epoch: number) => { epoch: number; calls: PointAnswer['calls']; voided?: number },
+      answer: (epoch: number) => Omit<PointAnswer, 'v' | 'service' | 'instance'>,
     ) => void answers.set(name, answer),
   };
 };
