@@ -21,7 +21,11 @@ describe('an order that no person gave', () => {
     const { receipt, evidence } = await f.killSwitch.order('sentinel', ask());
     expect(receipt).toMatchObject({ epoch: 1, contained: true, scope: session() });
     expect(f.recorded.map(({ name }) => name)).toEqual(['kill.ordered', 'kill.contained']);
-    expect(f.recorded[0]?.data).toMatchObject({ by: 'sentinel', incident: 'inc_0123456789', events: ['evt_0123456789'] });
+    expect(f.recorded[0]?.data).toMatchObject({
+      by: 'sentinel',
+      incident: 'inc_0123456789',
+      events: ['evt_0123456789'],
+    });
     expect(evidence).toEqual({ ordered: 'evt_0000000001', contained: ['evt_0000000002'] });
     expect(f.orders.active()).toMatchObject([{ by: 'sentinel', epoch: 1 }]);
   });

@@ -154,10 +154,8 @@ export const createFakePoints = (clock: { monotonic(): number; work(ms: number):
       points.alive({ service: name, instance }, 'up');
       if (calls !== 'silent') answers.set(`${name}/${instance}`, (epoch) => ({ epoch, calls }));
     },
-    answerWith: (
-      name: string,
-      answer: (epoch: number) => Omit<PointAnswer, 'v' | 'service' | 'instance'>,
-    ) => void answers.set(name, answer),
+    answerWith: (name: string, answer: (epoch: number) => Omit<PointAnswer, 'v' | 'service' | 'instance'>) =>
+      void answers.set(name, answer),
   };
 };
 

@@ -168,7 +168,7 @@ describe('breakers', () => {
     for (let i = 0; i < 3; i++) scene.call('crm/get', true);
     scene.at = 61;
     scene.call('crm/get', true);
-    for (let i = 0; i < 20; i++) scene.call('crm/get', i % 3 === 2);
+    for (let i = 0; i < 20; i++) scene.call('crm/get', i % 4 === 3);
     expect(scene.scopes()).toEqual([]);
   });
   test('trip on more calls than the budget, without those of the loudest', () => {
