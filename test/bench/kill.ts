@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { serveTools } from '@agentgate/client';
+import { incidentsAnswer } from '@agentgate/contracts';
 import { eventually } from '../eventually.ts';
 import { testConfig } from '../fixtures/config.ts';
-import { type Agent, openAgent, openOperator } from '../parties.ts';
+import { type Agent, type Operator, openAgent, openOperator } from '../parties.ts';
 import { type Replica, replicate } from '../replicas.ts';
 import { startStack } from '../stack.ts';
 
@@ -12,6 +13,7 @@ import { startStack } from '../stack.ts';
 const inFlight = 1_000;
 const extraEach = 2;
 const alone = 300;
+const automatic = 30;
 const goals = { refused: 10, contained: 25 };
 
 /** Calls one after the other: what a check costs shows in them. */
@@ -25,6 +27,21 @@ const callMs = async (demo: Agent): Promise<number> => {
     took.push(performance.now() - began);
   }
   return quantile(took, 0.5);
+};
+
+/** What the gate stops by itself: from the refusal that was one too many, as evidence has it, until the kill of its session was ordered; by one clock, to the millisecond. */
+const automaticMs = async (demo: Agent, operator: Operator): Promise<number[]> => {
+  const took: number[] = [];
+  for (let i = 0; i < automatic; i++) {
+    const session = await demo.open();
+    for (let n = 0; n < 3; n++) await demo.call(session, 'probe/danger', {});
+    const { caused_at, receipt } = await eventually('its session was stopped', async () => {
+      const { incidents } = incidentsAnswer.parse(await operator.ask('incidents', {}));
+      return incidents.find((incident) => incident.session === session && incident.receipt);
+    });
+    took.push(Date.parse(receipt?.ordered_at ?? '') - Date.parse(caused_at));
+  }
+  return took;
 };
 
 interface Times {
@@ -54,6 +71,7 @@ export const benchKill = async ({ json, rounds, standing }: KillBench): Promise<
         probeLog,
         servers: '  watch: { nats: { subject: tool.v1.watch } }\n',
         grants: '  - { id: watch, to: { labels: [dev] }, tools: ["watch/*"], effect: allow }',
+        more: 'containment: { denials: [{ id: thrice, count: 3, window_s: 60, per: session, contains: session }], escalate: { sessions: 16, window_s: 1 } }',
       }).replace(/limits: .*/, 'limits: { calls_in_flight: 4096, call_timeout_ms: 60000, result_bytes: 65536 }'),
   });
   const replicas: Replica[] = [];
@@ -127,6 +145,7 @@ export const benchKill = async ({ json, rounds, standing }: KillBench): Promise<
       times.push({ refused: Math.max(0, lastStart - began), aborted: lastAnswer - began, receipt: took });
       await sleep(200);
     }
+    const byItself = await automaticMs(demo, operator);
     const few = await callMs(demo);
     let left = standing;
     const order = async () => {
@@ -150,6 +169,7 @@ export const benchKill = async ({ json, rounds, standing }: KillBench): Promise<
       refused: row('refused'),
       aborted: row('aborted'),
       receipt: row('receipt'),
+      automatic: { p50: quantile(byItself, 0.5), p99: quantile(byItself, 0.99) },
       call_ms: { few, many },
     };
     if (json) process.stdout.write(`${JSON.stringify(measured)}\n`);
@@ -170,6 +190,7 @@ const tell = (
     refused: Pair;
     aborted: Pair;
     receipt: Pair;
+    automatic: Pair;
     call_ms: { few: number; many: number };
   },
   { rounds, standing }: Pick<KillBench, 'rounds' | 'standing'>,
@@ -182,6 +203,7 @@ const tell = (
       line('order → the last call started anywhere', m.refused, goals.refused),
       line('order → the last call answered as killed', m.aborted),
       line('order → the signed receipt', m.receipt, goals.contained),
+      line('one refusal too many → an automatic order', m.automatic),
       `a call alone, with few and with ${standing} more kills${`${m.call_ms.few.toFixed(1)} ms`.padStart(9)}${`${m.call_ms.many.toFixed(1)} ms`.padStart(12)}\n`,
       `bare NATS round trip${`${m.bare_rtt_p50_ms.toFixed(2)} ms`.padStart(36)}\n`,
     ].join(''),

@@ -224,7 +224,7 @@ describe('denies before the engine is asked', () => {
   test.each<[string, string, Partial<DecideAsk>, Partial<SessionFacts> | undefined]>([
     ['POLICY_DENIED', 'an agent that is not known, in its own session', { agent: 'ghost' }, { agent: 'ghost' }],
     ['UNKNOWN_SESSION', "an agent that is not known, in another's session", { agent: 'ghost' }, {}],
-    ['POLICY_DENIED', 'an agent of another tenant', { tenant: 'acme' }, {}],
+    ['UNKNOWN_SESSION', 'an agent of another tenant', { tenant: 'acme' }, {}],
     ['UNKNOWN_SESSION', 'a session that is not known', {}, undefined],
     ['UNKNOWN_SESSION', 'another agent’s session', {}, { agent: 'other' }],
     ['UNKNOWN_SESSION', 'another tenant’s session', {}, { tenant: 'acme' }],
