@@ -38,13 +38,19 @@ beforeAll(async () => {
       return testConfig({ probeLog, more: containment });
     },
   });
-  demo = await openAgent(stack);
-  second = await openAgent(stack, 'agent-second');
+  demo = patient(await openAgent(stack));
+  second = patient(await openAgent(stack, 'agent-second'));
   operator = await openOperator(stack);
   evidence = await readEvidence(stack);
 });
 afterAll(() => stack?.stop());
 
+/** A killed agent's connection is cut: it asks again once it is back. */
+const patient = (agent: Agent): Agent => ({
+  ...agent,
+  open: (purpose) => eventually('it is connected', () => agent.open(purpose)),
+  call: (...args) => eventually('it is connected', () => agent.call(...args)),
+});
 const incidents = async (more: object = {}): Promise<IncidentRecord[]> =>
   incidentsAnswer.parse(await operator.ask('incidents', more)).incidents;
 /** Waits until it has its receipt, and everything about it is in evidence. */
