@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { registerAgent } from './commands/agent.ts';
+import { registerAlerts } from './commands/alerts.ts';
 import { registerApprovals } from './commands/approvals.ts';
 import { registerCall, registerSession } from './commands/call.ts';
 import { registerCredentials } from './commands/credentials.ts';
@@ -42,6 +43,7 @@ export const createProgram = (): Command => {
     registerLeases,
     registerTools,
     registerCredentials,
+    registerAlerts,
     registerAgent,
     registerEvidence,
     registerGround,

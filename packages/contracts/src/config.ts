@@ -1,6 +1,7 @@
 import { dirname, isAbsolute, resolve } from 'node:path';
 import { LineCounter, type Node, parseDocument } from 'yaml';
 import { z } from 'zod';
+import { alertSettings, mapAlertSources } from './alerts.ts';
 import { containment, noContainment } from './containment.ts';
 import {
   type Credential,
@@ -192,6 +193,8 @@ export const config = z
         people: z.record(name, z.strictObject({ roles: z.array(name).max(16).default([]) })).default({}),
       })
       .default({ ttl_s: 900, people: {} }),
+    /** Webhooks that are told of kills, alarms and questions. */
+    alerts: alertSettings.default({ endpoints: {} }),
     limits: z
       .strictObject({
         calls_in_flight: z.int().min(1).max(65_536).default(4096),
@@ -331,6 +334,7 @@ const absolutePaths = (c: Config, base: string): Config => {
     credentials: mapValues(c.credentials, (k) =>
       mapSources(k, (source) => ('file' in source ? { file: from(source.file) } : source)),
     ),
+    alerts: mapAlertSources(c.alerts, (source) => ('file' in source ? { file: from(source.file) } : source)),
     policy: {
       ...c.policy,
       secrets: mapValues(c.policy.secrets, (source) => ('file' in source ? { file: from(source.file) } : source)),

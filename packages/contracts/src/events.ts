@@ -188,7 +188,7 @@ export const eventData = {
 
 export type EventName = keyof typeof eventData;
 export type EventData<N extends EventName> = z.infer<(typeof eventData)[N]>;
-export const eventType = (event: EventName): string => `agentgate.${event}.v1`;
+export const eventType = (event: string): string => `agentgate.${event}.v1`;
 
 /** A CloudEvents 1.0 structured event without what its producer adds (producerepoch, producerseq, producerprev). */
 export interface EventDraft<N extends EventName = EventName> {

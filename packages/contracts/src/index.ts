@@ -1,4 +1,5 @@
 export * from './agent.ts';
+export * from './alerts.ts';
 export * from './approvals.ts';
 export * from './codes.ts';
 export * from './config.ts';

@@ -45,6 +45,7 @@ export const services = [
   'audit',
   'approvals',
   'sentinel',
+  'notifier',
 ] as const;
 export type ServiceName = (typeof services)[number];
 export const serviceName = z.enum(services);

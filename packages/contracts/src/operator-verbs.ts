@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { refusal } from './agent.ts';
+import { alertsAnswer, alertsAsk, retryAlertAnswer, retryAlertAsk, testAlertAnswer, testAlertAsk } from './alerts.ts';
 import { request } from './contract.ts';
 import { incidentsAnswer, incidentsAsk, noteAnswer, noteAsk, releaseAsk } from './incident.ts';
 import { name, type ServiceName } from './names.ts';
@@ -44,6 +45,7 @@ const approvals = { service: 'approvals' as const, timeoutMs: 5_000 };
 const broker = (timeoutMs: number) => ({ service: 'credential-broker' as const, timeoutMs });
 const killSwitch = (timeoutMs: number) => ({ service: 'kill-switch' as const, timeoutMs });
 const runner = { service: 'tool-runner' as const, timeoutMs: 5_000 };
+const notifier = (timeoutMs: number) => ({ service: 'notifier' as const, timeoutMs });
 const sentinel = { service: 'sentinel' as const, timeoutMs: 5_000 };
 
 export const operatorVerbs = {
@@ -74,6 +76,9 @@ export const operatorVerbs = {
   tool: verb('tool', toolAsk, z.union([toolShown, refusal]), runner),
   'tool-accept': verb('tool-accept', toolVerdictAsk, z.union([toolVerdictAnswer, refusal]), runner),
   'tool-reject': verb('tool-reject', toolVerdictAsk, z.union([toolVerdictAnswer, refusal]), runner),
+  alerts: verb('alerts', alertsAsk, z.union([alertsAnswer, refusal]), notifier(5_000)),
+  'retry-alert': verb('retry-alert', retryAlertAsk, z.union([retryAlertAnswer, refusal]), notifier(30_000)),
+  'test-alert': verb('test-alert', testAlertAsk, z.union([testAlertAnswer, refusal]), notifier(15_000)),
 };
 export type OperatorVerb = keyof typeof operatorVerbs;
 export const operatorSubject = (person: string, word: OperatorVerb): string => `ops.${name.parse(person)}.${word}`;

@@ -7,13 +7,16 @@ import { operatorVerbs } from './operator-verbs.ts';
 import {
   type AccountName,
   agentsBucket,
+  alertsBucket,
   approvalsBucket,
   auditConsumer,
+  type ConsumerSpec,
   eventsSubject,
   evidenceStream,
   incidentsBucket,
   killStream,
   leasesBucket,
+  notifierConsumer,
   pinsBucket,
   type StreamSpec,
   sentinelBucket,
@@ -97,11 +100,22 @@ const streamAccess: Record<ServiceName, string[]> = {
     ...readerOf(sentinelBucket.name),
     ...writerOf(sentinelBucket),
   ],
+  notifier: [...whole, ...readerOf(alertsBucket.name), ...writerOf(alertsBucket)],
 };
 
-/** Services that read EVIDENCE: each by a second user, in account AUDIT. */
-const evidenceReaders = ['sentinel'] as const satisfies readonly ServiceName[];
-export const evidenceUserOf = (service: ServiceName): string => `${service}-evidence`;
+/** The second user of services that work in account AUDIT; their own events go that way, too. */
+export const auditUsers: { readonly [service in ServiceName]?: string } = {
+  audit: 'audit-log',
+  sentinel: 'sentinel-evidence',
+  notifier: 'notifier-evidence',
+};
+
+/** To take what a durable consumer hands out: neither to make, change or delete one, nor to read past it. */
+const takerOf = ({ stream, name }: ConsumerSpec): string[] => [
+  `$JS.API.CONSUMER.INFO.${stream}.${name}`,
+  `$JS.API.CONSUMER.MSG.NEXT.${stream}.${name}`,
+  `$JS.ACK.${stream}.${name}.>`,
+];
 
 const queues = (service: ServiceName) =>
   ['$SRV.PING', '$SRV.INFO', '$SRV.STATS'].flatMap((s) => [s, `${s}.${service}`, `${s}.${service}.*`]);
@@ -124,7 +138,7 @@ export const permissionsOf = (service: ServiceName): Permissions => {
   }
   if (service === 'kill-switch') pub.push(accountConnections('*'), serverKick('*'));
   pub.push(...streamAccess[service]);
-  if (service !== 'audit') pub.push(eventsSubject(service));
+  if (auditUsers[service] === undefined) pub.push(eventsSubject(service));
   if (service === 'tool-runner') {
     pub.push('tool.v1.*.call', 'tool.v1.*.list', 'tool.v1.*.cancel');
     sub.push(`${lateInboxOf(service, 'tool.v1')}.>`);
@@ -143,9 +157,7 @@ export const serviceUsers = (): UserSpec[] => [
       ...whole,
       '$JS.API.STREAM.INFO.AUDIT',
       '$JS.API.STREAM.INFO.EVIDENCE',
-      `$JS.API.CONSUMER.INFO.AUDIT.${auditConsumer.name}`,
-      `$JS.API.CONSUMER.MSG.NEXT.AUDIT.${auditConsumer.name}`,
-      `$JS.ACK.AUDIT.${auditConsumer.name}.>`,
+      ...takerOf(auditConsumer),
       '$JS.API.DIRECT.GET.EVIDENCE',
       '$JS.API.DIRECT.GET.EVIDENCE.>',
       '$JS.API.STREAM.MSG.GET.EVIDENCE',
@@ -154,12 +166,18 @@ export const serviceUsers = (): UserSpec[] => [
     ],
     sub: [`${inboxOf('audit-log')}.>`],
   },
-  ...evidenceReaders.map((service) => ({
-    user: evidenceUserOf(service),
-    account: evidenceStream.account,
-    pub: evidenceReader,
-    sub: [`${inboxOf(evidenceUserOf(service))}.>`],
-  })),
+  {
+    user: 'sentinel-evidence',
+    account: 'AUDIT',
+    pub: [...evidenceReader, eventsSubject('sentinel')],
+    sub: [`${inboxOf('sentinel-evidence')}.>`],
+  },
+  {
+    user: 'notifier-evidence',
+    account: 'AUDIT',
+    pub: [...whole, '$JS.API.STREAM.INFO.EVIDENCE', ...takerOf(notifierConsumer), eventsSubject('notifier')],
+    sub: [`${inboxOf('notifier-evidence')}.>`],
+  },
 ];
 
 /** An agent's user in its tenant's account. */
@@ -203,6 +221,9 @@ export const personPermissions = (person: string, role: PersonRole): Permissions
           `ops.${person}.tool`,
           `ops.${person}.tool-accept`,
           `ops.${person}.tool-reject`,
+          `ops.${person}.alerts`,
+          `ops.${person}.retry-alert`,
+          `ops.${person}.test-alert`,
           ...seesServices,
           ...evidenceReader,
         ],

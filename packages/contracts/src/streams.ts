@@ -1,3 +1,6 @@
+import { alertEventNames } from './alerts.ts';
+import { eventType } from './events.ts';
+
 // Streams and buckets as data: the provisioner makes them, services compare at boot what the server echoes.
 
 export type AccountName = 'SYS' | 'CORE' | 'AUDIT' | 'OPS' | 'TOOLS';
@@ -95,6 +98,7 @@ export const buckets = {
   subjects: 'SUBJECTS',
   incidents: 'INCIDENTS',
   sentinel: 'SENTINEL',
+  alerts: 'ALERTS',
 } as const;
 export const agentsBucket = bucket(buckets.agents);
 export const toolsBucket = bucket(buckets.tools);
@@ -107,6 +111,8 @@ export const approvalsBucket: StreamSpec = { ...bucket(buckets.approvals), allow
 
 /** Whom agents act for: each record goes with the token in it. */
 export const subjectsBucket: StreamSpec = { ...bucket(buckets.subjects), allow_msg_ttl: true };
+/** What is delivered or given up goes by itself. */
+export const alertsBucket: StreamSpec = { ...bucket(buckets.alerts), allow_msg_ttl: true };
 
 /** A released incident goes by itself; evidence keeps what happened. */
 export const incidentsBucket: StreamSpec = { ...bucket(buckets.incidents), allow_msg_ttl: true };
@@ -125,18 +131,47 @@ export const streams: readonly StreamSpec[] = [
   subjectsBucket,
   incidentsBucket,
   sentinelBucket,
+  alertsBucket,
 ];
 
-/**
- * The durable consumer by which audit takes events; made by the provisioner. After a crash of audit, what it had not acknowledged comes again
- * after `ackWaitMs` and the log lags by so much; `maxAckPending` batches are all that audit may have to hold in memory.
- */
-export const auditConsumer = { stream: 'AUDIT', name: 'audit', ackWaitMs: 5_000, maxAckPending: 64 } as const;
+/** A durable consumer, made by the provisioner. `ackWaitMs` after it was handed out, what was not acknowledged comes again. */
+export interface ConsumerSpec {
+  stream: string;
+  name: string;
+  ackWaitMs: number;
+  maxAckPending: number;
+  /** `new`: not what stood there before the consumer did. */
+  deliver: 'all' | 'new';
+  /** All of the stream's where absent. */
+  subjects?: readonly string[];
+}
 
 export const eventsSubject = (service: string): string => `events.v1.${service}`;
 export const evidenceSubject = (tenant: string, type: string): string => `evidence.v1.${tenant}.${type}`;
 /** Every entry in EVIDENCE, and no checkpoint. */
 export const everyEntry = 'evidence.v1.*.>';
+/**
+ * By which audit takes events. After a crash of audit the log lags by `ackWaitMs`; `maxAckPending` batches are all that audit may have to hold
+ * in memory.
+ */
+export const auditConsumer = {
+  stream: 'AUDIT',
+  name: 'audit',
+  ackWaitMs: 5_000,
+  maxAckPending: 64,
+  deliver: 'all',
+} as const satisfies ConsumerSpec;
+/** By which the notifier hears of what is worth an alert, and of nothing else. What happened before there was a notifier is no news. */
+export const notifierConsumer = {
+  stream: 'EVIDENCE',
+  name: 'notifier',
+  ackWaitMs: 30_000,
+  maxAckPending: 256,
+  deliver: 'new',
+  subjects: alertEventNames.map((event) => evidenceSubject('*', eventType(event))),
+} as const satisfies ConsumerSpec;
+export const consumers: readonly ConsumerSpec[] = [auditConsumer, notifierConsumer];
+
 const base64url = (text: string) => Buffer.from(text, 'utf8').toString('base64url');
 export const killSubject = (key: string): string => `kill.v1.${base64url(key)}`;
 /** A key of buckets TOOLS and PINS: tool names have characters that keys may not have. */
@@ -148,6 +183,8 @@ export const leaseKey = (permit: string): string => permit;
 export const leaseSubject = (permit: string): string => `$KV.${buckets.leases}.${leaseKey(permit)}`;
 export const subjectSubject = (id: string): string => `$KV.${buckets.subjects}.${id}`;
 export const incidentSubject = (id: string): string => `$KV.${buckets.incidents}.${id}`;
+/** A key of bucket ALERTS is the alert's id. */
+export const alertSubject = (id: string): string => `$KV.${buckets.alerts}.${id}`;
 export const approvalSubject = (id: string): string => `$KV.${buckets.approvals}.${id}`;
 /** The oldest nats-server that we trust with evidence: older ones have known faults or ignore stream options without a word. */
 export const natsFloor = '2.14.4';

@@ -4,9 +4,10 @@ import {
   type AgentRecord,
   agentKey,
   agentsBucket,
-  auditConsumer,
   auditStream,
   buckets,
+  type ConsumerSpec,
+  consumers,
   inboxOf,
   type Permissions,
   readerOf,
@@ -31,7 +32,7 @@ const permissionsIn = (account: AccountName): Permissions => {
     .flatMap(({ name }) => ['CREATE', 'UPDATE', 'INFO'].map((verb) => `$JS.API.STREAM.${verb}.${name}`));
   const consumer =
     account === auditStream.account
-      ? [`$JS.API.CONSUMER.DURABLE.CREATE.${auditConsumer.stream}.${auditConsumer.name}`]
+      ? consumers.map(({ stream, name }) => `$JS.API.CONSUMER.DURABLE.CREATE.${stream}.${name}`)
       : [];
   const agents = account === agentsBucket.account ? [...agentsBucket.subjects, ...readerOf(agentsBucket.name)] : [];
   return { pub: ['$JS.API.INFO', ...stream, ...consumer, ...agents], sub: [`${inboxOf(user)}.>`] };
@@ -98,16 +99,17 @@ const layStream = async (bus: Bus, spec: StreamSpec): Promise<void> => {
   if (difference !== undefined) throw new GroundError(`stream ${spec.name} is not what was asked for: ${difference}`);
 };
 
-const layAuditConsumer = async (bus: Bus): Promise<void> => {
-  const { stream, name, ackWaitMs, maxAckPending } = auditConsumer;
+const layConsumer = async (bus: Bus, spec: ConsumerSpec): Promise<void> => {
+  const { stream, name, ackWaitMs, maxAckPending, deliver, subjects } = spec;
   const config = {
     durable_name: name,
     ack_policy: 'explicit',
     ack_wait: ackWaitMs * 1_000_000,
     max_ack_pending: maxAckPending,
     max_deliver: -1,
-    deliver_policy: 'all',
+    deliver_policy: deliver,
     replay_policy: 'instant',
+    ...(subjects && { filter_subjects: subjects }),
   };
   const done = await api(bus, `CONSUMER.DURABLE.CREATE.${stream}.${name}`, { stream_name: stream, config, action: '' });
   if (done.error) throw new GroundError(`consumer ${name} of stream ${stream}: ${done.error.description}`);
@@ -142,12 +144,12 @@ export interface Provisioning {
   roster: Roster;
 }
 
-/** Makes streams, buckets, the audit consumer and the agents' records, or changes them to what the contracts say. */
+/** Makes streams, buckets, consumers and the agents' records, or changes them to what the contracts say. */
 export const provision = async ({ natsUrl, seeds, roster }: Provisioning): Promise<void> => {
   for (const account of new Set(streams.map((s) => s.account))) {
     await withBus(natsUrl, seeds, account, async (bus) => {
       for (const spec of streams.filter((s) => s.account === account)) await layStream(bus, spec);
-      if (account === auditStream.account) await layAuditConsumer(bus);
+      if (account === auditStream.account) for (const spec of consumers) await layConsumer(bus, spec);
       if (account === agentsBucket.account) await layAgentRecords(bus, roster);
     });
   }

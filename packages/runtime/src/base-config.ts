@@ -29,7 +29,6 @@ export const baseConfig = z.object({
   /** Credentials of a second connection, in account AUDIT. */
   AGENTGATE_AUDIT_CREDS: path.optional(),
   /** Credentials of a second connection, in account AUDIT, for the services that read EVIDENCE. */
-  AGENTGATE_EVIDENCE_CREDS: path.optional(),
   /** The folder of what the service keeps on disk. */
   AGENTGATE_STATE_DIR: path.optional(),
 });

@@ -1,3 +1,4 @@
+export { type AddressClass, classOfAddress } from './address.ts';
 export { type ApprovedCall, approvalBinding, approvalInvalid, checkGrant, isOwn, type Requester } from './approval.ts';
 export { type BaseConfig, baseConfig, readBaseConfig, required, StartError } from './base-config.ts';
 export { createGauge } from './gauge.ts';
@@ -9,6 +10,7 @@ export { createListingSeal, createPermitSeal, permitRefused, refuseOtherTime } f
 export { announcePoint } from './point.ts';
 export { createProducer, type Producer } from './producer.ts';
 export { connectRedis, redisReady } from './redis.ts';
+export { createSecretReader, type SecretReaderOptions } from './secret-source.ts';
 export { type Running, runService, type ServiceContext } from './service.ts';
 export { createSecretFinder, spellingsOf } from './spellings.ts';
 export { readTenants } from './tenants.ts';

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { flushCompileCache } from 'node:module';
 import { setFlagsFromString } from 'node:v8';
 import { type Bus, connectBus } from '@agentgate/bus';
-import { evidenceUserOf, type ServiceName } from '@agentgate/contracts';
+import { auditUsers, type ServiceName } from '@agentgate/contracts';
 import { type SigningKey, signingKeyFromSeed } from '@agentgate/evidence';
 import { type Logger, pino } from 'pino';
 import { collectDefaultMetrics, Registry } from 'prom-client';
@@ -22,8 +22,6 @@ export interface ServiceContext {
   bus: Bus;
   /** The connection in account AUDIT, where AGENTGATE_AUDIT_CREDS names credentials for one. */
   auditBus: Bus | undefined;
-  /** The connection that reads EVIDENCE, where AGENTGATE_EVIDENCE_CREDS names credentials for one. */
-  evidenceBus: Bus | undefined;
   evidence: Producer;
   key: SigningKey;
   trust: Trust;
@@ -86,12 +84,11 @@ const start = async (opts: Parameters<typeof runService>[0], log: Logger, die: S
     connectBus({ servers: config.AGENTGATE_NATS_URL, creds: readFileSync(credsFile, 'utf8'), user, instance, log });
   const bus = await connect(service, config.AGENTGATE_NATS_CREDS);
   await requireServer(bus);
+  const auditUser = auditUsers[service];
   const auditBus =
-    config.AGENTGATE_AUDIT_CREDS === undefined ? undefined : await connect('audit-log', config.AGENTGATE_AUDIT_CREDS);
-  const evidenceBus =
-    config.AGENTGATE_EVIDENCE_CREDS === undefined
+    auditUser === undefined || config.AGENTGATE_AUDIT_CREDS === undefined
       ? undefined
-      : await connect(evidenceUserOf(service), config.AGENTGATE_EVIDENCE_CREDS);
+      : await connect(auditUser, config.AGENTGATE_AUDIT_CREDS);
   const evidence = createProducer({ bus: auditBus ?? bus, service, instance, key, log, now });
   const metrics = new Registry();
   metrics.setDefaultLabels({ service });
@@ -117,7 +114,6 @@ const start = async (opts: Parameters<typeof runService>[0], log: Logger, die: S
     config,
     bus,
     auditBus,
-    evidenceBus,
     evidence,
     key,
     trust,
@@ -144,7 +140,7 @@ const start = async (opts: Parameters<typeof runService>[0], log: Logger, die: S
     await running.close();
     await life.stop();
     await evidence.close();
-    await Promise.all([bus.drain(), auditBus?.drain(), evidenceBus?.drain(), http.close()]);
+    await Promise.all([bus.drain(), auditBus?.drain(), http.close()]);
     clearTimeout(tooLong);
     log.info({ instance }, 'stopped');
     process.exit(0);

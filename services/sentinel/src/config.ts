@@ -17,7 +17,7 @@ const baitCharsMin = 8;
 /** Throws StartError naming the variable, or the file, line and key. */
 export const readConfig = (base: BaseConfig): SentinelConfig => {
   const file = required(base.AGENTGATE_CONFIG, 'AGENTGATE_CONFIG');
-  const evidenceCreds = required(base.AGENTGATE_EVIDENCE_CREDS, 'AGENTGATE_EVIDENCE_CREDS');
+  const evidenceCreds = required(base.AGENTGATE_AUDIT_CREDS, 'AGENTGATE_AUDIT_CREDS');
   const containment = parsed(file).containment;
   return { containment, baits: containment.canaries.flatMap(baitsOf), evidenceCreds };
 };

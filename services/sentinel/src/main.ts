@@ -29,11 +29,11 @@ const catchUpMs = 60_000;
 const behindMost = 10_000;
 
 const start = async (ctx: ServiceContext) => {
-  const { bus, evidenceBus, log, health, now } = ctx;
+  const { bus, auditBus, log, health, now } = ctx;
   const { containment, baits } = readConfig(ctx.config);
-  if (!evidenceBus) throw new StartError('AGENTGATE_EVIDENCE_CREDS: must be set');
+  if (!auditBus) throw new StartError('AGENTGATE_AUDIT_CREDS: must be set');
   await Promise.all([
-    requireStream(evidenceBus, evidenceStream),
+    requireStream(auditBus, evidenceStream),
     requireStream(bus, incidentsBucket),
     requireStream(bus, sentinelBucket),
     requireStream(bus, killStream),
@@ -59,7 +59,7 @@ const start = async (ctx: ServiceContext) => {
   let isCaughtUp = () => false;
   const opener = createOpener({ watch, incidents, log, isReady: () => isCaughtUp() });
   const feed = await startFeed({
-    bus: evidenceBus,
+    bus: auditBus,
     positions,
     from: position?.seq,
     watch,
@@ -108,7 +108,7 @@ const start = async (ctx: ServiceContext) => {
   health.check('evidence', () => {
     if (problem !== undefined) return problem;
     const late = feed.behind() > behindMost && now() - startedAt > catchUpMs;
-    return late ? `${feed.behind()} events are not looked at yet` : evidenceBus.connected() || 'not connected';
+    return late ? `${feed.behind()} events are not looked at yet` : auditBus.connected() || 'not connected';
   });
   log.info({ rules: rules.size }, rules.size === 0 ? 'no rule of containment is set' : 'watching');
   return {

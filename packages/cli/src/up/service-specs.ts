@@ -1,5 +1,13 @@
 import { join } from 'node:path';
-import { type Config, evidenceUserOf, type ServiceName, services, sourcesOf } from '@agentgate/contracts';
+import {
+  alertSources,
+  auditUsers,
+  type Config,
+  maxAlertEndpoints,
+  type ServiceName,
+  services,
+  sourcesOf,
+} from '@agentgate/contracts';
 import type { Deployment } from '@agentgate/ground';
 import type { ProgramSpec } from './supervisor.ts';
 
@@ -33,8 +41,8 @@ export const baseEnvironment = (environment: Record<string, string | undefined>)
 const pick = (from: Record<string, string | undefined>, names: readonly string[]): Record<string, string> =>
   Object.fromEntries(names.flatMap((name) => (from[name] === undefined ? [] : [[name, from[name]]])));
 
-/** The variables that hold a secret which the configuration names: credentials go to the broker alone, what must not leave to policy, bait to the sentinel. */
-const secretVariables = (service: ServiceName, { credentials, policy, containment }: Config): string[] => {
+/** The variables that hold a secret which the configuration names: credentials go to the broker alone, what must not leave to policy, bait to the sentinel, webhooks' secrets to the notifier. */
+const secretVariables = (service: ServiceName, { credentials, policy, containment, alerts }: Config): string[] => {
   switch (service) {
     case 'credential-broker':
       return [
@@ -49,6 +57,8 @@ const secretVariables = (service: ServiceName, { credentials, policy, containmen
       return containment.canaries
         .flatMap(({ values = {} }) => Object.values(values))
         .flatMap((from) => ('env' in from ? [from.env] : []));
+    case 'notifier':
+      return ['CREDENTIALS_DIRECTORY', ...alertSources(alerts).flatMap((from) => ('env' in from ? [from.env] : []))];
     default:
       return [];
   }
@@ -59,9 +69,13 @@ const smallMemory = { NODE_OPTIONS: '--max-semi-space-size=8', MALLOC_ARENA_MAX:
 
 const usesRedis: readonly ServiceName[] = ['ingress', 'policy', 'kill-switch', 'tool-runner'];
 
+/** Each endpoint may have a name to look up that hangs, and each holds one of libuv's threads: the usual four would leave none for the others. */
+const lookupThreads = { UV_THREADPOOL_SIZE: String(maxAlertEndpoints + 4) };
+
 /** With the compile cache a service needs no TypeScript stripper after its first start: 30 MB and a quarter of a second less each. */
 const environmentOf = (service: ServiceName, o: SpecOptions): Record<string, string> => {
   const { deployment: d } = o;
+  const auditUser = auditUsers[service];
   return {
     ...baseEnvironment(o.environment),
     ...pick(o.environment, secretVariables(service, d.config)),
@@ -69,10 +83,9 @@ const environmentOf = (service: ServiceName, o: SpecOptions): Record<string, str
       ? { AGENTGATE_JWT_KEY: d.keys.jwtKeyFile, AGENTGATE_BROKER_KEY: d.keys.brokerKeyFile }
       : {}),
     ...(service === 'ingress' || service === 'kill-switch' ? { AGENTGATE_TENANTS: d.tenantsFile } : {}),
-    ...(service === 'audit'
-      ? { AGENTGATE_AUDIT_CREDS: d.credsFile('audit-log'), AGENTGATE_STATE_DIR: join(d.home, 'evidence') }
-      : {}),
-    ...(service === 'sentinel' ? { AGENTGATE_EVIDENCE_CREDS: d.credsFile(evidenceUserOf(service)) } : {}),
+    ...(auditUser === undefined ? {} : { AGENTGATE_AUDIT_CREDS: d.credsFile(auditUser) }),
+    ...(service === 'audit' ? { AGENTGATE_STATE_DIR: join(d.home, 'evidence') } : {}),
+    ...(service === 'notifier' ? lookupThreads : {}),
     ...(usesRedis.includes(service) ? { AGENTGATE_REDIS_URL_FILE: d.redis.urlFile(service) } : {}),
     AGENTGATE_NATS_URL: d.natsUrl,
     AGENTGATE_NATS_CREDS: d.credsFile(service),

@@ -1,5 +1,6 @@
-import { BlockList, isIP } from 'node:net';
+import { isIP } from 'node:net';
 import type { PolicySettings } from '@agentgate/contracts';
+import { classOfAddress } from '@agentgate/runtime';
 import { hostOf, prepareHostIn } from '../conditions/host.ts';
 import { unmask } from '../provenance/normalise.ts';
 import type { EgressHost } from './findings.ts';
@@ -13,64 +14,13 @@ const maxHosts = 64;
 const maxLooked = 1_024;
 const maxShown = 253;
 
-const network = (...subnets: (readonly [address: string, bits: number])[]): BlockList => {
-  const list = new BlockList();
-  for (const [address, bits] of subnets) list.addSubnet(address, bits, isIP(address) === 4 ? 'ipv4' : 'ipv6');
-  return list;
-};
-
-/** Where clouds serve instances their credentials. */
-const metadataAddresses = network(
-  ['169.254.169.254', 32],
-  ['169.254.170.2', 32],
-  ['169.254.170.23', 32],
-  ['100.100.100.200', 32],
-  ['192.0.0.192', 32],
-  ['168.63.129.16', 32],
-  ['fd00:ec2::254', 128],
-  ['fd20:ce::254', 128],
-);
 const metadataNames =
   /^(?:metadata|metadata\.(?:google|azure|goog|oraclecloud|tencentyun)(?:\.[a-z]+)*|instance-data(?:\..*)?)$/;
 
-/** IANA's special-purpose address registries (RFC 6890): none is on the public Internet. */
-const notPublic = network(
-  ['0.0.0.0', 8],
-  ['10.0.0.0', 8],
-  ['100.64.0.0', 10],
-  ['127.0.0.0', 8],
-  ['169.254.0.0', 16],
-  ['172.16.0.0', 12],
-  ['192.0.0.0', 24],
-  ['192.0.2.0', 24],
-  ['192.88.99.0', 24],
-  ['192.168.0.0', 16],
-  ['198.18.0.0', 15],
-  ['198.51.100.0', 24],
-  ['203.0.113.0', 24],
-  ['224.0.0.0', 4],
-  ['240.0.0.0', 4],
-  ['::', 127],
-  ['64:ff9b::', 96],
-  ['64:ff9b:1::', 48],
-  ['100::', 64],
-  ['2001::', 23],
-  ['2001:db8::', 32],
-  ['2002::', 16],
-  ['fc00::', 7],
-  ['fe80::', 10],
-  ['ff00::', 8],
-);
 /** RFC 6761, RFC 6762, RFC 8375 and what sites use inside. */
 const insideNames = /(?:^|\.)(?:localhost|local|internal|intranet|lan|home|corp|private|localdomain|home\.arpa)$/;
 /** Names such as `10.0.0.1.example.net` that resolve to the address in them. */
 const addressInName = /(?:^|[.-])(\d{1,3})[.-](\d{1,3})[.-](\d{1,3})[.-](\d{1,3})(?=[.-]|$)/;
-
-const classOfAddress = (address: string): EgressHost['class'] => {
-  const family = isIP(address) === 4 ? 'ipv4' : 'ipv6';
-  if (metadataAddresses.check(address, family)) return 'metadata';
-  return notPublic.check(address, family) ? 'private' : 'public';
-};
 
 const classOf = (host: string): EgressHost['class'] => {
   if (isIP(host) !== 0) return classOfAddress(host);
