@@ -109,7 +109,7 @@ export const alertRecord = z.strictObject({
   event: eventId,
   type: z.string().max(128),
   /** What is sent, and signed, at each try: `{type, timestamp, data}`. */
-  body: z.string().max(8192),
+  body: z.string().max(20_480),
   state: z.enum(['waiting', 'delivered', 'dead']),
   /** Since when it is tried. */
   since: timestamp,

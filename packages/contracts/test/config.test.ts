@@ -51,6 +51,19 @@ describe('agentgate.yaml', () => {
     expect(() => parseConfig(text.replace(digest, 'abc'), '/a.yaml')).toThrow(/^\/a\.yaml:\d+: pinning\/pins/);
   });
 
+  test('tells nobody where it names no endpoint, and finds a secret’s file from where it lies', () => {
+    expect(parseConfig(base, '/srv/gate/agentgate.yaml').alerts).toEqual({ endpoints: {} });
+    const source = `${base}alerts: { endpoints: { pager: { url: "https://a.example/", secret: { file: ./k }, previous_secret: { env: OLD } } } }\n`;
+    expect(parseConfig(source, '/srv/gate/agentgate.yaml').alerts.endpoints.pager).toEqual({
+      url: 'https://a.example/',
+      events: ['*'],
+      secret: { file: '/srv/gate/k' },
+      previous_secret: { env: 'OLD' },
+      allow_private: false,
+      allow_http: false,
+    });
+  });
+
   test.each([
     [
       'an unknown key, with line and key',
@@ -96,6 +109,31 @@ describe('agentgate.yaml', () => {
       'a pointer that is none',
       `${base}tools: [{ tools: ["a/b"], redact: { result: [pin] } }]\n`,
       'tools/0/redact/result/0: must be a JSON pointer',
+    ],
+    [
+      'an alert that would leave unencrypted',
+      `${base}alerts: { endpoints: { pager: { url: "http://a.example/" } } }\n`,
+      '/x.yaml:15: alerts/endpoints/pager/url: must be https, or allow_http must say that it need not be',
+    ],
+    [
+      'a secret that stands in the file',
+      `${base}alerts:\n  endpoints:\n    pager:\n      url: https://a.example/\n      secret: whsec_abc\n`,
+      '/x.yaml:19: alerts/endpoints/pager/secret',
+    ],
+    [
+      'a password in an alert’s URL',
+      `${base}alerts: { endpoints: { pager: { url: "https://a:b@c.example/" } } }\n`,
+      'alerts/endpoints/pager/url: must not hold a user, a password or a fragment',
+    ],
+    [
+      'a pattern that no alert matches',
+      `${base}alerts: { endpoints: { pager: { url: "https://a.example/", events: [kil.*] } } }\n`,
+      'alerts/endpoints/pager/events/0: matches no event: they are kill.ordered,',
+    ],
+    [
+      'more endpoints than may hang at once',
+      `${base}alerts: { endpoints: { ${Array.from({ length: 17 }, (_, i) => `e${i}: { url: "https://a.example/" }`).join(', ')} } }\n`,
+      'alerts/endpoints: more than 16 endpoints',
     ],
     ['a condition that demands nothing', base.replace('under: ./sandbox', 'optional: true'), 'names no condition'],
   ])('is refused for %s', (_, source, message) => {

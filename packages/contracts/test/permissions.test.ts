@@ -40,6 +40,18 @@ describe('permissions', () => {
     expect(permissionsOf('ingress').pub.filter((s) => s.startsWith('events.'))).toEqual(['events.v1.ingress']);
   });
 
+  test('let only audit write what is sealed, and the notifier take it by its own consumer alone', () => {
+    const mayWrite = serviceUsers().filter((u) => may(u.pub, 'evidence.v1.default.agentgate.kill.lifted.v1'));
+    expect(mayWrite.map((u) => u.user)).toEqual(['audit-log']);
+    const { pub = [] } = serviceUsers().find((u) => u.user === 'notifier-evidence') ?? {};
+    expect(pub.filter((subject) => subject.includes('EVIDENCE'))).toEqual([
+      '$JS.API.STREAM.INFO.EVIDENCE',
+      '$JS.API.CONSUMER.INFO.EVIDENCE.notifier',
+      '$JS.API.CONSUMER.MSG.NEXT.EVIDENCE.notifier',
+      '$JS.ACK.EVIDENCE.notifier.>',
+    ]);
+  });
+
   test('let only the kill-switch write orders and vouch for them', () => {
     for (const subject of ['kill.v1.x', 'svc.v1.kill.pulse', 'svc.v1.points.contain'])
       expect(

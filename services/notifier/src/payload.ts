@@ -9,9 +9,9 @@ export interface Alert {
   body: string;
 }
 
-const maxText = 256;
+const maxText = 200;
 const maxSummary = 512;
-const maxNamed = 16;
+const maxNamed = 8;
 
 type Fields = Readonly<Record<string, unknown>>;
 const fieldsOf = (value: unknown): Fields => (typeof value === 'object' && value !== null ? (value as Fields) : {});
@@ -19,9 +19,8 @@ const listOf = (value: unknown): unknown[] => (Array.isArray(value) ? value : []
 
 /** Cut, and without what shows nothing or turns a text around: it will be read in a chat or on a phone. */
 export const plain = (text: string, max = maxText): string => {
-  const shown = text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, ' ').toWellFormed();
-  const chars = [...shown.slice(0, 2 * max)];
-  return chars.length > max ? `${chars.slice(0, max - 1).join('')}…` : chars.join('');
+  const shown = text.toWellFormed().replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, ' ');
+  return shown.length > max ? `${shown.slice(0, max - 1).replace(/[\ud800-\udbff]$/, '')}…` : shown;
 };
 
 /** What of an event's `data` may leave as it is: ids, names, times, counts, and words of people and services, cut. Anything else stays in evidence. */

@@ -9,9 +9,9 @@ import { serviceSpecs } from '../../src/up/service-specs.ts';
 import { requireFree, stackPorts } from '../../src/up/stack-ports.ts';
 
 const yaml =
-  'v: 1\ntenants: { default: { agents: {} } }\ncredentials: { crm: { provider: static, from: { env: CRM_KEY } } }\npolicy: { packs: [baseline, dlp], secrets: { erp: { env: ERP_KEY } } }\n';
+  'v: 1\ntenants: { default: { agents: {} } }\ncredentials: { crm: { provider: static, from: { env: CRM_KEY } } }\npolicy: { packs: [baseline, dlp], secrets: { erp: { env: ERP_KEY } } }\nalerts: { endpoints: { pager: { url: "https://a.example/" } } }\n';
 
-test('hands a credential of the environment to the broker alone, what must not leave to policy alone, and nothing else to anybody', async () => {
+test('hands a credential of the environment to the broker alone, what must not leave to policy alone, what signs alerts to the notifier alone, and nothing else to anybody', async () => {
   const home = mkdtempSync(join(tmpdir(), 'agentgate-specs-'));
   try {
     const deployment = await createDeployment({
@@ -23,6 +23,7 @@ test('hands a credential of the environment to the broker alone, what must not l
       PATH: '/bin',
       CRM_KEY: 's3cret',
       ERP_KEY: 'n0t-to-leave',
+      AGENTGATE_WEBHOOK_SECRET: 'wh-s3cret',
       CLOUD_TOKEN: 't0ken',
       AGENTGATE_REDIS_URL_FILE: '/etc/passwd',
     };
@@ -40,6 +41,7 @@ test('hands a credential of the environment to the broker alone, what must not l
       'credential-broker',
     ]);
     expect(specs.filter((s) => Object.values(s.env).includes('n0t-to-leave')).map((s) => s.name)).toEqual(['policy']);
+    expect(specs.filter((s) => Object.values(s.env).includes('wh-s3cret')).map((s) => s.name)).toEqual(['notifier']);
     expect(JSON.stringify(specs)).not.toContain('t0ken');
     expect(JSON.stringify(specs)).not.toContain('/etc/passwd');
     expect(specs.find((s) => s.name === 'audit')?.env.AGENTGATE_REDIS_URL_FILE).toBeUndefined();
