@@ -1,8 +1,9 @@
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
-import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
+import { Webhook } from 'standardwebhooks';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { eventually } from '../eventually.ts';
 import { readEvidence } from '../evidence-reader.ts';
@@ -12,10 +13,6 @@ import { type Stack, startStack } from '../stack.ts';
 
 // Somebody is told: what happens in a running stack arrives at a receiver that knows nothing of us but the secret.
 
-// The receiver's own library, as the notifier's package has it.
-const { Webhook } = createRequire(new URL('../../services/notifier/package.json', import.meta.url))(
-  'standardwebhooks',
-) as typeof import('../../services/notifier/node_modules/standardwebhooks/dist/index.js');
 const cli = fileURLToPath(new URL('../../packages/cli/bin/agentgate.mjs', import.meta.url));
 const secret = `whsec_${randomBytes(32).toString('base64')}`;
 
@@ -105,7 +102,6 @@ test('a question to a person, without what it is about to send', async () => {
 });
 
 test('nobody else was given the secret, and no log has it', async () => {
-  const { readFileSync } = await import('node:fs');
   const holders = Object.entries(stack.pids()).filter(([, pid]) =>
     readFileSync(`/proc/${pid}/environ`, 'utf8').includes(secret),
   );

@@ -15,12 +15,14 @@ export const alertEvents = {
   'kill.contained': ['kill-switch'],
   'lease.irrevocable': ['credential-broker'],
   'approval.requested': ['approvals'],
-  'tool.changed': ['tool-runner', 'policy'],
-  'tool.quarantined': ['tool-runner', 'policy', 'kill-switch'],
-  'incident.opened': ['kill-switch', 'policy', 'audit'],
-  'incident.released': ['kill-switch', 'policy', 'audit'],
+  'tool.changed': ['tool-runner'],
+  'tool.quarantined': ['tool-runner'],
+  'incident.opened': ['sentinel'],
+  'incident.contained': ['sentinel'],
+  'incident.failed': ['sentinel'],
+  'incident.released': ['sentinel'],
   'evidence.anomaly': ['audit'],
-} as const satisfies Record<string, readonly ServiceName[]>;
+} as const satisfies Record<string, readonly (ServiceName | 'sentinel')[]>;
 export type AlertEvent = keyof typeof alertEvents;
 export const alertEventNames = Object.keys(alertEvents) as AlertEvent[];
 

@@ -48,8 +48,6 @@ const passed = [
   'accepted',
   'schema_digest',
   'incident',
-  'trigger',
-  'severity',
 ] as const;
 
 const scalar = (value: unknown): string | number | boolean | undefined => {
@@ -85,6 +83,14 @@ const receiptCounts = (data: Fields): Fields => {
   };
 };
 
+/** Whom an incident's order did not reach, and what it did not end. */
+const incidentCounts = (data: Fields): Fields => ({
+  silent: listOf(data.silent)
+    .slice(0, maxNamed)
+    .map((point) => plain(String(point))),
+  irrevocable: listOf(data.irrevocable).length,
+});
+
 const scopeText = (data: Fields): string => {
   const { kind, id } = fieldsOf(data.scope);
   return kind === 'global' ? 'everything' : `${String(kind)} ${String(id)}`;
@@ -106,6 +112,9 @@ const summaries: Record<AlertEvent, (data: Fields) => string> = {
   'tool.changed': (d) => `tool ${String(d.tool)} is not what it was`,
   'tool.quarantined': (d) => `tool ${String(d.tool)} is quarantined`,
   'incident.opened': (d) => `incident ${String(d.incident)} opened${because(d)}`,
+  'incident.contained': (d) =>
+    `incident ${String(d.incident)}: ${d.contained === true ? '' : 'NOT CONTAINED: '}${scopeText(d)}`,
+  'incident.failed': (d) => `incident ${String(d.incident)}: nobody took the order against ${scopeText(d)} yet`,
   'incident.released': (d) => `incident ${String(d.incident)} released${because(d)}`,
   'evidence.anomaly': (d) => `evidence: ${String(d.kind)}: ${String(d.about)}`,
 };
@@ -131,6 +140,7 @@ export const alertOf = (name: AlertEvent, event: EvidenceEvent): Alert => {
     ...(scope !== undefined && { scope: pick(fieldsOf(scope), ['kind', 'id', 'tenant']) }),
     ...pick(event.data, passed),
     ...(name === 'kill.contained' ? receiptCounts(event.data) : {}),
+    ...(name === 'incident.contained' ? incidentCounts(event.data) : {}),
   };
   return {
     name,

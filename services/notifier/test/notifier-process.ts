@@ -5,7 +5,7 @@ import { freePort, type Ground } from '@agentgate/testkit';
 import { secret } from './fixtures.ts';
 
 const main = fileURLToPath(new URL('../src/main.ts', import.meta.url));
-const readyMs = 25_000;
+const readyMs = 60_000;
 
 /** The notifier as it really runs: its own process, its own users, its own files. */
 export interface NotifierProcess {

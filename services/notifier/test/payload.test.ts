@@ -67,6 +67,21 @@ test('of a receipt has counts, and names only what did not do its part', () => {
   );
 });
 
+test('of an incident says whether it is contained, and whom the order did not reach', () => {
+  const data = {
+    incident: 'inc_0000000001',
+    scope: { kind: 'agent', id: 'demo' },
+    contained: false,
+    silent: ['tool-runner/r1'],
+    irrevocable: ['default/demo/ses/prm'],
+  };
+  expect(sent('incident.contained', data).data).toMatchObject({
+    summary: 'incident inc_0000000001: NOT CONTAINED: agent demo',
+    silent: ['tool-runner/r1'],
+    irrevocable: 1,
+  });
+});
+
 test('lets nothing out that it does not know: no arguments, no purpose, no secret', () => {
   const data = {
     approval: 'apr_0000000001',
@@ -108,8 +123,6 @@ describe('whatever an event holds', () => {
       'was',
       'accepted',
       'schema_digest',
-      'trigger',
-      'severity',
       'expires_at',
       'ordered_at',
       'epoch',
