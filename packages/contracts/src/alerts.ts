@@ -22,7 +22,7 @@ export const alertEvents = {
   'incident.failed': ['sentinel'],
   'incident.released': ['sentinel'],
   'evidence.anomaly': ['audit'],
-} as const satisfies Record<string, readonly (ServiceName | 'sentinel')[]>;
+} as const satisfies Record<string, readonly ServiceName[]>;
 export type AlertEvent = keyof typeof alertEvents;
 export const alertEventNames = Object.keys(alertEvents) as AlertEvent[];
 

@@ -12,7 +12,6 @@ import {
   auditConsumer,
   type ConsumerSpec,
   eventsSubject,
-  evidenceStream,
   incidentsBucket,
   killStream,
   leasesBucket,

@@ -28,7 +28,6 @@ export const baseConfig = z.object({
   AGENTGATE_REDIS_URL_FILE: path.optional(),
   /** Credentials of a second connection, in account AUDIT. */
   AGENTGATE_AUDIT_CREDS: path.optional(),
-  /** Credentials of a second connection, in account AUDIT, for the services that read EVIDENCE. */
   /** The folder of what the service keeps on disk. */
   AGENTGATE_STATE_DIR: path.optional(),
 });
