@@ -197,12 +197,15 @@ const isFree = (port: number): Promise<boolean> =>
     server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
   });
 
+/** More than a stack uses. */
+const portsAStack = 30;
+
 /** The first of a row of ports that are all free. */
 const freeBase = async (): Promise<number> => {
   for (let attempt = 0; attempt < 50; attempt++) {
-    const base = 20_000 + 20 * Math.floor(Math.random() * 600);
-    const free = await Promise.all(Array.from({ length: 20 }, (_, i) => isFree(base + i)));
+    const base = 20_000 + portsAStack * Math.floor(Math.random() * 400);
+    const free = await Promise.all(Array.from({ length: portsAStack }, (_, i) => isFree(base + i)));
     if (free.every(Boolean)) return base;
   }
-  throw new Error('no row of 20 free ports was found');
+  throw new Error('no row of free ports was found');
 };
