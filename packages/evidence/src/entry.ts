@@ -1,6 +1,6 @@
 import { canonical } from './canonical.ts';
 import { EvidenceError, type Failure, failure } from './error.ts';
-import { type EvidenceEvent, readEvent } from './event.ts';
+import { type EvidenceEvent, eventFault, MAX_EVENT_BYTES } from './event.ts';
 import type { KeyRing } from './keys.ts';
 import { EVENT_SEAL_DOMAIN, type Seal, type SealFailureCode, verifySeal } from './seal.ts';
 import type { SealCache } from './seal-cache.ts';
@@ -37,35 +37,52 @@ export function sealedText(eventCanonical: string, seal: Seal): string {
   return text;
 }
 
-/** Verifies an entry alone, by nothing but its text and the trusted keys. */
-export function verifyEntry(
-  text: string,
-  { keys, cache }: { readonly keys: KeyRing; readonly cache?: SealCache },
-): VerifiedEntry | Failure<SealFailureCode> {
-  const parsed = parseEntry(text);
-  if (!parsed) return failure('MALFORMED', `not the canonical form of an entry of at most ${MAX_ENTRY_BYTES} bytes`);
-  const leaf = canonical(parsed.event);
-  const read = readEvent(leaf);
-  if (!read.ok) return read;
-  const lines = [read.event.source, read.event.producerepoch];
-  const verdict = verifySeal({
-    domain: EVENT_SEAL_DOMAIN,
-    lines,
-    leaf,
-    seal: parsed.seal,
-    keys,
-    ...(cache && { cache }),
-  });
-  return verdict.ok ? { ok: true, entry: { event: read.event, seal: parsed.seal as Seal }, text: leaf } : verdict;
+/** An entry whose form is right. Whether its seal is, nobody has looked at yet. */
+export interface UnverifiedEntry {
+  readonly ok: true;
+  readonly event: EvidenceEvent;
+  readonly seal: unknown;
+  /** The event's canonical text. */
+  readonly text: string;
 }
 
-/** The two members, if the text is canonical and holds nothing else. */
-function parseEntry(text: string): { event: unknown; seal: unknown } | undefined {
+/** Takes an entry apart, which must be the canonical form of an event and something beside it. Never throws. */
+export function readEntry(text: string): UnverifiedEntry | Failure<'MALFORMED'> {
+  const parsed = parseEntry(text);
+  if (!parsed) return failure('MALFORMED', `not the canonical form of an entry of at most ${MAX_ENTRY_BYTES} bytes`);
+  const { event, seal, text: leaf } = parsed;
+  const fault = eventFault(event);
+  if (fault) return failure('MALFORMED', fault);
+  const isLarge = leaf.length > MAX_EVENT_BYTES || Buffer.byteLength(leaf) > MAX_EVENT_BYTES;
+  if (isLarge) return failure('MALFORMED', `the event is larger than ${MAX_EVENT_BYTES} bytes`);
+  return { ok: true, event: event as EvidenceEvent, seal, text: leaf };
+}
+
+/** Verifies an entry alone, by nothing but its text and the trusted keys. */
+export function verifyEntry(
+  entry: string,
+  { keys, cache }: { readonly keys: KeyRing; readonly cache?: SealCache },
+): VerifiedEntry | Failure<SealFailureCode> {
+  const read = readEntry(entry);
+  if (!read.ok) return read;
+  const { event, seal, text } = read;
+  const lines = [event.source, event.producerepoch];
+  const verdict = verifySeal({ domain: EVENT_SEAL_DOMAIN, lines, leaf: text, seal, keys, ...(cache && { cache }) });
+  return verdict.ok ? { ok: true, entry: { event, seal: seal as Seal }, text } : verdict;
+}
+
+/** The two members, if the text is canonical and holds nothing else, and the text of the first. */
+function parseEntry(text: string): { event: unknown; seal: unknown; text: string } | undefined {
   if (text.length > MAX_ENTRY_BYTES || Buffer.byteLength(text) > MAX_ENTRY_BYTES) return undefined;
   try {
     const value = JSON.parse(text) as { event?: unknown; seal?: unknown };
-    const isEntry = value !== null && typeof value === 'object' && Object.keys(value).sort().join() === 'event,seal';
-    return isEntry && canonical(value) === text ? { event: value.event, seal: value.seal } : undefined;
+    if (value === null || typeof value !== 'object' || Object.keys(value).sort().join() !== 'event,seal') {
+      return undefined;
+    }
+    const { event, seal } = value;
+    // The canonical form of both side by side, as sealedText makes it, with the event's own form inside it.
+    const leaf = canonical(event);
+    return text === `{"event":${leaf},"seal":${canonical(seal)}}` ? { event, seal, text: leaf } : undefined;
   } catch {
     return undefined;
   }

@@ -19,3 +19,4 @@ export * from './seal-cache.ts';
 export * from './tile.ts';
 export * from './tree.ts';
 export * from './tree-proof.ts';
+export * from './verify/index.ts';

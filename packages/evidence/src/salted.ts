@@ -25,3 +25,23 @@ export function saltedDigest(value: unknown, salt = randomBytes(SALT_BYTES).toSt
 export function matchesSaltedDigest(value: unknown, { salt, digest }: SaltedDigest): boolean {
   return saltedDigest(value, salt).digest === digest;
 }
+
+const SHA256_HEX = /^[0-9a-f]{64}$/;
+const SALT = /^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/;
+
+/**
+ * What is wrong with the form in which an event holds a digest, in words: the hex of a SHA-256, alone or as
+ * `{ sha256, salt, bytes }`. The salt may be absent; where it is there, it is one that saltedDigest could have made.
+ */
+export function saltedDigestFault(value: unknown): string | undefined {
+  if (typeof value === 'string') return SHA256_HEX.test(value) ? undefined : 'it is not 64 hex digits';
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    return 'it is neither a digest nor an object';
+  const { sha256, salt, bytes, ...rest } = value as Record<string, unknown>;
+  if (Object.keys(rest).length > 0) return 'it holds something else than sha256, salt and bytes';
+  if (typeof sha256 !== 'string' || !SHA256_HEX.test(sha256)) return 'its sha256 is not 64 hex digits';
+  if (salt !== undefined && !(typeof salt === 'string' && SALT.test(salt)))
+    return 'its salt is not 32 bytes in base64url';
+  const isLength = bytes === undefined || (Number.isSafeInteger(bytes) && (bytes as number) >= 0);
+  return isLength ? undefined : 'its bytes is not a length';
+}

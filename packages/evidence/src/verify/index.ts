@@ -1,0 +1,12 @@
+export type { Finding, FindingCode } from './finding.ts';
+export { TIME_TOLERANCE, type TimeTolerance } from './log-clock.ts';
+export type { ReadFile } from './log-files.ts';
+export {
+  createVerifier,
+  type LogTrust,
+  type LogVerdict,
+  type Verifier,
+  type VerifierOptions,
+} from './log-verifier.ts';
+export type { KeyAuthority, ProducerKey, ProducerTrust } from './producer-keys.ts';
+export type { Progress } from './walk.ts';

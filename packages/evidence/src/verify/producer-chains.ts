@@ -1,0 +1,80 @@
+import { type ChainHead, checkLink, type LinkFailureCode } from '../chain.ts';
+import type { EvidenceEvent } from '../event.ts';
+import { sha256Hex } from '../hash.ts';
+import { type FindingCode, type Findings, finding } from './finding.ts';
+
+/** Each producer's chain and its own clock: one head a producer and start, whatever the number of entries. */
+export interface ProducerChains {
+  check(index: number, event: EvidenceEvent, text: string, time: number): void;
+  readonly count: number;
+}
+
+interface ChainsOptions {
+  findings: Findings;
+  /** How far a producer's clock may be set back. */
+  toleranceMs: number;
+  /** Where nothing is known of what came before, a chain may begin anywhere. */
+  mayBeginAnywhere: boolean;
+}
+
+/** Nine services restarted every hour for three years. Beyond it a log cannot be judged in bounded memory. */
+const MAX_CHAINS = 250_000;
+
+const CODES: Readonly<Record<LinkFailureCode, FindingCode>> = {
+  HOLE: 'HOLE',
+  NEW_EPOCH_NOT_FIRST: 'HOLE',
+  REPEAT: 'REPLAYED',
+  REPEAT_OTHER_BYTES: 'REPLAYED',
+  WRONG_PREV: 'WRONG_PREV',
+};
+
+export function createProducerChains({ findings, toleranceMs, mayBeginAnywhere }: ChainsOptions): ProducerChains {
+  const heads = new Map<string, ChainHead & { readonly time: number }>();
+  let isFull = false;
+
+  const tell = (index: number, event: EvidenceEvent, code: FindingCode, what: string, reason: string): void => {
+    const { source, producerepoch, producerseq } = event;
+    // As audit names the place in the anomalies that it reports.
+    const place = `${source} ${producerepoch} ${producerseq}`;
+    findings.addAt(place, finding(code, { index, what, reason: `${source}: ${reason}` }));
+  };
+
+  return {
+    get count() {
+      return heads.size;
+    },
+    check(index, event, text, time) {
+      const { source, producerepoch: epoch, producerseq: seq } = event;
+      const producer = `${source} ${epoch}`;
+      const head = heads.get(producer);
+      if (!head && heads.size >= MAX_CHAINS) {
+        const what = `entry ${index} begins the chain of one producer too many`;
+        if (!isFull) findings.add(finding('TOO_MANY_PRODUCERS', { index, what, reason: `${MAX_CHAINS} are known` }));
+        isFull = true;
+        return;
+      }
+      const link = checkLink(head, event, text);
+      if (!link.ok && !(head === undefined && mayBeginAnywhere)) {
+        const code = CODES[link.code];
+        const missing = head && seq > head.seq + 1 ? `${head.seq + 1} to ${seq - 1}` : `1 to ${seq - 1}`;
+        const what = {
+          HOLE: `entry ${index} follows a hole: event ${missing} of its producer is missing`,
+          REPLAYED: `entry ${index} repeats a place of its producer's chain`,
+          WRONG_PREV: `entry ${index} does not follow from its producer's event before it`,
+        }[code as 'HOLE' | 'REPLAYED' | 'WRONG_PREV'];
+        tell(index, event, code, what, link.reason);
+      }
+      if (head && seq <= head.seq) return;
+      if (head && time < head.time - toleranceMs) {
+        const what = `entry ${index} is older by its own word than its producer's event before it`;
+        tell(index, event, 'BACKDATED', what, `${event.time} comes after ${new Date(head.time).toISOString()}`);
+      }
+      heads.set(producer, {
+        epoch,
+        seq,
+        hash: link.ok ? link.head.hash : sha256Hex(text),
+        time: Math.max(time, head?.time ?? time),
+      });
+    },
+  };
+}
