@@ -10,6 +10,7 @@ const { positionals, values } = parseArgs({
     config: { type: 'string' },
     rounds: { type: 'string', default: '20' },
     standing: { type: 'string', default: '10000' },
+    entries: { type: 'string', default: '1000000' },
   },
 });
 const suite = positionals[0] ?? 'calls';
@@ -24,6 +25,8 @@ const suites: Record<string, () => Promise<boolean>> = {
     }),
   leases: async () => (await import('./leases.ts')).benchLeases({ json: values.json }),
   policy: async () => (await import('./policy.ts')).benchPolicy({ json: values.json }),
+  verify: async () =>
+    (await import('./verify.ts')).benchVerify({ json: values.json, entries: Number(values.entries) }),
   containment: async () =>
     (await import('./containment/bench.ts')).benchContainment({ ...values, data: values.data ?? '' }),
 };

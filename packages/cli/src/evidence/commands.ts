@@ -4,6 +4,7 @@ import type { Run } from '../run.ts';
 import { trustOf, withUser } from '../stack.ts';
 import { entryJson, entryLine } from './line.ts';
 import { type ReadEntry, readEvidence } from './read.ts';
+import { registerVerify } from './verify.ts';
 
 const person = 'auditor';
 
@@ -81,7 +82,7 @@ const show = (ctx: CliContext, id: string): Promise<number> =>
     return 1;
   });
 
-/** `agentgate evidence tail|show`: reads EVIDENCE as the auditor and verifies each entry with the producers' public keys. */
+/** `agentgate evidence tail|show` read EVIDENCE as the auditor and verify each entry with the producers' public keys; `verify` reads files. */
 export const registerEvidence = (program: Command, run: Run): void => {
   const evidence = program.command('evidence').description('read and verify the evidence');
   const ends = '\nExit code 1 where an entry is not what it should be.';
@@ -99,4 +100,5 @@ export const registerEvidence = (program: Command, run: Run): void => {
     .argument('<id>', 'evt_…, call_… or ses_…')
     .addHelpText('after', ends)
     .action(run((ctx, id: string) => show(ctx, id)));
+  registerVerify(evidence, run);
 };

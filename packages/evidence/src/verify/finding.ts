@@ -16,7 +16,8 @@ export interface Finding {
 }
 
 const MEANINGS = {
-  NO_CHECKPOINT:
+  NO_CHECKPOINT: 'There is no log here, or not all of it: nothing can be said of it.',
+  BAD_CHECKPOINT:
     'Nobody who holds the log’s key stands for these files: nothing in them can be believed on the log’s word.',
   NOT_WITNESSED:
     'Only the holder of the log’s key stands for these entries: whoever has that key can have rewritten them unseen.',
@@ -54,6 +55,7 @@ export function finding(code: FindingCode, parts: { index?: number; what: string
 /** Findings about files and their hashes: as long as there is none, each entry is what the checkpoint was signed over. */
 const STRUCTURE: ReadonlySet<FindingCode> = new Set<FindingCode>([
   'NO_CHECKPOINT',
+  'BAD_CHECKPOINT',
   'ROOT_MISMATCH',
   'FILE_MISSING',
   'TILE_CHANGED',

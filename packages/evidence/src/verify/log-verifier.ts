@@ -130,7 +130,7 @@ async function readCheckpoint(files: LogFiles, log: NoteKey, findings: Findings)
   }
   const verdict = verifyCheckpoint(bytes, { origin: log.name, keys: [log] });
   if (verdict.ok) return { ...verdict, text: Buffer.from(bytes).toString() };
-  findings.add(finding('NO_CHECKPOINT', { what, reason: verdict.reason }));
+  findings.add(finding('BAD_CHECKPOINT', { what, reason: verdict.reason }));
   return undefined;
 }
 

@@ -38,8 +38,9 @@ export interface Deployment {
   now: number;
   /** Entries for the log, by the next producer whose turn it is. */
   more(): string[];
-  /** As some producer's next batch: for trials that need one of their own. */
+  /** Those that run. */
   readonly producers: Producer[];
+  /** Entries of one batch, sealed with the producer's key or, by a forger, with another. */
   sealed(producer: Producer, items: readonly ChainItem[], key?: SigningKey): string[];
 }
 
@@ -152,12 +153,16 @@ export const createDeployment = (random: Random, { maxBatch = 64 }: { maxBatch?:
   return self;
 };
 
-/** The log's first `size` entries. */
-export function* entriesOf(deployment: Deployment, size: number): Generator<string> {
+/** The log's first `size` entries; `isWhole` adds the rest of the last batch. */
+export function* entriesOf(
+  deployment: Deployment,
+  size: number,
+  { isWhole = false }: { isWhole?: boolean } = {},
+): Generator<string> {
   let made = 0;
   while (made < size) {
     for (const entry of deployment.more()) {
-      if (made++ < size) yield entry;
+      if (made++ < size || isWhole) yield entry;
     }
   }
 }
@@ -222,9 +227,9 @@ export interface MadeLog {
   at: number;
 }
 
-export const makeLog = (seed: number, size: number): MadeLog => {
+export const makeLog = (seed: number, size: number, whole?: { isWhole: boolean }): MadeLog => {
   const deployment = createDeployment(createRandom(seed));
-  const entries = [...entriesOf(deployment, size)];
+  const entries = [...entriesOf(deployment, size, whole)];
   const at = deployment.now + 1_000;
   return { deployment, entries, at, files: publish(entries, signersOf(deployment, at)) };
 };

@@ -1,0 +1,54 @@
+import { randomUUID } from 'node:crypto';
+import { closeSync, existsSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { z } from 'zod';
+import { CliError } from '../context.ts';
+
+/** What a verifier accepted last of each log, by its origin: signed notes, so that the file itself need not be believed. */
+const memoryFile = z.strictObject({
+  v: z.literal(1),
+  checkpoints: z.record(z.string().max(512), z.string().max(262_144)),
+});
+type MemoryFile = z.infer<typeof memoryFile>;
+
+export interface Memory {
+  recall(origin: string): string | undefined;
+  /** Durable once it returns. What is known of other logs stays. */
+  remember(origin: string, note: string): void;
+}
+
+/** Throws CliError for a file that is there and not of this form: to go on without it would let a roll-back pass. */
+export const openMemory = (file: string): Memory => {
+  const path = resolve(file);
+  const load = (): MemoryFile => {
+    if (!existsSync(path)) return { v: 1, checkpoints: {} };
+    try {
+      return memoryFile.parse(JSON.parse(readFileSync(path, 'utf8')));
+    } catch (cause) {
+      throw new CliError(`${path} does not hold what a verifier remembers`, { cause });
+    }
+  };
+  return {
+    recall: (origin) => {
+      const { checkpoints } = load();
+      return Object.hasOwn(checkpoints, origin) ? checkpoints[origin] : undefined;
+    },
+    remember: (origin, note) => {
+      const next = { v: 1, checkpoints: { ...load().checkpoints, [origin]: note } };
+      const fresh = `${path}.${randomUUID()}`;
+      try {
+        const fd = openSync(fresh, 'wx', 0o600);
+        try {
+          writeSync(fd, `${JSON.stringify(next, null, 2)}\n`);
+          fsyncSync(fd);
+        } finally {
+          closeSync(fd);
+        }
+        renameSync(fresh, path);
+      } catch (cause) {
+        rmSync(fresh, { force: true });
+        throw new CliError(`${path} cannot be written: ${(cause as Error).message}`, { cause });
+      }
+    },
+  };
+};

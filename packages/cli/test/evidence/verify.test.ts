@@ -1,0 +1,180 @@
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { Command } from 'commander';
+import pc from 'picocolors';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { type Files, makeLog, publish, signersOf, vkeysOf } from '../../../evidence/test/verify/log-maker.ts';
+import type { CliContext } from '../../src/context.ts';
+import { registerVerify } from '../../src/evidence/verify.ts';
+
+// The command as an auditor has it: a folder, keys on the command line, and nothing else.
+
+vi.setConfig({ testTimeout: 60_000 });
+const log = makeLog(11, 600);
+const { keys } = log.deployment;
+const vkeys = vkeysOf(keys);
+const allKeys = ['--vkey', vkeys.log, '--witness', vkeys.witness, '--deployment-key', keys.deployment.publicKey];
+let work: string;
+let dir: string;
+
+const write = (to: string, files: Files): string => {
+  for (const [path, bytes] of files) {
+    mkdirSync(dirname(join(to, path)), { recursive: true });
+    writeFileSync(join(to, path), bytes);
+  }
+  return to;
+};
+/** The command with a context of its own, in a home in which nothing runs: only the command line can help. */
+const run = async (...args: string[]): Promise<{ code: number | undefined; stdout: string; stderr: string }> => {
+  const json = args.includes('--json');
+  const told = { stdout: '', stderr: '' };
+  const out = (text: string) => {
+    told.stdout += `${text}\n`;
+  };
+  const ctx: CliContext = {
+    ...{
+      root: work,
+      home: join(work, 'no-home'),
+      json,
+      isTerminal: false,
+      environment: {},
+      paint: pc.createColors(false),
+    },
+    out,
+    err: (text) => {
+      told.stderr += `${text}\n`;
+    },
+    answer: (value, text) => out(json ? JSON.stringify(value) : text()),
+  };
+  let code: number | undefined;
+  const program = new Command();
+  registerVerify(program, (work) => async (...given) => {
+    code = await work(ctx, ...(given.slice(0, -1) as never[]));
+  });
+  await program.parseAsync(['verify', ...args.filter((arg) => arg !== '--json')], { from: 'user' });
+  return { code, ...told };
+};
+
+beforeAll(() => {
+  work = mkdtempSync(join(tmpdir(), 'agentgate-verify-'));
+  dir = write(join(work, 'log'), log.files);
+});
+afterAll(() => rmSync(work, { recursive: true, force: true }));
+
+test('finds a folder good, and says by whose word', async () => {
+  const { code, stdout, stderr } = await run(dir, ...allKeys);
+  expect(stderr).toBe('');
+  expect(stdout).toContain('✓ 600 entries of log.example/agentgate: sealed, chained and in place\n');
+  expect(stdout).toContain('time        2026-01-01T00:');
+  expect(stdout).toContain(`log key     ${vkeys.log}\n`);
+  expect(stdout).toContain('witnesses   witness.example/w1 at 2026-01-');
+  expect(stdout).toContain(' recorded under the deployment’s key');
+  expect(code).toBe(0);
+});
+
+test('says what nobody vouches for when fewer keys are given', async () => {
+  const { code, stdout } = await run(dir, '--vkey', vkeys.log);
+  expect(stdout).toContain('witnesses   none asked for: the holder of the log’s key can have rewritten or cut it');
+  expect(stdout).toContain('taken on the log’s word, since no --deployment-key says whose they are');
+  expect(code).toBe(0);
+});
+
+test('names the entry that was changed, what that means and what still holds, with exit code 1', async () => {
+  const changed = write(join(work, 'changed'), log.files);
+  const file = join(changed, 'tile/entries/001');
+  const bytes = readFileSync(file);
+  bytes[bytes.length - 5] = (bytes[bytes.length - 5] as number) ^ 1;
+  writeFileSync(file, bytes);
+  const { code, stdout } = await run(changed, ...allKeys);
+  expect(stdout).toContain('✗ entry 511 was changed after it was sequenced\n');
+  expect(stdout).toContain('means       Somebody with access to the files rewrote it');
+  expect(stdout).toContain(
+    'still holds The checkpoint of 600 entries is signed by log.example/agentgate, and cosigned by',
+  );
+  expect(stdout).toContain('Entries 0 to 510 are what that checkpoint was signed over, each at its place.');
+  expect(code).toBe(1);
+  const json = JSON.parse((await run(changed, ...allKeys, '--json')).stdout) as { findings: object[] };
+  expect(json).toMatchObject({ ok: false, size: 600, first_bad_index: 511 });
+  expect(json.findings[0]).toMatchObject({ code: 'ENTRY_CHANGED', index: 511 });
+});
+
+test('remembers what it found good, and finds out that the log was rolled back or forked', async () => {
+  const memory = join(work, 'memory.json');
+  expect((await run(dir, ...allKeys, '--remember', memory)).code).toBe(0);
+  const again = await run(dir, ...allKeys, '--remember', memory);
+  expect(again).toMatchObject({ code: 0, stdout: expect.stringContaining('it goes on from what was found good last') });
+  const older = write(join(work, 'older'), publish(log.entries.slice(0, 400), signersOf(log.deployment, log.at)));
+  const rolled = await run(older, ...allKeys, '--remember', memory);
+  expect(rolled).toMatchObject({ code: 1, stdout: expect.stringContaining('✗ entries 400 to 599 are gone\n') });
+  const entries = [...log.entries.slice(0, 570), ...makeLog(11, 700).entries.slice(590)];
+  const forked = write(join(work, 'forked'), publish(entries, signersOf(log.deployment, log.at)));
+  const found = await run(forked, ...allKeys, '--remember', memory);
+  expect(found.stdout).toContain('the log does not go on from the 600 entries that this verifier saw');
+  expect(found.code).toBe(1);
+  const kept = JSON.parse(readFileSync(memory, 'utf8')) as { checkpoints: Record<string, string> };
+  expect(kept.checkpoints['log.example/agentgate']).toBe(Buffer.from(log.files.get('checkpoint') ?? []).toString());
+});
+
+test('verifies over HTTP, and says with exit code 2 that a server fails', async () => {
+  let isDown = false;
+  const server = createServer((request, response) => {
+    const bytes = log.files.get((request.url ?? '').slice(1));
+    if (isDown) response.writeHead(500).end();
+    else if (bytes) response.end(bytes);
+    else response.writeHead(404).end();
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  try {
+    expect(await run(url, ...allKeys)).toMatchObject({ code: 0, stdout: expect.stringContaining('✓ 600 entries') });
+    isDown = true;
+    const { code, stdout, stderr } = await run(url, ...allKeys);
+    expect({ code, stdout, stderr }).toEqual({
+      code: 2,
+      stdout: '',
+      stderr: `agentgate: checkpoint cannot be read: ${url} answered 500\n`,
+    });
+  } finally {
+    server.close();
+  }
+});
+
+test.each<[string, () => string[], string]>([
+  ['there is no folder', () => [join(work, 'nowhere'), ...allKeys], 'there is no folder '],
+  ['the folder holds no log', () => [work, ...allKeys], 'holds no log: the file checkpoint is missing'],
+  ['no key of the log is given', () => [dir], '--vkey is missing: without its key a log proves nothing'],
+  ['the key of the log is none', () => [dir, '--vkey', 'x'], '--vkey: the verifier key is not <name>+'],
+  [
+    'a witness is no witness',
+    () => [dir, '--vkey', vkeys.log, '--witness', vkeys.log],
+    '--witness: the verifier key is of type 1, not 4',
+  ],
+  [
+    'the quorum is beyond the witnesses',
+    () => [dir, ...allKeys, '--quorum', '2'],
+    '--witness: the quorum is not 1 to 1',
+  ],
+  [
+    'the deployment’s key is none',
+    () => [dir, '--vkey', vkeys.log, '--deployment-key', 'x'],
+    '--deployment-key: the public key is not 32 bytes',
+  ],
+  [
+    'what is remembered is unreadable',
+    () => [dir, ...allKeys, '--remember', join(dir, 'checkpoint')],
+    'does not hold what a verifier remembers',
+  ],
+  [
+    'a scheme is unknown',
+    () => ['ftp://log.example/', ...allKeys],
+    'is neither a folder nor an address of http or https',
+  ],
+  ['nothing is named and nothing runs', () => [], 'nothing runs in '],
+])('answers with exit code 2 and no verdict when %s', async (_, args, says) => {
+  const { code, stdout, stderr } = await run(...args());
+  expect(stderr).toContain(says);
+  expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+});
