@@ -11,6 +11,8 @@ const { positionals, values } = parseArgs({
     rounds: { type: 'string', default: '20' },
     standing: { type: 'string', default: '10000' },
     entries: { type: 'string', default: '1000000' },
+    trials: { type: 'string', default: '100' },
+    runs: { type: 'string', default: '10000' },
   },
 });
 const suite = positionals[0] ?? 'calls';
@@ -27,6 +29,8 @@ const suites: Record<string, () => Promise<boolean>> = {
   policy: async () => (await import('./policy.ts')).benchPolicy({ json: values.json }),
   verify: async () =>
     (await import('./verify.ts')).benchVerify({ json: values.json, entries: Number(values.entries) }),
+  tamper: async () => (await import('./tamper.ts')).benchTamper({ json: values.json, trials: Number(values.trials) }),
+  clean: async () => (await import('./tamper.ts')).benchClean({ json: values.json, runs: Number(values.runs) }),
   containment: async () =>
     (await import('./containment/bench.ts')).benchContainment({ ...values, data: values.data ?? '' }),
 };

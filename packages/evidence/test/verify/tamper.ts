@@ -6,6 +6,7 @@ import {
   sealedText,
   TILE_WIDTH,
   tilePath,
+  tilesOfGrowth,
 } from '../../src/index.ts';
 import { type Files, type MadeLog, makeLog, publish, signersOf, witnessName } from './log-maker.ts';
 import { createRandom, type Random } from './random.ts';
@@ -124,9 +125,10 @@ const backdated = (log: MadeLog, random: Random): string => {
   return log.deployment.sealed(producer, [producer.chain.next(draftAt(time))])[0] as string;
 };
 
-const flipped = (log: MadeLog, random: Random, kind: RegExp): Tampered => {
+/** In any file that the checkpoint vouches for, or in the checkpoint. */
+const flipped = (log: MadeLog, random: Random): Tampered => {
   const files = new Map(log.files);
-  const path = random.pick([...files.keys()].filter((each) => kind.test(each)));
+  const path = random.pick(['checkpoint', ...[...tilesOfGrowth(0, log.entries.length)].map(tilePath)]);
   const bytes = Buffer.from(files.get(path) as Uint8Array);
   const at = random.int(0, bytes.length - 1);
   bytes[at] = (bytes[at] as number) ^ (1 << random.int(0, 7));
@@ -147,7 +149,7 @@ export const attacks: readonly Attack[] = [
   ...inAllForms('reorder', (log, random) => swapped(log, place(log, random))),
   ...inAllForms('truncate', (log, random) => log.entries.slice(0, place(log, random))),
   ...inAllForms('swap payloads', (log, random) => payloadsSwapped(log, place(log, random), random)),
-  attackOf('flip a bit', 'disk', (log, random) => flipped(log, random, /./)),
+  attackOf('flip a bit', 'disk', flipped),
   // The best that the thief of the log's key can do: one producer's latest events never were, and genuine ones of
   // another make the log as long as it was. No seal and no chain gives it away.
   attackOf('fork', 'log key', (log, random) => {
