@@ -81,6 +81,10 @@ const whoLines = (
       log: `${keys.length} recorded; taken on the log’s word, since no --deployment-key says whose they are`,
     }[keyAuthority];
     lines.push(row('keys', `${used}; ${authority}`));
+    for (const { source, since } of entries.silent.slice(0, MORE)) {
+      lines.push(row('silent', `${source} since ${iso(since)}: it failed, or what it said then is cut off`));
+    }
+    if (entries.silent.length > MORE) lines.push(row('', `and others: --json names twenty`));
   }
   if (remembered && ok) lines.push(row('remembered', 'it goes on from what was found good last'));
   return lines;
@@ -105,6 +109,7 @@ export const verdictJson = (verdict: LogVerdict, { trust, place, remembered, sea
     from_index: fromIndex,
     sealed: entries.sealed,
     ...(entries.from !== undefined && entries.to !== undefined && { from: iso(entries.from), to: iso(entries.to) }),
+    silent: entries.silent.map(({ source, since }) => ({ source, since: iso(since) })),
     key_authority: keyAuthority,
     keys_used: entries.keys,
     keys_recorded: keys.map(({ keyid, service, addedAt, revokedAt }) => ({

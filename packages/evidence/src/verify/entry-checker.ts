@@ -5,7 +5,7 @@ import { EVENT_SEAL_DOMAIN, type Seal, type SealFailureCode, verifySeal } from '
 import { createSealCache } from '../seal-cache.ts';
 import { type FindingCode, type Findings, finding } from './finding.ts';
 import { createLogClock, type Dated, type TimeTolerance } from './log-clock.ts';
-import { createProducerChains } from './producer-chains.ts';
+import { createProducerChains, type SilentProducer } from './producer-chains.ts';
 import { mayRecordKey, type ProducerKeys } from './producer-keys.ts';
 
 /** What each entry says for itself and among the others: its form, seal, key, chain and time. */
@@ -25,6 +25,8 @@ export interface EntriesSummary {
   readonly to?: number;
   /** Producers, counted by start. */
   readonly chains: number;
+  /** Producers that fell silent without saying that they stop: twenty at most. */
+  readonly silent: readonly SilentProducer[];
   /** Which keys sealed them, for which source's service, and how many entries. */
   readonly keys: readonly { readonly keyid: string; readonly signer: string; readonly entries: number }[];
 }
@@ -133,6 +135,7 @@ export function createEntryChecker(options: CheckerOptions): EntryChecker {
       sealed,
       ...(sealed > 0 && { from, to }),
       chains: chains.count,
+      silent: chains.silent(to),
       keys: [...signers.values()],
     }),
   };

@@ -1,3 +1,4 @@
+export type { EntriesSummary } from './entry-checker.ts';
 export type { Finding, FindingCode } from './finding.ts';
 export { TIME_TOLERANCE, type TimeTolerance } from './log-clock.ts';
 export type { ReadFile } from './log-files.ts';
@@ -8,5 +9,6 @@ export {
   type Verifier,
   type VerifierOptions,
 } from './log-verifier.ts';
+export type { SilentProducer } from './producer-chains.ts';
 export type { KeyAuthority, ProducerKey, ProducerTrust } from './producer-keys.ts';
 export type { Progress } from './walk.ts';

@@ -154,7 +154,7 @@ function checkCosignatures(
   return verdict.cosignatures;
 }
 
-const NO_ENTRIES: EntriesSummary = { sealed: 0, chains: 0, keys: [] };
+const NO_ENTRIES: EntriesSummary = { sealed: 0, chains: 0, silent: [], keys: [] };
 
 interface VerdictParts {
   findings: Findings;

@@ -7,6 +7,14 @@ import { type FindingCode, type Findings, finding } from './finding.ts';
 export interface ProducerChains {
   check(index: number, event: EvidenceEvent, text: string, time: number): void;
   readonly count: number;
+  /** Those that neither stopped nor said anything for a minute when the entries end at `end`, longest silence first. */
+  silent(end: number): SilentProducer[];
+}
+
+export interface SilentProducer {
+  readonly source: string;
+  /** The time of its last event, in milliseconds since 1970. */
+  readonly since: number;
 }
 
 interface ChainsOptions {
@@ -19,6 +27,10 @@ interface ChainsOptions {
 
 /** Nine services restarted every hour for three years. Beyond it a log cannot be judged in bounded memory. */
 const MAX_CHAINS = 250_000;
+/** Producers say every ten seconds that they are there. */
+const SILENCE_MS = 60_000;
+const MAX_SILENT = 20;
+const STOPPED = 'agentgate.producer.stopped.v1';
 
 const CODES: Readonly<Record<LinkFailureCode, FindingCode>> = {
   HOLE: 'HOLE',
@@ -28,8 +40,14 @@ const CODES: Readonly<Record<LinkFailureCode, FindingCode>> = {
   WRONG_PREV: 'WRONG_PREV',
 };
 
+interface Head extends ChainHead {
+  readonly source: string;
+  readonly time: number;
+  readonly hasStopped: boolean;
+}
+
 export function createProducerChains({ findings, toleranceMs, mayBeginAnywhere }: ChainsOptions): ProducerChains {
-  const heads = new Map<string, ChainHead & { readonly time: number }>();
+  const heads = new Map<string, Head>();
   let isFull = false;
 
   const tell = (index: number, event: EvidenceEvent, code: FindingCode, what: string, reason: string): void => {
@@ -69,12 +87,16 @@ export function createProducerChains({ findings, toleranceMs, mayBeginAnywhere }
         const what = `entry ${index} is older by its own word than its producer's event before it`;
         tell(index, event, 'BACKDATED', what, `${event.time} comes after ${new Date(head.time).toISOString()}`);
       }
-      heads.set(producer, {
-        epoch,
-        seq,
-        hash: link.ok ? link.head.hash : sha256Hex(text),
-        time: Math.max(time, head?.time ?? time),
-      });
+      const hash = link.ok ? link.head.hash : sha256Hex(text);
+      const hasStopped = event.type === STOPPED;
+      heads.set(producer, { source, epoch, seq, hash, time: Math.max(time, head?.time ?? time), hasStopped });
     },
+    // One that failed and one whose last events were cut off look the same: somebody who knows must say which.
+    silent: (end) =>
+      [...heads.values()]
+        .filter(({ time, hasStopped }) => !hasStopped && time < end - SILENCE_MS)
+        .sort((a, b) => a.time - b.time)
+        .slice(0, MAX_SILENT)
+        .map(({ source, time }) => ({ source, since: time })),
   };
 }

@@ -217,6 +217,28 @@ describe('chains', () => {
   });
 });
 
+test('producers that fell silent are told, unless they said that they stop', async () => {
+  const log = wholeLog();
+  log.at += 600_000;
+  const start = (instance: string) => ({
+    ...producerOf(log),
+    chain: createChain({ source: `agentgate/ingress/${instance}`, epoch: 'n1' }),
+  });
+  const at = (ms: number, type = 'agentgate.producer.heartbeat.v1') =>
+    draft(log, { type, time: new Date(log.at + ms).toISOString() });
+  const more = [
+    ...sealed(log, start('silent'), [at(-100_000)]),
+    ...sealed(log, start('stopped'), [at(-100_000, 'agentgate.producer.stopped.v1')]),
+    ...sealed(log, start('alive'), [at(-30_000)]),
+  ];
+  const { ok, verdict } = await withMore(log, [...more, ...sealed(log, start('last'), [at(0)])]);
+  const silent = verdict.entries.silent.filter(({ since }) => since > log.at - 200_000);
+  expect({ ok, silent }).toEqual({
+    ok: true,
+    silent: [{ source: 'agentgate/ingress/silent', since: log.at - 100_000 }],
+  });
+});
+
 describe('times', () => {
   const at = (log: MadeLog, ms: number) => draft(log, { time: new Date(log.at + ms).toISOString() });
   const fresh = (log: MadeLog) => ({
