@@ -27,8 +27,7 @@ const suites: Record<string, () => Promise<boolean>> = {
     }),
   leases: async () => (await import('./leases.ts')).benchLeases({ json: values.json }),
   policy: async () => (await import('./policy.ts')).benchPolicy({ json: values.json }),
-  verify: async () =>
-    (await import('./verify.ts')).benchVerify({ json: values.json, entries: Number(values.entries) }),
+  verify: async () => (await import('./verify.ts')).benchVerify({ json: values.json, entries: Number(values.entries) }),
   tamper: async () => (await import('./tamper.ts')).benchTamper({ json: values.json, trials: Number(values.trials) }),
   clean: async () => (await import('./tamper.ts')).benchClean({ json: values.json, runs: Number(values.runs) }),
   containment: async () =>

@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import {
   createVerifier,
   EvidenceError,
@@ -11,6 +12,7 @@ import {
 } from '@agentgate/evidence';
 import { parseTrust } from '@agentgate/runtime';
 import { type Command, InvalidArgumentError } from 'commander';
+import { z } from 'zod';
 import { type CliContext, CliError } from '../context.ts';
 import type { Run } from '../run.ts';
 import { readStatus } from '../stack.ts';
@@ -66,6 +68,16 @@ const producersOf = (file: string): KeyRing => {
   }
 };
 
+const trusted = z.object({ keys: z.array(z.object({ service: z.string(), public_key: z.string() })) });
+
+/** The key that records producers' keys, where the running stack has one and this user may read it. */
+const ownDeploymentKey = (home: string): string | undefined => {
+  const file = join(home, 'keys', 'trust.json');
+  if (!existsSync(file)) return undefined;
+  const { keys } = trusted.parse(JSON.parse(readFileSync(file, 'utf8')));
+  return keys.find(({ service }) => service === 'deployment')?.public_key;
+};
+
 /** The log and whom to trust, by the command line; what it leaves out is the running stack's own. */
 const subjectOf = (ctx: CliContext, where: string | undefined, flags: VerifyFlags) => {
   if (where !== undefined && flags.vkey === undefined) {
@@ -81,7 +93,7 @@ const subjectOf = (ctx: CliContext, where: string | undefined, flags: VerifyFlag
     log: given('--vkey', () => parseVkey(flags.vkey ?? own?.log.vkey ?? '', NOTE_ED25519)),
     witnesses: vkeys.length === 0 ? undefined : given('--witness', () => witnessPolicy({ vkeys, quorum })),
     producers: {
-      deploymentKey: flags.deploymentKey,
+      deploymentKey: flags.deploymentKey ?? (own && ownDeploymentKey(ctx.home)),
       keys: flags.producers === undefined ? undefined : producersOf(flags.producers),
     },
   };

@@ -28,7 +28,11 @@ const write = (to: string, files: Files): string => {
   return to;
 };
 /** The command with a context of its own, in a home in which nothing runs: only the command line can help. */
-const run = async (...args: string[]): Promise<{ code: number | undefined; stdout: string; stderr: string }> => {
+const run = (...args: string[]) => runIn(join(work, 'no-home'), ...args);
+const runIn = async (
+  home: string,
+  ...args: string[]
+): Promise<{ code: number | undefined; stdout: string; stderr: string }> => {
   const json = args.includes('--json');
   const told = { stdout: '', stderr: '' };
   const out = (text: string) => {
@@ -37,7 +41,7 @@ const run = async (...args: string[]): Promise<{ code: number | undefined; stdou
   const ctx: CliContext = {
     ...{
       root: work,
-      home: join(work, 'no-home'),
+      home,
       json,
       isTerminal: false,
       environment: {},
@@ -116,6 +120,24 @@ test('remembers what it found good, and finds out that the log was rolled back o
   expect(found.code).toBe(1);
   const kept = JSON.parse(readFileSync(memory, 'utf8')) as { checkpoints: Record<string, string> };
   expect(kept.checkpoints['log.example/agentgate']).toBe(Buffer.from(log.files.get('checkpoint') ?? []).toString());
+});
+
+test('takes folder and keys of the running stack where none are given', async () => {
+  const home = join(work, 'home');
+  mkdirSync(join(home, 'keys'), { recursive: true });
+  const status = {
+    ...{ v: 1, ready: true, pid: 1, started_at: '', nats: '', websocket: '', metrics: {}, creds: '', config: '' },
+    log: { origin: 'log.example/agentgate', dir, vkey: vkeys.log },
+    witness: { url: 'http://127.0.0.1:1', vkey: vkeys.witness },
+  };
+  writeFileSync(join(home, 'status.json'), JSON.stringify(status));
+  const own = { service: 'deployment', keyid: keys.deployment.keyid, public_key: keys.deployment.publicKey };
+  writeFileSync(join(home, 'keys', 'trust.json'), JSON.stringify({ v: 1, keys: [own] }));
+  const { code, stdout } = await runIn(home);
+  expect(stdout).toContain('✓ 600 entries');
+  expect(stdout).toContain('(1 of 1 asked for)');
+  expect(stdout).toContain(' recorded under the deployment’s key');
+  expect(code).toBe(0);
 });
 
 test('verifies over HTTP, and says with exit code 2 that a server fails', async () => {

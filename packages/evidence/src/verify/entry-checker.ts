@@ -48,6 +48,12 @@ const CODES: Readonly<Record<SealFailureCode, FindingCode>> = {
 };
 const ANOMALY = 'agentgate.evidence.anomaly.v1';
 const AUDIT = 'agentgate/audit/';
+/** What the sequencer appends in spite of its place, by its name there. */
+const ANOMALIES: ReadonlyMap<string, FindingCode> = new Map([
+  ['hole', 'HOLE'],
+  ['wrong_prev', 'WRONG_PREV'],
+  ['late', 'REPLAYED'],
+]);
 
 export function createEntryChecker(options: CheckerOptions): EntryChecker {
   const { findings, keys, tolerance, notAfter } = options;
@@ -123,7 +129,11 @@ export function createEntryChecker(options: CheckerOptions): EntryChecker {
       const fault = digestFault(event.data);
       if (fault !== undefined) tell('BAD_DIGEST', index, 'holds a digest that is none', fault);
       takeKeys(index, event);
-      if (event.type === ANOMALY && event.source.startsWith(AUDIT)) findings.disclose(String(event.data.about), index);
+      if (event.type === ANOMALY && event.source.startsWith(AUDIT)) {
+        const { kind, about } = event.data;
+        const code = ANOMALIES.get(String(kind));
+        if (code) findings.disclose(String(about), code, index);
+      }
     },
     pass(index, bytes) {
       if (!mayRecordKey(bytes)) return;

@@ -69,10 +69,10 @@ const MAX_FINDINGS = 100;
 /** Collects findings in flat memory: the first hundred in full, the rest as a number. */
 export interface Findings {
   add(found: Finding): void;
-  /** Whether a later entry of the log reports this place of a producer's chain itself. */
-  disclose(place: string, index: number): void;
-  /** Of a finding that may be disclosed. */
+  /** Of a finding that the log may report itself, at its place in a producer's chain. */
   addAt(place: string, found: Finding): void;
+  /** An entry of the log reports this of that place. */
+  disclose(place: string, code: FindingCode, index: number): void;
   readonly total: number;
   /** How many of them the log does not report itself. */
   readonly undisclosed: number;
@@ -99,13 +99,13 @@ export function createFindings(): Findings {
   return {
     add,
     addAt(place, found) {
-      if (kept.length < MAX_FINDINGS) open.set(place, kept.length);
+      if (kept.length < MAX_FINDINGS) open.set(`${found.code} ${place}`, kept.length);
       add(found);
     },
-    disclose(place, index) {
-      const at = open.get(place);
+    disclose(place, code, index) {
+      const at = open.get(`${code} ${place}`);
       if (at === undefined) return;
-      open.delete(place);
+      open.delete(`${code} ${place}`);
       disclosed += 1;
       kept[at] = { ...(kept[at] as Finding), disclosedAt: index };
     },

@@ -147,8 +147,9 @@ function checkCosignatures(
     return [];
   }
   const newest = Math.max(...verdict.cosignatures.map(({ time }) => time * 1_000));
-  if (maxAgeMs !== undefined && now() - newest > maxAgeMs) {
-    const reason = `the newest is of ${new Date(newest).toISOString()}, more than ${maxAgeMs / 1_000} s ago`;
+  // One of the future is no better than one of the past: it would be young for ever.
+  if (maxAgeMs !== undefined && Math.abs(now() - newest) > maxAgeMs) {
+    const reason = `the newest is of ${new Date(newest).toISOString()}, more than ${maxAgeMs / 1_000} s from now`;
     findings.add(finding('STALE', { what: 'no witness has cosigned the checkpoint of late', reason }));
   }
   return verdict.cosignatures;

@@ -50,13 +50,6 @@ export function createProducerChains({ findings, toleranceMs, mayBeginAnywhere }
   const heads = new Map<string, Head>();
   let isFull = false;
 
-  const tell = (index: number, event: EvidenceEvent, code: FindingCode, what: string, reason: string): void => {
-    const { source, producerepoch, producerseq } = event;
-    // As audit names the place in the anomalies that it reports.
-    const place = `${source} ${producerepoch} ${producerseq}`;
-    findings.addAt(place, finding(code, { index, what, reason: `${source}: ${reason}` }));
-  };
-
   return {
     get count() {
       return heads.size;
@@ -80,12 +73,14 @@ export function createProducerChains({ findings, toleranceMs, mayBeginAnywhere }
           REPLAYED: `entry ${index} repeats a place of its producer's chain`,
           WRONG_PREV: `entry ${index} does not follow from its producer's event before it`,
         }[code as 'HOLE' | 'REPLAYED' | 'WRONG_PREV'];
-        tell(index, event, code, what, link.reason);
+        // As the sequencer names the place in the anomalies that it reports.
+        findings.addAt(`${producer} ${seq}`, finding(code, { index, what, reason: `${source}: ${link.reason}` }));
       }
       if (head && seq <= head.seq) return;
       if (head && time < head.time - toleranceMs) {
         const what = `entry ${index} is older by its own word than its producer's event before it`;
-        tell(index, event, 'BACKDATED', what, `${event.time} comes after ${new Date(head.time).toISOString()}`);
+        const reason = `${source}: ${event.time} comes after ${new Date(head.time).toISOString()}`;
+        findings.add(finding('BACKDATED', { index, what, reason }));
       }
       const hash = link.ok ? link.head.hash : sha256Hex(text);
       const hasStopped = event.type === STOPPED;

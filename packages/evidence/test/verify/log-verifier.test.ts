@@ -255,6 +255,8 @@ describe('a checkpoint', () => {
     const later = () => log.at + 700_000;
     const { ok, findings } = await verify(log, { now: later, maxAgeMs: 600_000 });
     expect({ ok, code: findings[0]?.code }).toEqual({ ok: false, code: 'STALE' });
+    const earlier = await verify(log, { now: () => log.at - 700_000, maxAgeMs: 600_000 });
+    expect(earlier.findings[0]?.code).toBe('STALE');
     expect(await verify(log, { now: later, maxAgeMs: 701_000 })).toMatchObject({ ok: true });
     expect(await verify(log, { now: later })).toMatchObject({ ok: true });
   });

@@ -185,7 +185,11 @@ describe('chains', () => {
     expect(plain.verdict.findings[0]).toMatchObject({ code: 'HOLE', disclosedAt: log.entries.length + 1 });
     expect(await withMore(log, more, { acceptDisclosed: true })).toMatchObject({ ok: true });
     expect(await withMore(log, after, { acceptDisclosed: true })).toMatchObject({ ok: false });
-    // Only audit may say so.
+    // Only audit may say so, and only of what it is.
+    const again = { ...producerOf(log, 'audit'), chain: createChain({ source: 'agentgate/audit/new', epoch: 'n1' }) };
+    const other = sealed(log, again, [draft(log, { type, data: { ...data, kind: 'late' } })]);
+    expect(await withMore(log, [...after, ...told, ...other], { acceptDisclosed: true })).toMatchObject({ ok: true });
+    expect(await withMore(log, [...after, ...other], { acceptDisclosed: true })).toMatchObject({ ok: false });
     const byAnother = sealed(log, producerOf(log, 'policy'), [draft(log, { type, data })]);
     expect(await withMore(log, [...after, ...byAnother], { acceptDisclosed: true })).toMatchObject({ ok: false });
   });
