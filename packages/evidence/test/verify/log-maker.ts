@@ -167,7 +167,7 @@ export function* entriesOf(
   }
 }
 
-export type Sink = (path: string, bytes: Uint8Array) => void;
+type Sink = (path: string, bytes: Uint8Array) => void;
 
 /** Sequences entries into a log's files, but for its checkpoint. Flat memory, whatever their number. */
 export const writeTiles = (entries: Iterable<string | Uint8Array>, sink: Sink): { size: number; root: Uint8Array } => {
