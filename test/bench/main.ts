@@ -11,6 +11,7 @@ const { positionals, values } = parseArgs({
     rounds: { type: 'string', default: '20' },
     standing: { type: 'string', default: '10000' },
     entries: { type: 'string', default: '1000000' },
+    batch: { type: 'string', default: '64' },
     trials: { type: 'string', default: '100' },
     runs: { type: 'string', default: '10000' },
   },
@@ -27,7 +28,12 @@ const suites: Record<string, () => Promise<boolean>> = {
     }),
   leases: async () => (await import('./leases.ts')).benchLeases({ json: values.json }),
   policy: async () => (await import('./policy.ts')).benchPolicy({ json: values.json }),
-  verify: async () => (await import('./verify.ts')).benchVerify({ json: values.json, entries: Number(values.entries) }),
+  verify: async () =>
+    (await import('./verify.ts')).benchVerify({
+      json: values.json,
+      entries: Number(values.entries),
+      batch: Number(values.batch),
+    }),
   tamper: async () => (await import('./tamper.ts')).benchTamper({ json: values.json, trials: Number(values.trials) }),
   clean: async () => (await import('./tamper.ts')).benchClean({ json: values.json, runs: Number(values.runs) }),
   containment: async () =>

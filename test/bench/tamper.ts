@@ -3,7 +3,7 @@ import { attacks, trial } from '../../packages/evidence/test/verify/tamper.ts';
 import { trustOf, verify } from '../../packages/evidence/test/verify/trust.ts';
 
 // Whether a log that somebody tampered with is told from a good one: each attack in seeded trials, by what the verifier
-// has besides the log's own key. And whether it ever takes a good log for a bad one.
+// has besides the log's and the deployment's keys. And whether it ever takes a good log for a bad one.
 
 const maxAgeMs = 600_000;
 
@@ -34,7 +34,7 @@ const tried = async (attack: (typeof attacks)[number], trials: number): Promise<
 export const benchTamper = async ({ json, trials }: { json: boolean; trials: number }): Promise<boolean> => {
   const rows: Row[] = [];
   if (!json) {
-    console.log(`| what is done (${trials} trials each) | by | the log’s key alone | and a memory | and a witness |`);
+    console.log(`| what is done (${trials} trials each) | by | the keys alone | and a memory | and a witness |`);
     console.log('| --- | --- | --- | --- | --- |');
   }
   for (const attack of attacks) {

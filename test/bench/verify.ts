@@ -28,8 +28,8 @@ interface Measured {
   peak_mib: number;
 }
 
-const build = (dir: string, size: number) => {
-  const deployment = createDeployment(createRandom(seed));
+const build = (dir: string, { size, maxBatch }: { size: number; maxBatch: number }) => {
+  const deployment = createDeployment(createRandom(seed), { maxBatch });
   const write = (path: string, bytes: Uint8Array | string) => {
     const file = join(dir, path);
     mkdirSync(dirname(file), { recursive: true });
@@ -69,13 +69,20 @@ const inChild = (...args: string[]): Promise<string> =>
 
 const perSecond = ({ entries, cpu_seconds }: Measured) => Math.round(entries / cpu_seconds);
 
+interface VerifyBench {
+  json: boolean;
+  entries: number;
+  /** The most events that producers seal at once. */
+  batch: number;
+}
+
 /** Prints both rates and the peak memory at a hundredth, a tenth and all of `entries`. False where a goal is missed. */
-export const benchVerify = async ({ json, entries }: { json: boolean; entries: number }): Promise<boolean> => {
+export const benchVerify = async ({ json, entries, batch }: VerifyBench): Promise<boolean> => {
   const rows: { structure: Measured; seals: Measured }[] = [];
   for (const size of [entries / 100, entries / 10, entries].map(Math.round)) {
     const dir = mkdtempSync(join(tmpdir(), 'agentgate-bench-verify-'));
     try {
-      await inChild('build', dir, String(size));
+      await inChild('build', dir, String(size), String(batch));
       const measured = async (mode: string) => JSON.parse(await inChild(mode, dir)) as Measured;
       rows.push({ structure: await measured('structure'), seals: await measured('seals') });
     } finally {
@@ -101,8 +108,8 @@ export const benchVerify = async ({ json, entries }: { json: boolean; entries: n
   return isFast;
 };
 
-const [mode, dir, size] = process.argv.slice(2);
+const [mode, dir, size, maxBatch] = process.argv.slice(2);
 if (process.argv[1] === fileURLToPath(import.meta.url) && mode && dir) {
-  if (mode === 'build') build(dir, Number(size));
+  if (mode === 'build') build(dir, { size: Number(size), maxBatch: Number(maxBatch) });
   else console.log(JSON.stringify(await measure(dir, mode === 'seals')));
 }
