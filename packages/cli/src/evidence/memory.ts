@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { closeSync, existsSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
+import { parseCheckpoint, parseNote } from '@agentgate/evidence';
 import { z } from 'zod';
 import { CliError } from '../context.ts';
 
@@ -13,7 +14,7 @@ type MemoryFile = z.infer<typeof memoryFile>;
 
 export interface Memory {
   recall(origin: string): string | undefined;
-  /** Durable once it returns. What is known of other logs stays. */
+  /** Durable once it returns. What is known of other logs stays, and so does what another verifier found of a longer one. */
   remember(origin: string, note: string): void;
 }
 
@@ -34,17 +35,16 @@ export const openMemory = (file: string): Memory => {
       return Object.hasOwn(checkpoints, origin) ? checkpoints[origin] : undefined;
     },
     remember: (origin, note) => {
-      const next = { v: 1, checkpoints: { ...load().checkpoints, [origin]: note } };
+      const { checkpoints } = load();
+      const known = Object.hasOwn(checkpoints, origin) ? checkpoints[origin] : undefined;
+      if (known !== undefined && sizeOf(known) > sizeOf(note)) return;
+      const next = { v: 1, checkpoints: { ...checkpoints, [origin]: note } };
       const fresh = `${path}.${randomUUID()}`;
       try {
-        const fd = openSync(fresh, 'wx', 0o600);
-        try {
-          writeSync(fd, `${JSON.stringify(next, null, 2)}\n`);
-          fsyncSync(fd);
-        } finally {
-          closeSync(fd);
-        }
+        withFile(openSync(fresh, 'wx', 0o600), (fd) => writeSync(fd, `${JSON.stringify(next, null, 2)}\n`));
         renameSync(fresh, path);
+        // The folder too, or a crash brings the old name back.
+        withFile(openSync(dirname(path), 'r'), () => undefined);
       } catch (cause) {
         rmSync(fresh, { force: true });
         throw new CliError(`${path} cannot be written: ${(cause as Error).message}`, { cause });
@@ -52,3 +52,15 @@ export const openMemory = (file: string): Memory => {
     },
   };
 };
+
+/** Its writes are on disk when this returns. */
+const withFile = (fd: number, write: (fd: number) => void): void => {
+  try {
+    write(fd);
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+};
+
+const sizeOf = (note: string): number => parseCheckpoint(parseNote(note).text).size;
