@@ -90,8 +90,8 @@ export const steps = [
   check('types', ['tsc', '-b', '-f']),
   regoTests('rego'),
   bundle('bundle'),
-  vitest('unit', 5 * MINUTE_MS),
-  vitest('integration', 8 * MINUTE_MS),
-  vitest('e2e', 20 * MINUTE_MS),
+  vitest('unit', 12 * MINUTE_MS),
+  vitest('integration', 15 * MINUTE_MS),
+  vitest('e2e', 25 * MINUTE_MS),
   bench('bench', 'kill', '--rounds', '5', '--standing', '0'),
 ];
