@@ -39,6 +39,9 @@ const toolVerdict = {
 };
 const ofIncident = { incident: incidentId.optional() };
 const anIncident = { incident: incidentId, scope };
+/** A key that signs events: whose (a service, or the deployment itself), its id, and the public key's 32 bytes in base64url. */
+const producerKey = { service: name, keyid: z.string().regex(/^[0-9a-f]{16}$/), key: z.string().length(43) };
+
 const approvalEvent = { approval: approvalId, call: callId };
 
 /** `data` of each event type that is produced today (PROTOCOL.md, "Types"). */
@@ -179,6 +182,13 @@ export const eventData = {
   'producer.started': z.strictObject({ service: name, instance, version: z.string(), keyid: z.string() }),
   'producer.stopped': z.strictObject({ service: name, instance, events: z.int() }),
   'producer.heartbeat': z.strictObject({ service: name, instance, events: z.int() }),
+  /**
+   * From this entry on the key signs for `agentgate/<service>/…`. Sealed by the deployment's key; the first entry of a log is the
+   * deployment's own, which vouches for itself: the log's checkpoint and its witnesses vouch for the entry.
+   */
+  'key.added': z.strictObject(producerKey),
+  /** From this entry on it signs no more. */
+  'key.revoked': z.strictObject(producerKey),
   'evidence.anomaly': z.strictObject({
     kind: z.string().max(64),
     about: z.string().max(512),
@@ -200,6 +210,9 @@ export interface EventDraft<N extends EventName = EventName> {
   session?: string;
   data: EventData<N>;
 }
+
+/** The producer that says which keys sign for whom: no process, but batches that the ground seals beforehand with the deployment's key. */
+export const deploymentProducer = 'deployment';
 
 /** The wire batch that a producer publishes to `events.v1.<service>`; `events` are canonical texts. packages/evidence makes and opens it. */
 export const eventSource = (service: string, instanceName: string): string => `agentgate/${service}/${instanceName}`;

@@ -148,6 +148,8 @@ export interface ConsumerSpec {
 
 export const eventsSubject = (service: string): string => `events.v1.${service}`;
 export const evidenceSubject = (tenant: string, type: string): string => `evidence.v1.${tenant}.${type}`;
+/** The log's signed notes, each after the entries that it covers. */
+export const checkpointSubject = 'evidence.v1.checkpoint';
 /** Every entry in EVIDENCE, and no checkpoint. */
 export const everyEntry = 'evidence.v1.*.>';
 /**
