@@ -15,7 +15,7 @@ import { connect, credsAuthenticator, type NatsConnection } from '@nats-io/trans
 import { type Batched, type Batcher, createBatcher, serveBatch, serveLate } from './batch.ts';
 import { broadcast, type Gather, hear, notify, serveBroadcast } from './broadcast.ts';
 import { type Bucket, openBucket } from './bucket.ts';
-import { type ConsumedMessage, type Consumption, consume } from './consume.ts';
+import { type ConsumedMessage, type Consumption, consume, type Linger } from './consume.ts';
 import type { Core } from './core.ts';
 import { type PubAck, type PublishOptions, publishDurable, publishRun, type RunMessage } from './durable.ts';
 import { type Follower, type FollowOptions, follow } from './follow.ts';
@@ -70,7 +70,7 @@ export interface Bus {
   consume(
     stream: string,
     durable: string,
-    opts: { maxMessages: number; lingerMs?: number; onMessages: (messages: ConsumedMessage[]) => Promise<void> },
+    opts: { maxMessages: number; linger?: Linger; onMessages: (messages: ConsumedMessage[]) => Promise<void> },
   ): Consumption;
   streamInfo(name: string): Promise<StreamInfo>;
   lastMessage(

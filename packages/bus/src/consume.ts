@@ -10,6 +10,12 @@ export interface ConsumedMessage {
   ack(): Promise<void>;
   nak(delayMs: number): void;
 }
+/** Messages gather for `ms` after the first of them, or until together they weigh `until`. */
+export interface Linger {
+  ms: number;
+  weigh(message: ConsumedMessage): number;
+  until: number;
+}
 export interface Consumption {
   close(): Promise<void>;
 }
@@ -18,20 +24,31 @@ const reopenMs = 500;
 
 /**
  * Takes messages of a durable consumer that the provisioner made. At most `maxMessages` are on their way; all that arrive while a
- * handler runs are handed on together, and all that arrive within `lingerMs` after the first. A handler's throw leaves its messages unacknowledged: they come again.
+ * handler runs are handed on together, and all that gather within the `linger`. A handler's throw leaves its messages unacknowledged: they come again.
  */
 export const consume = (
   js: JetStreamClient,
   log: Log,
   stream: string,
   durable: string,
-  opts: { maxMessages: number; lingerMs?: number; onMessages: (messages: ConsumedMessage[]) => Promise<void> },
+  opts: { maxMessages: number; linger?: Linger; onMessages: (messages: ConsumedMessage[]) => Promise<void> },
 ): Consumption => {
   let closed = false;
   let messages: ConsumerMessages | undefined;
   let waiting: ConsumedMessage[] = [];
+  let weight = 0;
   let wake: () => void = () => {};
+  let enough: () => void = () => {};
 
+  const gather = ({ ms, until }: Linger) =>
+    new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      enough = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+      if (weight >= until) enough();
+    });
   const work = async () => {
     while (!closed) {
       if (waiting.length === 0) {
@@ -40,9 +57,10 @@ export const consume = (
         });
         continue;
       }
-      if (opts.lingerMs !== undefined) await new Promise((resolve) => setTimeout(resolve, opts.lingerMs));
+      if (opts.linger) await gather(opts.linger);
       const batch = waiting;
       waiting = [];
+      weight = 0;
       await opts
         .onMessages(batch)
         .catch((error: unknown) => log.error({ err: error, stream }, 'consumed messages could not be taken'));
@@ -57,15 +75,19 @@ export const consume = (
           expires: 5_000,
           idle_heartbeat: 1_000,
           callback: (m) => {
-            waiting.push({
+            const message: ConsumedMessage = {
               subject: m.subject,
               seq: m.seq,
               data: m.data,
               redelivered: m.redelivered,
               ack: async () => void (await m.ackAck()),
               nak: (delayMs) => m.nak(delayMs),
-            });
+            };
+            waiting.push(message);
             wake();
+            if (!opts.linger) return;
+            weight += opts.linger.weigh(message);
+            if (weight >= opts.linger.until) enough();
           },
         });
         await messages.closed();
@@ -81,6 +103,7 @@ export const consume = (
     close: async () => {
       closed = true;
       wake();
+      enough();
       await messages?.close().catch(() => {});
       await Promise.all([working, reading]);
     },

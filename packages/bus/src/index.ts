@@ -4,7 +4,7 @@ export type { Bucket, BucketEntry } from './bucket.ts';
 export { type Bus, type BusOptions, connectBus, type StreamInfo } from './connect.ts';
 export type { ConsumedMessage, Consumption } from './consume.ts';
 export { type CurveKey, createCurveKey } from './curve.ts';
-export { type PubAck, type PublishOptions, WrongRevision } from './durable.ts';
+export { type PubAck, type PublishOptions, type RunMessage, WrongRevision } from './durable.ts';
 export type { Follower, FollowOptions, StreamMessage } from './follow.ts';
 export { type Log, silent } from './log.ts';
 export type { MicroInfo } from './micro.ts';

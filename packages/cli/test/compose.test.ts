@@ -117,7 +117,7 @@ test.each(services)('shows %s the files that its variables name, and no other of
   const named = Object.values(of(service).environment ?? {}).filter((value) => value.startsWith(`${home}/`));
   expect(mounted.map((v) => v.target).sort()).toEqual(named.sort());
   const writable = mounted.filter((v) => v.read_only !== true).map((v) => v.target);
-  expect(writable).toEqual(service === 'audit' ? [`${home}/evidence`] : []);
+  expect(writable).toEqual(service === 'audit' ? [`${home}/evidence`, `${home}/log-lock`] : []);
 });
 
 test('mounts of the home only what the ground lays, each under its own name', () => {

@@ -61,13 +61,13 @@ export const createDeployment = async (opts: {
 }): Promise<Deployment> => {
   const { home, config, ports, hosts = loopback, now = Date.now } = opts;
   refuseReserved(config);
-  for (const folder of ['', 'keys', 'creds', 'run', 'run/jwt', 'logs', 'nats', 'redis', 'evidence'])
+  for (const folder of ['', 'keys', 'creds', 'run', 'run/jwt', 'logs', 'nats', 'redis', 'evidence', 'log-lock'])
     privateFolder(join(home, folder));
   chmodSync(home, 0o700);
   // What the server was told before does not count: all account JWTs are minted below.
   rmSync(join(home, 'run', 'jwt'), { recursive: true, force: true });
   const seeds = laySeeds(home);
-  const keys = layKeys(home);
+  const keys = layKeys(home, now);
   await layServiceUsers(home, seeds);
   await layPeople(home, seeds, config);
   await layToolServers(home, seeds, config.servers);

@@ -1,7 +1,8 @@
 import { join } from 'node:path';
-import { type ServiceName, services } from '@agentgate/contracts';
+import { deploymentProducer, type ServiceName, services } from '@agentgate/contracts';
 import { generateSigningKey, noteVerifierKey, type SigningKey, signingKeyFromSeed } from '@agentgate/evidence';
 import { GroundError } from './error.ts';
+import { layKeyEvents } from './key-events.ts';
 import { readIfThere, readOrMake, writePrivate } from './private-file.ts';
 
 export const logOrigin = 'agentgate.local/default';
@@ -10,6 +11,8 @@ export interface SigningKeys {
   key(service: ServiceName): SigningKey;
   keyFile(service: ServiceName): string;
   trustFile: string;
+  /** What the log is told of these keys. */
+  keyEventsFile: string;
   /** The key that signs the log's checkpoints, and what verifies it. */
   logKeyFile: string;
   logVerifierKey: string;
@@ -22,18 +25,24 @@ export interface SigningKeys {
 const keyIn = (file: string): SigningKey => signingKeyFromSeed(readOrMake(file, () => generateSigningKey().seed));
 
 /** The services' signing keys, made once, and trust.json: whose signature counts for what. */
-export const layKeys = (home: string): SigningKeys => {
+export const layKeys = (home: string, now: () => number): SigningKeys => {
   const fileOf = (service: string) => join(home, 'keys', 'sign', `${service}.seed`);
   const keys = Object.fromEntries(services.map((service) => [service, keyIn(fileOf(service))])) as Record<
     ServiceName,
     SigningKey
   >;
   const trustFile = join(home, 'keys', 'trust.json');
-  const trust = {
-    v: 1,
-    keys: services.map((service) => ({ keyid: keys[service].keyid, service, public_key: keys[service].publicKey })),
-  };
-  writePrivate(trustFile, `${JSON.stringify(trust, null, 2)}\n`);
+  const deployment = keyIn(fileOf(deploymentProducer));
+  const trusted = services.map((service) => {
+    const { keyid, publicKey: key } = keys[service];
+    return { service, keyid, key };
+  });
+  const trust = [...trusted, { service: deploymentProducer, keyid: deployment.keyid, key: deployment.publicKey }].map(
+    ({ key: public_key, ...of }) => ({ ...of, public_key }),
+  );
+  writePrivate(trustFile, `${JSON.stringify({ v: 1, keys: trust }, null, 2)}\n`);
+  const keyEventsFile = join(home, 'keys', 'key-events.jsonl');
+  layKeyEvents(keyEventsFile, { deployment, trusted, now });
   const logKeyFile = join(home, 'keys', 'log.seed');
   const jwtKeyFile = join(home, 'keys', 'jwt.seed');
   readOrMake(jwtKeyFile, () => generateSigningKey().seed);
@@ -43,6 +52,7 @@ export const layKeys = (home: string): SigningKeys => {
     key: (service) => keys[service],
     keyFile: fileOf,
     trustFile,
+    keyEventsFile,
     logKeyFile,
     logVerifierKey: noteVerifierKey(logOrigin, keyIn(logKeyFile).publicKey),
     jwtKeyFile,

@@ -4,10 +4,14 @@ import type { Registry } from 'prom-client';
 export interface HttpAnswer {
   status: number;
   type: string;
-  body: string;
+  body: string | Uint8Array;
+  /** Cache-Control; by default nothing is kept. */
+  cache?: string;
 }
 export interface HttpSurface {
   route(path: string, answer: () => HttpAnswer | Promise<HttpAnswer>): void;
+  /** All paths under a prefix that ends in a slash, each as it was sent, without its query; undefined is not found. */
+  routesUnder(prefix: string, answer: (rest: string) => Promise<HttpAnswer | undefined>): void;
   listen(host: string, port: number): Promise<number>;
   close(): Promise<void>;
 }
@@ -52,14 +56,26 @@ export const createHttp = (registry: Registry, health: Health, about: () => obje
     ],
     ['/metrics', async () => ({ status: 200, type: registry.contentType, body: await registry.metrics() })],
   ]);
+  const prefixes = new Map<string, (rest: string) => Promise<HttpAnswer | undefined>>();
+  const answer = async (path: string): Promise<HttpAnswer | undefined> => {
+    const route = routes.get(path);
+    if (route) return route();
+    for (const [prefix, under] of prefixes) if (path.startsWith(prefix)) return under(path.slice(prefix.length));
+    return undefined;
+  };
   const server: Server = createServer((req, res) => {
-    const route =
-      req.method === 'GET' || req.method === 'HEAD' ? routes.get((req.url ?? '/').split('?')[0] ?? '/') : undefined;
-    Promise.resolve(route ? route() : json(404, { error: 'not found' }))
+    const isRead = req.method === 'GET' || req.method === 'HEAD';
+    Promise.resolve(isRead ? answer((req.url ?? '/').split('?')[0] ?? '/') : undefined)
+      .then((found) => found ?? json(404, { error: 'not found' }))
       .catch(() => json(500, { error: 'internal error' }))
-      .then(({ status, type, body }) =>
+      .then(({ status, type, body, cache = 'no-store' }) =>
         res
-          .writeHead(status, { 'content-type': type, 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' })
+          .writeHead(status, {
+            'content-type': type,
+            'content-length': Buffer.byteLength(body),
+            'cache-control': cache,
+            'x-content-type-options': 'nosniff',
+          })
           .end(req.method === 'HEAD' ? '' : body),
       )
       .catch(() => res.destroy());
@@ -68,6 +84,7 @@ export const createHttp = (registry: Registry, health: Health, about: () => obje
   server.requestTimeout = 10_000;
   return {
     route: (path, answer) => void routes.set(path, answer),
+    routesUnder: (prefix, answer) => void prefixes.set(prefix, answer),
     listen: (host, port) =>
       new Promise((resolve, reject) => {
         server.once('error', reject);

@@ -28,7 +28,7 @@ export interface ServiceContext {
   log: Logger;
   metrics: Registry;
   health: Health;
-  http: Pick<HttpSurface, 'route'>;
+  http: Pick<HttpSurface, 'route' | 'routesUnder'>;
   /** Milliseconds since the epoch. */
   now: () => number;
   /** A broken invariant: going on would be worse than a restart. */

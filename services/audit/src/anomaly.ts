@@ -12,7 +12,8 @@ export type AnomalyKind =
   | 'late'
   | 'repeat'
   | 'id_reused'
-  | 'orphan';
+  | 'orphan'
+  | 'silent';
 
 export interface Anomaly {
   kind: AnomalyKind;

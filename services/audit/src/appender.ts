@@ -1,3 +1,4 @@
+import { eventType } from '@agentgate/contracts';
 import {
   type ChainHead,
   checkLink,
@@ -29,7 +30,20 @@ export interface Appender<M> {
   report(taken: Taken<M>, anomaly: Anomaly): void;
 }
 
-export const createAppender = <M extends Incoming>(store: LogStore, now: () => number): Appender<M> => {
+/** What takes each entry's place in the tree. */
+export interface EntryTree {
+  push(text: string, leafHash: Uint8Array): void;
+}
+
+export const createAppender = <M extends Incoming>({
+  store,
+  tree,
+  now,
+}: {
+  store: LogStore;
+  tree: EntryTree;
+  now: () => number;
+}): Appender<M> => {
   const report = (taken: Taken<M>, anomaly: Anomaly) => {
     const { about, detail } = anomaly;
     const bounded = { ...anomaly, about: about.slice(0, aboutMax), detail: detail.slice(0, detailMax) };
@@ -50,11 +64,15 @@ export const createAppender = <M extends Incoming>(store: LogStore, now: () => n
   ): boolean => {
     const { message, service } = batch;
     const text = sealedText(eventText, seal);
-    if (!store.append({ text, leafHash: leafHash(text), event, eventHash })) {
+    const hash = leafHash(text);
+    if (!store.append({ text, leafHash: hash, event, eventHash })) {
       refuse(taken, message, { kind: 'id_reused', about: placeOf(event), detail: `another event has id ${event.id}` });
       return false;
     }
+    tree.push(text, hash);
     taken.appended++;
+    if (event.type === startedType) store.setAlive(batch, true);
+    else if (event.type === stoppedType) store.setAlive(batch, false);
     const opening = service === 'ingress' ? openingOf(event) : undefined;
     if (opening?.kind === 'open') store.openCall(opening.call);
     else if (opening?.kind === 'close') store.closeCall(opening.call);
@@ -110,6 +128,9 @@ export const createAppender = <M extends Incoming>(store: LogStore, now: () => n
     },
   };
 };
+
+const startedType = eventType('producer.started');
+const stoppedType = eventType('producer.stopped');
 
 interface Work<M> {
   taken: Taken<M>;

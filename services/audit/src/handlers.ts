@@ -5,9 +5,11 @@ import type { Audit } from './service.ts';
 
 export interface HandlerOptions {
   audit: Audit<ConsumedMessage>;
+  /** Resolves once a durable checkpoint covers what was committed. */
+  checkpoint: () => Promise<void>;
   metrics: Metrics;
   log: { warn(fields: object, message: string): void; error(fields: object, message: string): void };
-  /** The log has grown, or an anomaly is to be told. */
+  /** An anomaly may be to be told. */
   onTaken: () => void;
   /** The disk failed: nothing may be acknowledged any more. */
   die: (error: unknown, message: string) => never;
@@ -16,14 +18,18 @@ export interface HandlerOptions {
 export interface Handlers {
   onMessages(messages: ConsumedMessage[]): Promise<void>;
   tick(): Promise<void>;
-  reportOrphans(at: number): void;
+  /** To be called when everything that had been published by `at` was taken. */
+  onCaughtUp(at: number): void;
 }
 
-/** Batches a transaction, so that none holds up the process for long. */
-const bunch = 8;
+/** Events a transaction and checkpoint, so that none holds up the process for long: a batch has at most 512. */
+const bunchEvents = 1_024;
 
-/** Messages in, acknowledgements out: only after the commit. A lost acknowledgement is harmless, the batch comes again as a repeat. */
-export const createHandlers = ({ audit, metrics, log, onTaken, die }: HandlerOptions): Handlers => {
+/**
+ * Messages in, acknowledgements out: only after a checkpoint covers them. A lost acknowledgement is harmless, the batch comes again as a
+ * repeat.
+ */
+export const createHandlers = ({ audit, checkpoint, metrics, log, onTaken, die }: HandlerOptions): Handlers => {
   const commit = (take: () => Taken<ConsumedMessage>): ConsumedMessage[] => {
     const started = performance.now();
     let taken: Taken<ConsumedMessage>;
@@ -40,17 +46,45 @@ export const createHandlers = ({ audit, metrics, log, onTaken, die }: HandlerOpt
     if (taken.appended > 0 || taken.anomalies.length > 0) onTaken();
     return taken.settled;
   };
-  const acknowledge = async (settled: ConsumedMessage[]) => {
+  const settle = async (settled: ConsumedMessage[]) => {
+    const started = performance.now();
+    await checkpoint();
+    metrics.checkpointMs.observe(performance.now() - started);
     const results = await Promise.allSettled(settled.map((message) => message.ack()));
     const failed = results.find((r) => r.status === 'rejected');
     if (failed) log.warn({ err: failed.reason }, 'a batch could not be acknowledged; it comes again');
   };
   return {
     onMessages: async (messages) => {
-      for (let i = 0; i < messages.length; i += bunch)
-        await acknowledge(commit(() => audit.take(messages.slice(i, i + bunch))));
+      for (const bunch of bunches(messages)) await settle(commit(() => audit.take(bunch)));
     },
-    tick: () => acknowledge(commit(audit.tick)),
-    reportOrphans: (at) => void commit(() => audit.reportOrphans(at)),
+    tick: () => settle(commit(audit.tick)),
+    onCaughtUp: (at) => {
+      commit(() => audit.reportOrphans(at));
+      commit(audit.reportSilent);
+    },
   };
+};
+
+const sizeIn = /"size":([0-9]{1,5}),/;
+const headBytes = 1_024;
+/** How many events a batch says that it holds, before anything of it is verified: good enough to choose a moment by. */
+export const eventsIn = ({ data }: Pick<ConsumedMessage, 'data'>): number =>
+  Number(
+    sizeIn.exec(Buffer.from(data.buffer, data.byteOffset, Math.min(data.length, headBytes)).toString('latin1'))?.[1] ??
+      1,
+  );
+
+const bunches = (messages: readonly ConsumedMessage[]): ConsumedMessage[][] => {
+  const all: ConsumedMessage[][] = [];
+  let events = bunchEvents;
+  for (const message of messages) {
+    if (events >= bunchEvents) {
+      all.push([]);
+      events = 0;
+    }
+    all.at(-1)?.push(message);
+    events += eventsIn(message);
+  }
+  return all;
 };

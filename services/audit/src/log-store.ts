@@ -1,4 +1,4 @@
-import type { ChainHead, SealedEvent } from '@agentgate/evidence';
+import type { ChainHead, Edge, SealedEvent } from '@agentgate/evidence';
 import type { Anomaly } from './anomaly.ts';
 
 /** A batch as it lies in the AUDIT stream. NATS enforced who may publish to `subject`. */
@@ -31,6 +31,12 @@ export interface OpenCall {
   session?: string | undefined;
 }
 
+/** One run of one instance of a service. */
+export interface ProducerName {
+  source: string;
+  epoch: string;
+}
+
 /** The evidence log's disk. Everything that writes is called within `transaction`; nothing of one that throws stays. */
 export interface LogStore {
   transaction<T>(work: () => T): T;
@@ -39,6 +45,13 @@ export interface LogStore {
   hashAt(source: string, epoch: string, seq: number): string | undefined;
   /** Appends as the next index; false when there is an event of that id already, and nothing was written. */
   append(entry: NewEntry): boolean;
+  /** What the tree is after the entries that were appended. */
+  setEdge(edge: Edge): void;
+  /** Entries before this one are published: their texts may go. */
+  prune(before: number): void;
+  /** Whether signs of life are expected of this producer. */
+  setAlive(producer: ProducerName, alive: boolean): void;
+  alive(): ProducerName[];
   /** True when the anomaly is new. */
   addAnomaly(anomaly: Anomaly, at: number): boolean;
   /** Keeps the bytes of a batch that was not appended, as long as there is room for it. */

@@ -44,11 +44,11 @@ export interface OrphanWatch {
 export const createOrphanWatch = ({
   backlog,
   now,
-  reportOrphans,
+  onCaughtUp,
 }: {
   backlog: Backlog;
   now: () => number;
-  reportOrphans: (at: number) => void;
+  onCaughtUp: (at: number) => void;
 }): OrphanWatch => {
   let mark: { at: number; lastSeq: number } | undefined;
   return {
@@ -56,7 +56,7 @@ export const createOrphanWatch = ({
       const at = now();
       const { firstSeq, lastSeq } = await backlog.state();
       if (mark && firstSeq <= mark.lastSeq) return;
-      if (mark) reportOrphans(mark.at);
+      if (mark) onCaughtUp(mark.at);
       mark = { at, lastSeq };
     },
   };

@@ -1,3 +1,5 @@
+import type { Published } from './sequencer.ts';
+
 /** An entry of the log, as EVIDENCE gets it. */
 export interface LogEntry {
   index: number;
@@ -8,19 +10,22 @@ export interface LogEntry {
   type: string;
 }
 
-/** The committed log. */
+/** The log, as far as it is published. */
 export interface EntrySource {
-  /** The number of entries: the next index. */
-  size(): number;
-  /** Entries from `index` on, in order, without a hole. */
-  entries(index: number, limit: number): LogEntry[];
+  /** The last checkpoint, a new object each time that it is published; its note is empty before the first. */
+  published(): Published;
+  /** Entries from `index` on, in order, without a hole: at least one. */
+  entries(index: number, limit: number): Promise<LogEntry[]>;
 }
 
 export interface EvidenceStream {
   /** The last entry in the stream, and the stream's last sequence. */
   last(): Promise<{ lastSeq: number; entry?: { index: number; leafHash: string } }>;
-  /** Rejects unless all of them follow the stream's `lastSeq` one after the other; one that was lost stops all after it. */
-  publish(entries: LogEntry[], lastSeq: number): Promise<void>;
+  /**
+   * Publishes entries and, behind them, the checkpoint that ends with them. Resolves with the stream's last sequence; rejects unless all
+   * follow `lastSeq` one after the other; one that was lost stops all after it.
+   */
+  publish(run: { entries: LogEntry[]; note: string | undefined }, lastSeq: number): Promise<number>;
 }
 
 /** The stream holds what the log does not: the log was lost or rolled back, or somebody else wrote. Nothing can be appended to that. */
@@ -29,11 +34,11 @@ export class LogMismatch extends Error {
 }
 
 export interface Publisher {
-  /** The log has grown. */
+  /** A checkpoint was published. */
   wake(): void;
   /** The connection or the server was away: what the stream has must be asked again. */
   resync(): void;
-  /** Entries of the log that the stream is not known to have. */
+  /** Published entries that the stream is not known to have. */
   behind(): number;
   /** Publishes what is left, for at most `timeoutMs`. */
   close(timeoutMs: number): Promise<void>;
@@ -53,7 +58,8 @@ export interface PublisherOptions {
 const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
 /**
- * Brings every entry of the log to EVIDENCE, in order and once. The stream itself remembers how far it is: it is asked at boot and after every
+ * Brings every published entry of the log to EVIDENCE, in order and once, and each checkpoint right behind the last entry that it
+ * covers, unless a newer one came meanwhile. The stream itself remembers how far it is: it is asked at boot and after every
  * failure, because it is written without an fsync and may lose its end when its server crashes.
  */
 export const createPublisher = ({
@@ -65,34 +71,45 @@ export const createPublisher = ({
   retryMs = 250,
 }: PublisherOptions): Publisher => {
   let position: { next: number; lastSeq: number } | undefined;
+  /** The last checkpoint that was sent. */
+  let told: Published | undefined;
   let closed = false;
   let wake: () => void = () => {};
   let stale = true;
 
-  const behind = () => source.size() - (position?.next ?? 0);
+  const behind = () => source.published().size - (position?.next ?? 0);
   const synchronise = async () => {
     stale = false;
     const { lastSeq, entry } = await stream.last();
     if (entry) {
-      const ours = source.entries(entry.index, 1)[0];
+      const { size } = source.published();
+      const ours = entry.index < size ? (await source.entries(entry.index, 1))[0] : undefined;
       if (!ours || ours.leafHash !== entry.leafHash) {
         throw new LogMismatch(
-          `EVIDENCE holds entry ${entry.index} with leaf hash ${entry.leafHash}, and the log ${ours ? 'has another one there' : `has only ${source.size()} entries`}`,
+          `EVIDENCE holds entry ${entry.index} with leaf hash ${entry.leafHash}, and the log ${ours ? 'has another one there' : `has only ${size} entries`}`,
         );
       }
     }
     position = { next: entry ? entry.index + 1 : 0, lastSeq };
   };
-  const publishSome = async (from: { next: number; lastSeq: number }) => {
-    const entries = source.entries(from.next, inFlight);
-    await stream.publish(entries, from.lastSeq);
-    position = { next: from.next + entries.length, lastSeq: from.lastSeq + entries.length };
+  const publishSome = async ({ next, lastSeq }: { next: number; lastSeq: number }) => {
+    const checkpoint = source.published();
+    const { size, note } = checkpoint;
+    const entries = next < size ? await source.entries(next, Math.min(inFlight, size - next)) : [];
+    const isWhole = next + entries.length === size;
+    const last = await stream.publish({ entries, note: isWhole ? note : undefined }, lastSeq);
+    if (isWhole) told = checkpoint;
+    position = { next: next + entries.length, lastSeq: last };
+  };
+  const hasMore = () => {
+    const checkpoint = source.published();
+    return behind() > 0 || (checkpoint !== told && checkpoint.note !== '');
   };
   const work = async () => {
     while (!closed) {
       try {
         if (stale || !position) await synchronise();
-        else if (behind() > 0) await publishSome(position);
+        else if (hasMore()) await publishSome(position);
         else
           await new Promise<void>((resolve) => {
             wake = resolve;
@@ -114,7 +131,7 @@ export const createPublisher = ({
     },
     behind,
     close: async (timeoutMs) => {
-      for (const until = performance.now() + timeoutMs; performance.now() < until && (stale || behind() > 0); )
+      for (const until = performance.now() + timeoutMs; performance.now() < until && (stale || hasMore()); )
         await sleep(10);
       closed = true;
       wake();

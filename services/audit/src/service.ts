@@ -1,7 +1,9 @@
-import type { KeyRing } from '@agentgate/evidence';
-import { createAppender, type Taken } from './appender.ts';
+import type { Edge, KeyRing } from '@agentgate/evidence';
+import { createAppender, type EntryTree, type Taken } from './appender.ts';
 import { createHeldBatches } from './held-batches.ts';
 import type { Incoming, LogStore } from './log-store.ts';
+import { bundleStart } from './sequencer.ts';
+import { createSilenceWatch } from './silent-producers.ts';
 import { type VerifiedBatch, verifyBatch } from './verified-batch.ts';
 
 export interface Audit<M extends Incoming> {
@@ -14,10 +16,20 @@ export interface Audit<M extends Incoming> {
   held(): number;
   /** Reports calls whose outcome was due well before `at`. Only valid once everything that was published by `at` was taken. */
   reportOrphans(at: number): Taken<M>;
+  /** Reports producers that fell silent. To be called about each second, and only while everything that was published is taken. */
+  reportSilent(): Taken<M>;
+}
+
+/** The log that the entries go to. */
+export interface LogTree extends EntryTree {
+  edge(): Edge;
+  /** How much of it everybody can read. */
+  published(): { size: number };
 }
 
 export interface AuditOptions {
   store: LogStore;
+  tree: LogTree;
   keys: KeyRing;
   now: () => number;
   /** Seconds that a batch waits for the one before it: longer than two redeliveries of an unacknowledged message take. */
@@ -29,6 +41,8 @@ export interface AuditOptions {
   maxHeld: number;
 }
 
+/** Published entries that stay in the database for EVIDENCE, which is a little behind. */
+const keptEntries = 4_096;
 const orphanGraceMs = 10_000;
 const orphansATime = 256;
 
@@ -36,16 +50,32 @@ const orphansATime = 256;
  * The evidence log: verifies what producers sealed, puts it in order, appends it exactly once. A batch is judged by its signature and its place
  * in its producer's chain, never by its place in the stream: after a crash messages come again, and in another order.
  */
-export const createAudit = <M extends Incoming>({ store, keys, now, graceTicks, maxHeld }: AuditOptions): Audit<M> => {
+export const createAudit = <M extends Incoming>({
+  store,
+  tree,
+  keys,
+  now,
+  graceTicks,
+  maxHeld,
+}: AuditOptions): Audit<M> => {
   const held = createHeldBatches<M>({ graceTicks, maxHeld });
-  const appender = createAppender<M>(store, now);
+  const silence = createSilenceWatch();
+  const appender = createAppender<M>({ store, tree, now });
   const nothing = (): Taken<M> => ({ settled: [], appended: 0, anomalies: [] });
   const inTransaction = (work: (taken: Taken<M>) => void): Taken<M> => {
     const taken = nothing();
-    store.transaction(() => work(taken));
+    store.transaction(() => {
+      work(taken);
+      if (taken.appended > 0) store.setEdge(tree.edge());
+      store.prune(bundleStart(tree.published().size) - keptEntries);
+    });
     return taken;
   };
 
+  const append = (taken: Taken<M>, batch: VerifiedBatch<M>) => {
+    appender.append(taken, batch);
+    silence.heard(batch);
+  };
   const isPremature = ({ source, epoch, first }: VerifiedBatch<M>) => first > (store.head(source, epoch)?.seq ?? 0) + 1;
   const takeMessage = (taken: Taken<M>, message: M) => {
     const batch = verifyBatch(message, keys);
@@ -53,16 +83,15 @@ export const createAudit = <M extends Incoming>({ store, keys, now, graceTicks, 
       appender.refuse(taken, message, batch);
       taken.settled.push(message);
     } else if (isPremature(batch)) held.add(batch);
-    else appender.append(taken, batch);
+    else append(taken, batch);
   };
   /** What was held and has its predecessor now. */
   const takeReady = (taken: Taken<M>) => {
-    for (let ready = held.takeReady(store.head); ready; ready = held.takeReady(store.head))
-      appender.append(taken, ready);
+    for (let ready = held.takeReady(store.head); ready; ready = held.takeReady(store.head)) append(taken, ready);
   };
   const takeExpired = (taken: Taken<M>) => {
     for (let expired = held.takeExpired(); expired; expired = held.takeExpired()) {
-      appender.append(taken, expired);
+      append(taken, expired);
       takeReady(taken);
     }
   };
@@ -95,6 +124,24 @@ export const createAudit = <M extends Incoming>({ store, keys, now, graceTicks, 
             ...who,
           });
           store.closeCall(call);
+        }
+      });
+    },
+    reportSilent: () => {
+      const silent = silence.tick(store.alive());
+      if (silent.length === 0) return nothing();
+      return inTransaction((taken) => {
+        for (const producer of silent) {
+          const { source, epoch } = producer;
+          const detail = `no event after event ${store.head(source, epoch)?.seq ?? 0} of epoch ${epoch}, and none that says that it stops`;
+          appender.report(taken, {
+            kind: 'silent',
+            about: source,
+            detail,
+            key: `silent ${source} ${epoch}`,
+            toEvidence: true,
+          });
+          store.setAlive(producer, false);
         }
       });
     },

@@ -1,12 +1,13 @@
-import { eventSource, type ServiceName, serviceName } from '@agentgate/contracts';
+import { deploymentProducer, eventSource, type ServiceName, serviceName } from '@agentgate/contracts';
 import { type KeyRing, openBatch, type SealedEvent } from '@agentgate/evidence';
+import { z } from 'zod';
 import type { AnomalyKind } from './anomaly.ts';
 import type { Incoming } from './log-store.ts';
 
 export interface VerifiedBatch<M> {
   message: M;
   /** Who signed, and who published: the same. */
-  service: ServiceName;
+  service: ServiceName | typeof deploymentProducer;
   source: string;
   epoch: string;
   /** The place of its first event in the producer's chain. */
@@ -20,10 +21,13 @@ export interface Refusal {
   detail: string;
 }
 
+/** Over NATS nobody may speak for the deployment: its batches come from a file. */
+const producerName = z.union([serviceName, z.literal(deploymentProducer)]);
+
 /** Verifies form and signature, and that the service which NATS let publish here is the one that signed. */
 export const verifyBatch = <M extends Incoming>(message: M, keys: KeyRing): VerifiedBatch<M> | Refusal => {
   const about = message.subject;
-  const service = serviceName.safeParse(message.subject.split('.').at(-1));
+  const service = producerName.safeParse(message.subject.split('.').at(-1));
   if (!service.success) return { kind: 'wrong_subject', about, detail: 'no service publishes here' };
   const opened = openBatch(message.data, keys);
   if (!opened.ok) {

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { logOrigin } from '@agentgate/ground';
 import type { Ground } from '@agentgate/testkit';
 
 const main = fileURLToPath(new URL('../src/main.ts', import.meta.url));
@@ -16,7 +17,11 @@ export interface AuditProcess {
 /** The real service in its own process. Resolves once it is ready, rejects when it ends before; `fileBlocks` bounds its files (512 bytes each). */
 export const startAudit = (
   ground: Ground,
-  { folder = join(ground.dir, 'audit'), fileBlocks }: { folder?: string; fileBlocks?: number } = {},
+  {
+    folder = join(ground.dir, 'audit'),
+    lockFolder = join(ground.dir, 'lock'),
+    fileBlocks,
+  }: { folder?: string; lockFolder?: string; fileBlocks?: number } = {},
 ): Promise<AuditProcess> => {
   const env = {
     PATH: process.env.PATH,
@@ -26,6 +31,10 @@ export const startAudit = (
     AGENTGATE_KEY: ground.keyFile('audit'),
     AGENTGATE_TRUST: ground.trustFile,
     AGENTGATE_STATE_DIR: folder,
+    AGENTGATE_LOG_LOCK_DIR: lockFolder,
+    AGENTGATE_LOG_KEY: ground.deployment.keys.logKeyFile,
+    AGENTGATE_LOG_ORIGIN: logOrigin,
+    AGENTGATE_KEY_EVENTS: ground.deployment.keys.keyEventsFile,
   };
   const limit = fileBlocks === undefined ? '' : `ulimit -f ${fileBlocks}; `;
   const child: ChildProcess = spawn('/bin/sh', ['-c', `${limit}exec "$0" "$1"`, process.execPath, main], {

@@ -1,12 +1,14 @@
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Bus, Follower, StreamMessage } from '@agentgate/bus';
-import { auditConsumer, eventsSubject, type ServiceName } from '@agentgate/contracts';
-import { createSealCache, type Entry, leafHash, verifyEntry } from '@agentgate/evidence';
+import { auditConsumer, checkpointSubject, eventsSubject, type ServiceName } from '@agentgate/contracts';
+import { createSealCache, type Entry, leafHash, signingKeyFromSeed, verifyEntry } from '@agentgate/evidence';
+import { logOrigin } from '@agentgate/ground';
 import { createProducer, type Producer } from '@agentgate/runtime';
 import { type Ground, startGround } from '@agentgate/testkit';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { openSqliteLog } from '../src/adapters/sqlite-log.ts';
+import { openLog } from '../src/open-log.ts';
 import { createAudit } from '../src/service.ts';
 import { type AuditProcess, startAudit } from './audit-process.ts';
 import { callOf, createTestProducer, decided } from './producer.ts';
@@ -64,6 +66,7 @@ const readEvidence = async () => {
   const wrong: string[] = [];
   const cache = createSealCache();
   const onMessage = (m: StreamMessage) => {
+    if (m.subject === checkpointSubject) return;
     const text = new TextDecoder().decode(m.data);
     const index = Number(m.header('Ag-Index'));
     const verdict = verifyEntry(text, { keys: ground.trust, cache });
@@ -129,8 +132,24 @@ test('appends a batch once when it was killed between commit and acknowledgement
   const ids = await Promise.all(Array.from({ length: 40 }, (_, i) => beat(producer, i)));
   // The same domain on the same disk, whose acknowledgements never leave: what a SIGKILL between the two comes to.
   const bus = await ground.connect('audit-log');
-  const store = openSqliteLog(folder);
-  const dying = createAudit({ store, keys: ground.trust, now: Date.now, graceTicks: 12, maxHeld: 128 });
+  const { store, sequencer, close } = await openLog(
+    {
+      folder,
+      lockFolder: join(ground.dir, 'lock'),
+      origin: logOrigin,
+      logKey: signingKeyFromSeed(readFileSync(ground.deployment.keys.logKeyFile, 'utf8').trim()),
+      keyEvents: [],
+    },
+    {
+      now: Date.now,
+      onWait: () => expect.fail('another one sequences'),
+      onPublished: () => {},
+      onTrouble: (error) => expect.fail(String(error)),
+      onFailure: (error) => expect.fail(String(error)),
+    },
+  );
+  const options = { store, tree: sequencer, keys: ground.trust, now: Date.now, graceTicks: 12, maxHeld: 128 };
+  const dying = createAudit(options);
   const consumption = bus.consume(auditConsumer.stream, auditConsumer.name, {
     maxMessages: 16,
     onMessages: async (messages) => void dying.take(messages),
@@ -139,7 +158,7 @@ test('appends a batch once when it was killed between commit and acknowledgement
   const closing = consumption.close();
   await bus.close();
   await closing;
-  store.close();
+  await close();
   expect((await (await ground.connect('audit-log')).streamInfo('AUDIT')).messages).toBeGreaterThan(0);
   await start();
   ids.push(await beat(producer, 41));
@@ -231,7 +250,8 @@ test('refuses to go on when EVIDENCE has what its log does not', async () => {
   const audit = await start();
   await expectAll([await beat(await producerOf('ingress'), 1)]);
   await audit.kill('SIGKILL');
-  const other = await start({ folder: join(ground.dir, 'another') }).catch((error: Error) => error);
+  const elsewhere = { folder: join(ground.dir, 'another'), lockFolder: join(ground.dir, 'another-lock') };
+  const other = await start(elsewhere).catch((error: Error) => error);
   const text = other instanceof Error ? other.message : await other.exited.then(() => other.log());
   expect(text).toMatch(/EVIDENCE holds entry \d+ with leaf hash [0-9a-f]{64}, and the log has/);
 });

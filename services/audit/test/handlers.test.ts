@@ -8,7 +8,10 @@ import { createMetrics } from '../src/metrics.ts';
 class Died extends Error {}
 const quiet = { warn: () => {}, error: () => {} };
 
-const setUp = (take: (messages: readonly ConsumedMessage[]) => Taken<ConsumedMessage>) => {
+const setUp = (
+  take: (messages: readonly ConsumedMessage[]) => Taken<ConsumedMessage>,
+  checkpoint: () => Promise<void> = async () => {},
+) => {
   const trace: string[] = [];
   const registry = new Registry();
   const audit = {
@@ -18,12 +21,17 @@ const setUp = (take: (messages: readonly ConsumedMessage[]) => Taken<ConsumedMes
     },
     tick: () => expect.fail('not asked'),
     reportOrphans: () => expect.fail('not asked'),
+    reportSilent: () => expect.fail('not asked'),
     forgetHeld: () => {},
     held: () => 0,
   };
   const handlers = createHandlers({
     audit,
-    metrics: createMetrics(registry, { size: () => 1, held: () => 2, behind: () => 3 }),
+    checkpoint: async () => {
+      await checkpoint();
+      trace.push('checkpoint');
+    },
+    metrics: createMetrics(registry, { size: () => 1, published: () => 1, held: () => 2, behind: () => 3 }),
     log: quiet,
     onTaken: () => trace.push('taken'),
     die: (_, message) => {
@@ -33,7 +41,7 @@ const setUp = (take: (messages: readonly ConsumedMessage[]) => Taken<ConsumedMes
   const message = (ack: () => Promise<void> = async () => void trace.push('ack')): ConsumedMessage => ({
     subject: 's',
     seq: 1,
-    data: new Uint8Array(),
+    data: Buffer.from('{"v":1,"size":512,"events":[]}'),
     redelivered: false,
     ack,
     nak: () => {},
@@ -42,10 +50,18 @@ const setUp = (take: (messages: readonly ConsumedMessage[]) => Taken<ConsumedMes
 };
 const settleAll = (messages: readonly ConsumedMessage[]) => ({ settled: [...messages], appended: 1, anomalies: [] });
 
-test('acknowledges after the commit, and a bunch after the other', async () => {
+test('acknowledges after a checkpoint, and about a thousand events after the others', async () => {
   const { handlers, trace, message } = setUp(settleAll);
-  await handlers.onMessages(Array.from({ length: 9 }, () => message()));
-  expect(trace.filter((t, i) => t !== trace[i - 1])).toEqual(['take 8', 'taken', 'ack', 'take 1', 'taken', 'ack']);
+  await handlers.onMessages(Array.from({ length: 3 }, () => message()));
+  const [first, second] = ['take 2', 'take 1'].map((take) => [take, 'taken', 'checkpoint', 'ack']);
+  expect(trace.filter((t, i) => t !== trace[i - 1])).toEqual([...(first ?? []), ...(second ?? [])]);
+});
+
+test('acknowledges nothing when no checkpoint could be made', async () => {
+  const failing = () => Promise.reject(new Error('no space left on device'));
+  const { handlers, trace, message } = setUp(settleAll, failing);
+  await expect(handlers.onMessages([message()])).rejects.toThrow('no space left on device');
+  expect(trace).toEqual(['take 1', 'taken']);
 });
 
 test('dies and acknowledges nothing when the disk fails', async () => {
@@ -59,7 +75,7 @@ test('dies and acknowledges nothing when the disk fails', async () => {
 test('goes on when an acknowledgement is lost', async () => {
   const { handlers, trace, message } = setUp(settleAll);
   await handlers.onMessages([message(() => Promise.reject(new Error('timeout'))), message()]);
-  expect(trace).toEqual(['take 2', 'taken', 'ack']);
+  expect(trace).toEqual(['take 2', 'taken', 'checkpoint', 'ack']);
 });
 
 test('counts anomalies by kind', async () => {

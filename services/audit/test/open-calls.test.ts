@@ -7,7 +7,7 @@ const setUp = () => {
   const watch = createOrphanWatch({
     backlog: { state: async () => state },
     now: () => state.now,
-    reportOrphans: (at) => reported.push(at),
+    onCaughtUp: (at) => reported.push(at),
   });
   return { reported, state, watch };
 };

@@ -18,44 +18,51 @@ const entryAt = (index: number): LogEntry => ({
 });
 
 /** A log of `size` entries. */
-const createSource = (size: number) => ({
-  grow: (by: number) => {
-    size += by;
-  },
-  size: () => size,
-  entries: (index: number, limit: number) =>
-    Array.from({ length: Math.max(0, Math.min(limit, size - index)) }, (_, i) => entryAt(index + i)),
-});
+const createSource = (size: number) => {
+  let published = { size, note: `of ${size}` };
+  return {
+    grow: (by: number) => {
+      published = { size: published.size + by, note: `of ${published.size + by}` };
+    },
+    published: () => published,
+    entries: async (index: number, limit: number) =>
+      Array.from({ length: Math.max(0, Math.min(limit, published.size - index)) }, (_, i) => entryAt(index + i)),
+  };
+};
 
 /** A stream that compares the expected sequence as the server does. `fault` may lose a message, or store it and fail all the same. */
 const createStream = (fault: (index: number) => 'lost' | 'stored but errored' | undefined = () => undefined) => {
-  const stored: number[] = [];
+  /** Entries by their index, checkpoints by their note. */
+  const all: (number | string)[] = [];
+  const stored = () => all.filter((each) => typeof each === 'number');
   let most = 0;
   let inFlight = 0;
   const stream: EvidenceStream = {
     last: async () => {
-      const index = stored.at(-1);
+      const index = stored().at(-1);
       return {
-        lastSeq: stored.length,
+        lastSeq: all.length,
         ...(index !== undefined && { entry: { index, leafHash: hashOf(index) } }),
       };
     },
-    publish: async (entries, lastSeq) => {
+    publish: async ({ entries, note }, lastSeq) => {
       inFlight += entries.length;
       most = Math.max(most, inFlight);
       let isWhole = true;
       for (const [i, { index }] of entries.entries()) {
         const wrong = fault(index);
-        const accepted = wrong !== 'lost' && lastSeq + i === stored.length;
-        if (accepted) stored.push(index);
+        const accepted = wrong !== 'lost' && lastSeq + i === all.length;
+        if (accepted) all.push(index);
         if (!accepted || wrong) isWhole = false;
       }
       await sleep(0);
       inFlight -= entries.length;
+      if (note !== undefined && lastSeq + entries.length === all.length) all.push(note);
       if (!isWhole) throw new Error('not acknowledged');
+      return all.length;
     },
   };
-  return { stored, stream, most: () => most };
+  return { all, stored, stream, most: () => most };
 };
 
 const upTo = (n: number) => Array.from({ length: n }, (_, i) => i);
@@ -72,23 +79,25 @@ const start = (
 };
 
 test('publishes the whole log in order, and what is appended later', async () => {
-  const [source, { stored, stream, most }] = [createSource(100), createStream()];
+  const [source, { all, stored, stream, most }] = [createSource(100), createStream()];
   const publisher = start(source, stream);
-  await until(() => publisher.behind() === 0);
+  await until(() => all.includes('of 100'));
   source.grow(20);
   expect(publisher.behind()).toBe(20);
   publisher.wake();
-  await until(() => stored.length === 120);
-  expect(stored).toEqual(upTo(120));
+  await until(() => stored().length === 120);
+  expect(stored()).toEqual(upTo(120));
+  expect(all.filter((each) => typeof each === 'string')).toEqual(['of 100', 'of 120']);
+  expect(all.indexOf('of 100')).toBe(100);
   expect(most()).toBe(16);
 });
 
 test('goes on after the last entry in the stream', async () => {
-  const [source, { stored, stream }] = [createSource(10), createStream()];
-  stored.push(0, 1, 2, 3);
+  const [source, { all, stored, stream }] = [createSource(10), createStream()];
+  all.push(0, 1, 2, 3);
   start(source, stream);
-  await until(() => stored.length === 10);
-  expect(stored).toEqual(upTo(10));
+  await until(() => stored().length === 10);
+  expect(stored()).toEqual(upTo(10));
 });
 
 test.each(['lost', 'stored but errored'] as const)(
@@ -101,19 +110,19 @@ test.each(['lost', 'stored but errored'] as const)(
       return fault;
     });
     start(createSource(60), stream);
-    await until(() => stored.length >= 60);
-    expect(stored).toEqual(upTo(60));
+    await until(() => stored().length >= 60);
+    expect(stored()).toEqual(upTo(60));
   },
 );
 
 test('publishes again what a crash of the server took from the end', async () => {
-  const [source, { stored, stream }] = [createSource(30), createStream()];
+  const [source, { all, stored, stream }] = [createSource(30), createStream()];
   const publisher = start(source, stream);
   await until(() => publisher.behind() === 0);
-  stored.length = 12;
+  all.length = 12;
   publisher.resync();
-  await until(() => stored.length === 30);
-  expect(stored).toEqual(upTo(30));
+  await until(() => stored().length === 30);
+  expect(stored()).toEqual(upTo(30));
 });
 
 test.each([
@@ -128,13 +137,13 @@ test.each([
   const mismatch = await new Promise<LogMismatch>((resolve) => start(createSource(size), forged, resolve));
   expect(mismatch.message).toContain(`EVIDENCE holds entry ${index}`);
   expect(mismatch.message).toContain(reason);
-  expect(stored).toEqual([]);
+  expect(stored()).toEqual([]);
 });
 
 test('publishes what is left when it is closed', async () => {
   const [source, { stored, stream }] = [createSource(200), createStream()];
   await start(source, stream).close(1_000);
-  expect(stored).toEqual(upTo(200));
+  expect(stored()).toEqual(upTo(200));
 });
 
 test('closes in time when the stream does not answer', async () => {

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { leafHash, verifyEntry } from '@agentgate/evidence';
+import { createTree, edgeRoot, leafHash, merkleRoot, verifyEntry } from '@agentgate/evidence';
 import { expect, test } from 'vitest';
 import { createSqliteLog, openSqliteLog, type SqliteLog } from '../src/adapters/sqlite-log.ts';
 import type { Incoming } from '../src/log-store.ts';
@@ -16,10 +16,17 @@ const keys = trustIn(ingress, policy, own);
 
 const at = 1_800_000_000_000;
 const setUp = (store: SqliteLog = createSqliteLog(new DatabaseSync(':memory:'), 'memory'), maxHeld = 8) => {
-  const audit = createAudit<Incoming>({ store, keys, now: () => at, graceTicks: 3, maxHeld });
-  const ids = () => store.entries(0, 1000).map((e) => (JSON.parse(e.text) as { event: { id: string } }).event.id);
+  const grown = createTree(store.edge());
+  const tree = {
+    push: (_: string, hash: Uint8Array) => grown.push(hash),
+    edge: grown.edge,
+    published: () => ({ size: 0 }),
+  };
+  const audit = createAudit<Incoming>({ store, tree, keys, now: () => at, graceTicks: 3, maxHeld });
+  const ids = () => entriesOf(store).map((e) => (JSON.parse(e.text) as { event: { id: string } }).event.id);
   return { store, audit, ids };
 };
+const entriesOf = (store: SqliteLog) => store.entries(0, 1_000) ?? [];
 /** A fresh producer of ingress, whose key is the trusted one. */
 let instances = 0;
 const fresh = () => createTestProducer('ingress', { instance: `f${++instances}`, key: ingress.key });
@@ -31,7 +38,7 @@ test('appends verified events in order with an entry that verifies alone', () =>
   const message = incoming('ingress', p.seal(p.beats(5)));
   const taken = audit.take([message]);
   expect(taken).toEqual({ settled: [message], appended: 5, anomalies: [] });
-  const entries = store.entries(0, 10);
+  const entries = entriesOf(store);
   expect(entries.map((e) => e.index)).toEqual([0, 1, 2, 3, 4]);
   for (const { text, leafHash: hash, type, tenant } of entries) {
     expect(verifyEntry(text, { keys })).toMatchObject({ ok: true });
@@ -332,7 +339,7 @@ test('takes nothing of a transaction in which the disk failed', () => {
   expect(() => setUp(failing).audit.take([message])).toThrow('disk I/O error');
   expect(ids()).toEqual([]);
   expect(setUp(store).audit.take([message])).toMatchObject({ appended: 4, anomalies: [] });
-  expect(store.entries(0, 10).map((e) => e.index)).toEqual([0, 1, 2, 3]);
+  expect(entriesOf(store).map((e) => e.index)).toEqual([0, 1, 2, 3]);
 });
 
 test('knows its producers and open calls again after a restart', () => {
@@ -354,4 +361,59 @@ test('knows its producers and open calls again after a restart', () => {
   } finally {
     rmSync(folder, { recursive: true });
   }
+});
+
+test('keeps with the entries the right edge of the tree over them', () => {
+  const { audit, store } = setUp();
+  const p = fresh();
+  for (const count of [1, 2, 4]) audit.take([incoming('ingress', p.seal(p.beats(count)))]);
+  const hashes = entriesOf(store).map(({ text }) => leafHash(text));
+  expect(store.edge().size).toBe(7);
+  expect(edgeRoot(store.edge())).toEqual(merkleRoot(hashes));
+});
+
+/** A producer that said that it started, with a key of its own epoch. */
+const startedProducer = () => {
+  const p = fresh();
+  const started = p.event('producer.started', { service: 'ingress', instance: 'f', version: '1', keyid: 'k' });
+  return { ...p, first: incoming('ingress', p.seal([started])) };
+};
+const silentTicks = 60;
+
+test('reports a producer that fell silent once, and again nothing after it spoke', () => {
+  const { audit } = setUp();
+  const p = startedProducer();
+  audit.take([p.first]);
+  for (let i = 0; i < silentTicks; i++) expect(audit.reportSilent().anomalies).toEqual([]);
+  expect(audit.reportSilent().anomalies).toMatchObject([
+    {
+      kind: 'silent',
+      about: p.source,
+      detail: 'no event after event 1 of epoch e1, and none that says that it stops',
+      toEvidence: true,
+    },
+  ]);
+  for (let i = 0; i < 2 * silentTicks; i++) expect(audit.reportSilent().anomalies).toEqual([]);
+});
+
+test('reports no silence of a producer that speaks now and then, that stopped in order, or that never started', () => {
+  const { audit } = setUp();
+  const [speaks, stops, never] = [startedProducer(), startedProducer(), fresh()];
+  const stopped = stops.event('producer.stopped', { service: 'ingress', instance: 'f', events: 1 });
+  const last = incoming('ingress', stops.seal([stopped]));
+  audit.take([speaks.first, stops.first, last, incoming('ingress', never.seal(never.beats(1)))]);
+  for (let i = 0; i < 3 * silentTicks; i++) {
+    if (i % silentTicks === 0) audit.take([incoming('ingress', speaks.seal(speaks.beats(1)))]);
+    expect(audit.reportSilent().anomalies).toEqual([]);
+  }
+});
+
+test('takes what the deployment says of keys, and from nobody else', () => {
+  const { audit } = setUp();
+  const data = { service: 'policy', keyid: policy.key.keyid, key: policy.key.publicKey };
+  const batch = policy.seal([policy.event('key.added', data)]);
+  expect(audit.take([incoming('deployment', batch)])).toMatchObject({
+    appended: 0,
+    anomalies: [{ kind: 'wrong_subject', detail: expect.stringContaining(`a batch of ${policy.source}`) }],
+  });
 });

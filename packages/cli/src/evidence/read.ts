@@ -1,5 +1,5 @@
 import type { Bus, Follower, StreamMessage } from '@agentgate/bus';
-import { evidenceStream } from '@agentgate/contracts';
+import { checkpointSubject, evidenceStream } from '@agentgate/contracts';
 import {
   type ChainHead,
   checkLink,
@@ -86,5 +86,10 @@ export const readEvidence = async ({ bus, keys, last, onEntry }: ReadOptions): P
   const verify = createEntryVerifier(keys);
   const { firstSeq, lastSeq } = await bus.streamInfo(evidenceStream.name);
   const from = last === undefined ? firstSeq : Math.max(firstSeq, lastSeq - last + 1);
-  return bus.follow(evidenceStream.name, { from, onMessage: (message) => onEntry(verify(message)) });
+  return bus.follow(evidenceStream.name, {
+    from,
+    onMessage: (message) => {
+      if (message.subject !== checkpointSubject) onEntry(verify(message));
+    },
+  });
 };

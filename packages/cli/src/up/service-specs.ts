@@ -8,7 +8,7 @@ import {
   services,
   sourcesOf,
 } from '@agentgate/contracts';
-import type { Deployment } from '@agentgate/ground';
+import { type Deployment, logOrigin } from '@agentgate/ground';
 import type { ProgramSpec } from './supervisor.ts';
 
 export interface SpecOptions {
@@ -84,7 +84,15 @@ const environmentOf = (service: ServiceName, o: SpecOptions): Record<string, str
       : {}),
     ...(service === 'ingress' || service === 'kill-switch' ? { AGENTGATE_TENANTS: d.tenantsFile } : {}),
     ...(auditUser === undefined ? {} : { AGENTGATE_AUDIT_CREDS: d.credsFile(auditUser) }),
-    ...(service === 'audit' ? { AGENTGATE_STATE_DIR: join(d.home, 'evidence') } : {}),
+    ...(service === 'audit'
+      ? {
+          AGENTGATE_STATE_DIR: join(d.home, 'evidence'),
+          AGENTGATE_LOG_LOCK_DIR: join(d.home, 'log-lock'),
+          AGENTGATE_LOG_KEY: d.keys.logKeyFile,
+          AGENTGATE_LOG_ORIGIN: logOrigin,
+          AGENTGATE_KEY_EVENTS: d.keys.keyEventsFile,
+        }
+      : {}),
     ...(service === 'notifier' ? lookupThreads : {}),
     ...(usesRedis.includes(service) ? { AGENTGATE_REDIS_URL_FILE: d.redis.urlFile(service) } : {}),
     AGENTGATE_NATS_URL: d.natsUrl,

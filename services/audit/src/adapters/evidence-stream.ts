@@ -1,5 +1,5 @@
-import type { Bus } from '@agentgate/bus';
-import { AgentGateError, everyEntry, evidenceStream, evidenceSubject } from '@agentgate/contracts';
+import type { Bus, RunMessage } from '@agentgate/bus';
+import { AgentGateError, checkpointSubject, everyEntry, evidenceStream, evidenceSubject } from '@agentgate/contracts';
 import type { EvidenceStream } from '../publisher.ts';
 
 const publishMs = 5_000;
@@ -18,14 +18,17 @@ export const createEvidenceStream = (bus: Pick<Bus, 'publishRun' | 'lastMessage'
       throw new AgentGateError('INTERNAL', `message ${last.seq} of EVIDENCE is no entry`);
     return { lastSeq, entry: { index, leafHash } };
   },
-  publish: (entries, lastSeq) =>
-    bus.publishRun(
-      entries.map(({ index, leafHash, text, tenant, type }) => ({
-        subject: evidenceSubject(tenant ?? noTenant, type),
-        body: text,
-        id: String(index),
-        headers: { 'Ag-Index': String(index), 'Ag-Leaf-Hash': leafHash },
-      })),
-      { lastSeq, timeoutMs: publishMs },
-    ),
+  publish: async ({ entries, note }, lastSeq) => {
+    const run: RunMessage[] = entries.map(({ index, leafHash, text, tenant, type }) => ({
+      subject: evidenceSubject(tenant ?? noTenant, type),
+      body: text,
+      id: String(index),
+      headers: { 'Ag-Index': String(index), 'Ag-Leaf-Hash': leafHash },
+    }));
+    const end = lastSeq + entries.length;
+    // The same checkpoint may be told again, so its place is its id.
+    if (note !== undefined) run.push({ subject: checkpointSubject, body: note, id: `checkpoint-${end}`, headers: {} });
+    await bus.publishRun(run, { lastSeq, timeoutMs: publishMs });
+    return lastSeq + run.length;
+  },
 });

@@ -1,6 +1,9 @@
-export const schemaVersion = 1;
+export const schemaVersion = 2;
 
-/** The evidence log's tables. An entry, once written, can be neither changed nor deleted through SQL. */
+/**
+ * What orders the evidence, and the entries until the published folder holds them. No entry can be changed through SQL, and none
+ * deleted before that.
+ */
 export const schema = `
 CREATE TABLE producers (
   id INTEGER PRIMARY KEY,
@@ -8,25 +11,35 @@ CREATE TABLE producers (
   epoch TEXT NOT NULL,
   seq INTEGER NOT NULL,            -- of the last event that was taken
   prev TEXT NOT NULL,              -- hex SHA-256 of that event's canonical form
+  alive INTEGER NOT NULL DEFAULT 0, -- it said that it started, and not that it stops; nor was its silence reported
   UNIQUE (source, epoch)
 ) STRICT;
+CREATE INDEX producers_alive ON producers (id) WHERE alive = 1;
 CREATE TABLE entries (
-  idx INTEGER PRIMARY KEY,         -- 0, 1, 2 … without a hole
+  idx INTEGER PRIMARY KEY,         -- 0, 1, 2 … without a hole; the first ones are in the published folder alone
   leaf_hash BLOB NOT NULL,         -- RFC 6962 leaf hash of entry
-  event_hash BLOB NOT NULL,        -- SHA-256 of the event's canonical form
-  id TEXT NOT NULL UNIQUE,
+  tenant TEXT,
+  type TEXT NOT NULL,
+  entry TEXT NOT NULL              -- canonical {"event","seal"}
+) STRICT;
+CREATE TABLE places (
   producer INTEGER NOT NULL REFERENCES producers (id),
   seq INTEGER NOT NULL,
-  tenant TEXT,
-  agent TEXT,
-  session TEXT,
-  type TEXT NOT NULL,
-  time TEXT NOT NULL,
-  entry TEXT NOT NULL,             -- canonical {"event","seal"}
-  UNIQUE (producer, seq)
+  event_hash BLOB NOT NULL,        -- SHA-256 of the event's canonical form
+  PRIMARY KEY (producer, seq)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE ids (id TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+CREATE TABLE meta (
+  one INTEGER PRIMARY KEY CHECK (one = 1),
+  size INTEGER NOT NULL,           -- how many entries the log has
+  edge BLOB NOT NULL,              -- the right edge of its tree: the hashes side by side
+  kept INTEGER NOT NULL,           -- entries before this one may be deleted: they are published
+  fence TEXT NOT NULL              -- the lease under which entries may be appended
 ) STRICT;
+INSERT INTO meta VALUES (1, 0, x'', 0, '');
 CREATE TRIGGER entries_stay BEFORE UPDATE ON entries BEGIN SELECT RAISE(ABORT, 'an entry cannot be changed'); END;
-CREATE TRIGGER entries_remain BEFORE DELETE ON entries BEGIN SELECT RAISE(ABORT, 'an entry cannot be deleted'); END;
+CREATE TRIGGER entries_remain BEFORE DELETE ON entries WHEN old.idx >= (SELECT kept FROM meta)
+  BEGIN SELECT RAISE(ABORT, 'an entry cannot be deleted'); END;
 CREATE TABLE anomalies (
   id INTEGER PRIMARY KEY,
   key TEXT NOT NULL UNIQUE,
@@ -58,6 +71,5 @@ CREATE TABLE open_calls (
   session TEXT
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX open_calls_deadline ON open_calls (deadline);
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 PRAGMA user_version = ${schemaVersion};
 `;

@@ -1,22 +1,33 @@
 import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { type Edge, HASH_BYTES } from '@agentgate/evidence';
 import type { AnomalyBook } from '../anomaly-reporter.ts';
-import type { LogStore, OpenCall } from '../log-store.ts';
-import type { EntrySource, LogEntry } from '../publisher.ts';
+import type { LogStore, OpenCall, ProducerName } from '../log-store.ts';
+import type { LogEntry } from '../publisher.ts';
+import type { CommittedEntries } from '../recover-log.ts';
 import { schema, schemaVersion } from './schema.ts';
 
-/** The evidence log on disk: what the domain, the publisher and the reporter need of it. */
-export interface SqliteLog extends LogStore, EntrySource, AnomalyBook {
+/** The evidence on disk: what the domain, the publisher and the reporter need of it. */
+export interface SqliteLog extends LogStore, AnomalyBook, CommittedEntries {
+  /** Entries from `index` on, in order, without a hole; undefined where the first of them is in the published folder alone. */
+  entries(index: number, limit: number): LogEntry[] | undefined;
+  /** From now on only transactions under this lease write. */
+  fence(token: string): void;
   anomalyCount(): number;
   close(): void;
+}
+
+/** Another process took the log over. */
+export class Fenced extends Error {
+  override readonly name = 'Fenced';
 }
 
 /** Batches that were refused are kept up to here: the first ones, because later ones may only serve to push those out. */
 const quarantineRows = 1_000;
 const quarantineBytes = 64 * 1024 * 1024;
 
-/** Opens or makes `evidence.db` in this folder. One process at a time: a second one waits, then is refused. */
+/** Opens or makes `evidence.db` in this folder. */
 export const openSqliteLog = (folder: string, lockWaitMs = 5_000): SqliteLog => {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const file = join(folder, 'evidence.db');
@@ -29,25 +40,49 @@ export const openSqliteLog = (folder: string, lockWaitMs = 5_000): SqliteLog => 
 export const createSqliteLog = (db: DatabaseSync, journal: 'wal' | 'memory'): SqliteLog => {
   prepareDatabase(db, journal);
   const statements = prepareStatements(db);
-  let size = statements.size();
+  const readMeta = () => statements.meta.get() as { size: number; edge: Uint8Array; kept: number; fence: string };
+  let { size, kept, fence } = readMeta();
+  /** Most calls begin and end within one transaction: these need no row. */
+  const opened = new Map<string, OpenCall>();
+  /** The producer that the last entry was of. */
+  let last: { source: string; epoch: string; id: number } | undefined;
+
   const producerOf = (source: string, epoch: string) =>
     statements.producer.get(source, epoch) as { id: number; seq: number; prev: string } | undefined;
-  const addProducer = (source: string, epoch: string) =>
-    Number(statements.addProducer.run(source, epoch).lastInsertRowid);
+  const idOf = ({ source, producerepoch: epoch }: { source: string; producerepoch: string }): number => {
+    if (last?.source === source && last.epoch === epoch) return last.id;
+    const id = producerOf(source, epoch)?.id ?? Number(statements.addProducer.run(source, epoch).lastInsertRowid);
+    last = { source, epoch, id };
+    return id;
+  };
+  const writeOpened = () => {
+    for (const { call, deadline, decided, tenant = null, agent = null, session = null } of opened.values())
+      statements.openCall.run(call, deadline, decided, tenant, agent, session);
+    opened.clear();
+  };
 
   return {
     transaction: (work) => {
       db.exec('BEGIN IMMEDIATE');
       try {
+        if (readMeta().fence !== fence) throw new Fenced('another process sequences this log now');
         const result = work();
+        writeOpened();
         db.exec('COMMIT');
         return result;
       } catch (error) {
         // A failed COMMIT has already rolled back.
         if (db.isTransaction) db.exec('ROLLBACK');
-        size = statements.size();
+        opened.clear();
+        last = undefined;
+        ({ size, kept } = readMeta());
         throw error;
       }
+    },
+    fence: (token) => {
+      statements.fence.run(token);
+      fence = token;
+      ({ size, kept } = readMeta());
     },
     head: (source, epoch) => {
       const found = producerOf(source, epoch);
@@ -57,27 +92,28 @@ export const createSqliteLog = (db: DatabaseSync, journal: 'wal' | 'memory'): Sq
     hashAt: (source, epoch, seq) =>
       (statements.hashAt.get(source, epoch, seq) as { hash: string } | undefined)?.hash.toLowerCase(),
     append: ({ text, leafHash, event, eventHash }) => {
-      const producer =
-        producerOf(event.source, event.producerepoch)?.id ?? addProducer(event.source, event.producerepoch);
-      const { tenant = null, agent = null, session = null } = event;
-      const written = statements.append.run(
-        size,
-        leafHash,
-        Buffer.from(eventHash, 'hex'),
-        event.id,
-        producer,
-        event.producerseq,
-        tenant,
-        agent,
-        session,
-        event.type,
-        event.time,
-        text,
-      );
-      if (written.changes === 0) return false;
+      if (statements.addId.run(event.id).changes === 0) return false;
+      statements.addPlace.run(idOf(event), event.producerseq, Buffer.from(eventHash, 'hex'));
+      statements.append.run(size, leafHash, event.tenant ?? null, event.type, text);
       size++;
       return true;
     },
+    setEdge: ({ size, hashes }) => void statements.setEdge.run(size, Buffer.concat(hashes)),
+    edge: (): Edge => {
+      const { size, edge } = readMeta();
+      const hashes = Array.from({ length: edge.length / HASH_BYTES }, (_, i) =>
+        edge.subarray(i * HASH_BYTES, (i + 1) * HASH_BYTES),
+      );
+      return { size, hashes };
+    },
+    prune: (before) => {
+      if (before <= kept) return;
+      statements.setKept.run(before);
+      statements.prune.run(before);
+      kept = before;
+    },
+    setAlive: ({ source, epoch }, alive) => void statements.setAlive.run(alive ? 1 : 0, source, epoch),
+    alive: () => statements.alive.all() as unknown as ProducerName[],
     addAnomaly: ({ key, kind, about, detail, tenant = null, agent = null, session = null, toEvidence }, at) =>
       (
         statements.addAnomaly.get(key, kind, about, detail, tenant, agent, session, at, toEvidence ? 1 : 0) as {
@@ -89,13 +125,20 @@ export const createSqliteLog = (db: DatabaseSync, journal: 'wal' | 'memory'): Sq
       if (rows < quarantineRows && bytes + data.length <= quarantineBytes)
         statements.quarantine.run(digest, kind, subject, at, data);
     },
-    openCall: ({ call, deadline, decided, tenant = null, agent = null, session = null }) =>
-      void statements.openCall.run(call, deadline, decided, tenant, agent, session),
-    closeCall: (call) => void statements.closeCall.run(call),
+    openCall: (call) => void opened.set(call.call, call),
+    closeCall: (call) => {
+      if (!opened.delete(call)) statements.closeCall.run(call);
+    },
     overdueCalls: (before, limit) =>
       statements.overdue.all(before, limit).map((row) => withoutNulls(row) as unknown as OpenCall),
     size: () => size,
-    entries: (index, limit) => statements.entries.all(index, limit) as unknown as LogEntry[],
+    entries: (index, limit) =>
+      index < kept ? undefined : (statements.entries.all(index, limit) as unknown as LogEntry[]),
+    texts: (index) => {
+      const texts = (statements.texts.all(index) as { text: string }[]).map(({ text }) => text);
+      if (texts.length !== size - index) throw new Error(`evidence.db does not hold entries ${index} to ${size - 1}`);
+      return texts;
+    },
     unreported: (limit) => statements.unreported.all(limit).map((row) => withoutNulls(row) as never),
     setReported: (row, event) => void statements.setReported.run(event, row),
     anomalyCount: () => (statements.anomalyCount.get() as { n: number }).n,
@@ -108,10 +151,13 @@ const withoutNulls = (row: Record<string, unknown>) =>
 
 const pragma = (db: DatabaseSync, name: string) => Object.values(db.prepare(`PRAGMA ${name}`).get() ?? {})[0];
 
+/** The pages that a transaction touches at a million entries; the default of 2 MiB reads some of them again from disk each time. */
+const cacheKiB = 16_384;
+
 /** Refuses a database that would not keep what it acknowledges, or whose tables are not ours. */
 const prepareDatabase = (db: DatabaseSync, journal: 'wal' | 'memory') => {
   db.exec(
-    `PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = ${journal}; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF`,
+    `PRAGMA journal_mode = ${journal}; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF; PRAGMA cache_size = -${cacheKiB}`,
   );
   // A checkpoint each 32 MiB instead of each 4: it syncs twice and holds up everything meanwhile.
   db.exec('PRAGMA wal_autocheckpoint = 8192; PRAGMA journal_size_limit = 67108864');
@@ -122,26 +168,36 @@ const prepareDatabase = (db: DatabaseSync, journal: 'wal' | 'memory') => {
   };
   if (found.journal !== journal || found.synchronous !== 2)
     throw new Error(`SQLite has journal ${found.journal} and synchronous ${found.synchronous}, not ${journal} and 2`);
+  if (found.version === 1)
+    throw new Error(
+      'evidence.db was written by an earlier version of AgentGate (schema 1), whose entries no checkpoint covers: start with a new home, and keep the old one to read',
+    );
   if (found.version === 0) db.exec(`BEGIN EXCLUSIVE; ${schema} COMMIT`);
   else if (found.version !== schemaVersion)
     throw new Error(`the evidence log has schema ${found.version}; this program knows ${schemaVersion}`);
 };
 
 const prepareStatements = (db: DatabaseSync) => {
-  const count = db.prepare('SELECT coalesce(max(idx) + 1, 0) AS n FROM entries');
   return {
-    size: () => (count.get() as { n: number }).n,
+    meta: db.prepare('SELECT size, edge, kept, fence FROM meta'),
+    setEdge: db.prepare('UPDATE meta SET size = ?, edge = ?'),
+    setKept: db.prepare('UPDATE meta SET kept = ?'),
+    fence: db.prepare('UPDATE meta SET fence = ?'),
     producer: db.prepare('SELECT id, seq, prev FROM producers WHERE source = ? AND epoch = ?'),
     addProducer: db.prepare(`INSERT INTO producers (source, epoch, seq, prev) VALUES (?, ?, 0, '')`),
     setHead: db.prepare(
       'INSERT INTO producers (source, epoch, seq, prev) VALUES (?,?,?,?) ON CONFLICT (source, epoch) DO UPDATE SET seq = excluded.seq, prev = excluded.prev',
     ),
+    setAlive: db.prepare('UPDATE producers SET alive = ? WHERE source = ? AND epoch = ?'),
+    alive: db.prepare('SELECT source, epoch FROM producers WHERE alive = 1'),
     hashAt: db.prepare(
-      'SELECT hex(event_hash) AS hash FROM entries JOIN producers ON producers.id = producer WHERE source = ? AND epoch = ? AND entries.seq = ?',
+      'SELECT hex(event_hash) AS hash FROM places JOIN producers ON producers.id = producer WHERE source = ? AND epoch = ? AND places.seq = ?',
     ),
-    append: db.prepare(
-      'INSERT INTO entries (idx, leaf_hash, event_hash, id, producer, seq, tenant, agent, session, type, time, entry) VALUES (?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (id) DO NOTHING',
-    ),
+    addId: db.prepare('INSERT INTO ids (id) VALUES (?) ON CONFLICT DO NOTHING'),
+    addPlace: db.prepare('INSERT INTO places (producer, seq, event_hash) VALUES (?,?,?)'),
+    append: db.prepare('INSERT INTO entries (idx, leaf_hash, tenant, type, entry) VALUES (?,?,?,?,?)'),
+    prune: db.prepare('DELETE FROM entries WHERE idx < ?'),
+    texts: db.prepare('SELECT entry AS text FROM entries WHERE idx >= ? ORDER BY idx'),
     addAnomaly: db.prepare(
       'INSERT INTO anomalies (key, kind, about, detail, tenant, agent, session, at, to_evidence) VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT (key) DO UPDATE SET times = times + 1 RETURNING times',
     ),

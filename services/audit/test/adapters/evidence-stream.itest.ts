@@ -21,13 +21,19 @@ const entry = (index: number, tenant: string | null = null): LogEntry => ({
 
 test('refuses an entry after a lost one, a repeat, and whatever does not come next', async () => {
   expect(await stream.last()).toEqual({ lastSeq: 0 });
-  await stream.publish([entry(0), entry(1, 'default')], 0);
-  await expect(stream.publish([entry(3)], 3)).rejects.toThrow();
-  await expect(stream.publish([entry(1)], 1)).rejects.toThrow();
-  await expect(stream.publish([entry(1)], 2)).rejects.toThrow('the stream has 1 at 2 already, and not at 3');
+  await stream.publish({ entries: [entry(0), entry(1, 'default')], note: undefined }, 0);
+  await expect(stream.publish({ entries: [entry(3)], note: undefined }, 3)).rejects.toThrow();
+  await expect(stream.publish({ entries: [entry(1)], note: undefined }, 1)).rejects.toThrow();
+  await expect(stream.publish({ entries: [entry(1)], note: undefined }, 2)).rejects.toThrow(
+    'the stream has 1 at 2 already, and not at 3',
+  );
   // The first of these is not in its place: none of what follows it may be.
-  await expect(stream.publish([entry(2), entry(3), entry(4)], 1)).rejects.toThrow();
+  await expect(stream.publish({ entries: [entry(2), entry(3), entry(4)], note: undefined }, 1)).rejects.toThrow();
   expect(await stream.last()).toEqual({ lastSeq: 2, entry: { index: 1, leafHash: entry(1).leafHash } });
+  expect(await stream.publish({ entries: [entry(2)], note: 'a checkpoint' }, 2)).toBe(4);
+  expect(await stream.publish({ entries: [], note: 'a checkpoint' }, 4)).toBe(5);
+  // A checkpoint is no entry.
+  expect(await stream.last()).toEqual({ lastSeq: 5, entry: { index: 2, leafHash: entry(2).leafHash } });
   const auditor = await ground.connect('auditor');
   const read = await auditor.lastMessage('EVIDENCE', 'evidence.v1._.>');
   expect([read?.seq, read?.header('Ag-Index'), new TextDecoder().decode(read?.data)]).toEqual([1, '0', 'entry 0']);

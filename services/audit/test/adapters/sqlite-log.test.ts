@@ -22,9 +22,12 @@ const anomaly = { kind: 'hole', about: 'a', detail: 'd', key: 'hole a', toEviden
 test('refuses to change or delete an entry', () => {
   const db = new DatabaseSync(':memory:');
   const log = createSqliteLog(db, 'memory');
-  log.transaction(() => log.append(entry()));
+  log.transaction(() => [entry(), entry(), entry()].map(log.append));
   expect(() => db.exec(`UPDATE entries SET entry = ''`)).toThrow('an entry cannot be changed');
   expect(() => db.exec('DELETE FROM entries')).toThrow('an entry cannot be deleted');
+  log.transaction(() => log.prune(2));
+  expect(() => db.exec('DELETE FROM entries')).toThrow('an entry cannot be deleted');
+  expect([log.entries(1, 5), log.entries(2, 5)?.map(({ index }) => index), log.size()]).toEqual([undefined, [2], 3]);
 });
 
 test('keeps its files to its user', () => {
@@ -36,21 +39,41 @@ test('keeps its files to its user', () => {
   log.close();
 });
 
-test('keeps a second process out', () => {
-  const log = openSqliteLog(folder);
-  log.transaction(() => log.append(entry()));
-  expect(() => openSqliteLog(folder, 20)).toThrow('database is locked');
-  log.close();
-  const second = openSqliteLog(folder);
-  expect(second.size()).toBe(1);
-  second.close();
+test('lets nobody write who was fenced off', () => {
+  const [stale, fresh] = [openSqliteLog(folder), openSqliteLog(folder)];
+  stale.fence('one');
+  stale.transaction(() => {
+    stale.append(entry());
+    stale.setEdge({ size: 1, hashes: [Buffer.alloc(32)] });
+  });
+  fresh.fence('two');
+  expect(fresh.size()).toBe(1);
+  expect(() => stale.transaction(() => stale.append(entry()))).toThrow('another process sequences this log now');
+  fresh.transaction(() => fresh.append(entry()));
+  expect(fresh.size()).toBe(2);
+  for (const log of [stale, fresh]) log.close();
 });
 
-test('refuses a log whose schema it does not know', () => {
+test.each([
+  [1, 'was written by an earlier version of AgentGate (schema 1), whose entries no checkpoint covers'],
+  [7, 'the evidence log has schema 7; this program knows 2'],
+])('refuses a log of schema %i', (version, message) => {
   const db = new DatabaseSync(join(folder, 'evidence.db'));
-  db.exec('PRAGMA user_version = 7');
+  db.exec(`PRAGMA user_version = ${version}`);
   db.close();
-  expect(() => openSqliteLog(folder)).toThrow('the evidence log has schema 7; this program knows 1');
+  expect(() => openSqliteLog(folder)).toThrow(message);
+});
+
+test('keeps a call that ends in the transaction of its beginning out of the table of open ones', () => {
+  const log = createSqliteLog(new DatabaseSync(':memory:'), 'memory');
+  const call = (name: string) => ({ call: name, deadline: 1, decided: 'evt_1' });
+  log.transaction(() => {
+    for (const name of ['a', 'b']) log.openCall(call(name));
+    log.closeCall('a');
+  });
+  expect(log.overdueCalls(2, 10)).toEqual([call('b')]);
+  log.transaction(() => log.closeCall('b'));
+  expect(log.overdueCalls(2, 10)).toEqual([]);
 });
 
 test('counts an anomaly that is seen again, and tells of it once', () => {
