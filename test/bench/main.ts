@@ -6,6 +6,7 @@ const { positionals, values } = parseArgs({
     json: { type: 'boolean', default: false },
     verbose: { type: 'boolean', default: false },
     seconds: { type: 'string', default: '5' },
+    entries: { type: 'string', default: '0' },
     data: { type: 'string' },
     config: { type: 'string' },
     rounds: { type: 'string', default: '20' },
@@ -20,6 +21,12 @@ const suite = positionals[0] ?? 'calls';
 /** Each is loaded when it is asked for: what one needs says nothing in another's output. */
 const suites: Record<string, () => Promise<boolean>> = {
   calls: async () => (await import('./calls.ts')).benchCalls({ seconds: Number(values.seconds), json: values.json }),
+  evidence: async () =>
+    (await import('./evidence.ts')).benchEvidence({
+      seconds: Number(values.seconds),
+      entries: Number(values.entries),
+      json: values.json,
+    }),
   kill: async () =>
     (await import('./kill.ts')).benchKill({
       json: values.json,

@@ -7,6 +7,7 @@ export * from './cosignature.ts';
 export * from './entry.ts';
 export * from './error.ts';
 export * from './event.ts';
+export * from './follower.ts';
 export * from './hash.ts';
 export * from './keys.ts';
 export * from './merkle.ts';
