@@ -44,7 +44,7 @@ export type EntryVerdict =
 
 export type FollowedFailureCode = CheckpointFailureCode | CosignatureFailureCode | 'WRONG_SIZE' | 'WRONG_ROOT';
 export type FollowedVerdict =
-  | { readonly ok: true; readonly size: number; /** What a later follower may begin at. */ readonly edge: Edge }
+  | { readonly ok: true; readonly size: number /** What a later follower may begin at. */; readonly edge: Edge }
   | Failure<FollowedFailureCode>;
 
 /**

@@ -12,6 +12,8 @@ export interface AuditProcess {
   /** Resolves with the exit code, or the signal that ended it. */
   exited: Promise<number | NodeJS.Signals>;
   kill(signal: NodeJS.Signals): Promise<number | NodeJS.Signals>;
+  /** Freezes it, or lets it go on. */
+  signal(signal: 'SIGSTOP' | 'SIGCONT'): void;
 }
 
 /** The real service in its own process. Resolves once it is ready, rejects when it ends before; `fileBlocks` bounds its files (512 bytes each). */
@@ -21,7 +23,8 @@ export const startAudit = (
     folder = join(ground.dir, 'audit'),
     lockFolder = join(ground.dir, 'lock'),
     fileBlocks,
-  }: { folder?: string; lockFolder?: string; fileBlocks?: number } = {},
+    httpPort = 0,
+  }: { folder?: string; lockFolder?: string; fileBlocks?: number; httpPort?: number } = {},
 ): Promise<AuditProcess> => {
   const env = {
     PATH: process.env.PATH,
@@ -30,6 +33,7 @@ export const startAudit = (
     AGENTGATE_AUDIT_CREDS: ground.credsFile('audit-log'),
     AGENTGATE_KEY: ground.keyFile('audit'),
     AGENTGATE_TRUST: ground.trustFile,
+    AGENTGATE_HTTP_PORT: String(httpPort),
     AGENTGATE_STATE_DIR: folder,
     AGENTGATE_LOG_LOCK_DIR: lockFolder,
     AGENTGATE_LOG_KEY: ground.deployment.keys.logKeyFile,
@@ -50,6 +54,7 @@ export const startAudit = (
       resolve(signal ?? code ?? -1);
     });
   });
+  const signal = (name: NodeJS.Signals) => void child.kill(name);
   const kill = (signal: NodeJS.Signals) => {
     child.kill(signal);
     return exited;
@@ -57,7 +62,7 @@ export const startAudit = (
   return new Promise((resolve, reject) => {
     const hear = (chunk: Buffer) => {
       text += chunk.toString();
-      if (text.includes('"msg":"ready"')) resolve({ log: () => text, exited, kill });
+      if (text.includes('"msg":"ready"')) resolve({ log: () => text, exited, kill, signal });
     };
     child.stdout?.on('data', hear);
     child.stderr?.on('data', hear);

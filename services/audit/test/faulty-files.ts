@@ -64,6 +64,11 @@ export const createFaultyFiles = () => {
         names.set(to, fileAt(from));
         names.delete(from);
       }),
+    unlink: async (path) =>
+      step('unlink', () => {
+        fileAt(path);
+        names.delete(path);
+      }),
     mkdir: async (path) => step('mkdir', () => add(path, 'folder')),
     syncFolder: async (folder) =>
       step('fsync of a folder', () => {

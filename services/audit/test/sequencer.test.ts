@@ -2,10 +2,10 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { generateSigningKey, parseNote, signNote, type NoteSignature } from '@agentgate/evidence';
+import { generateSigningKey, type NoteSignature, parseNote, signNote } from '@agentgate/evidence';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createLogFolder } from '../src/adapters/log-folder.ts';
-import { type Lease, openLockDatabase } from '../src/adapters/log-lock.ts';
+import { type Lease, type LockDatabase, openLockDatabase } from '../src/adapters/log-lock.ts';
 import { createSqliteLog, type SqliteLog } from '../src/adapters/sqlite-log.ts';
 import type { Cosign } from '../src/cosigning.ts';
 import { recoverLog } from '../src/recover-log.ts';
@@ -15,14 +15,15 @@ import { createFaultyFiles, type Fault } from './faulty-files.ts';
 import { createTestProducer, incoming, trustIn } from './producer.ts';
 import { verifyFolder } from './verify-folder.ts';
 
-const origin = 'log.example/test';
 const key = generateSigningKey();
 const log = '/home/log';
 let at = 1_800_000_000_000;
 const now = () => at;
 let folder: string;
+let locksOf: (origin: string) => LockDatabase;
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'audit-'));
+  locksOf = (origin) => openLockDatabase(folder, { origin, now });
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
@@ -30,21 +31,25 @@ afterAll(() => rmSync(folder, { recursive: true }));
 let made = 0;
 const createWorld = () => {
   const disk = createFaultyFiles();
-  const locks = openLockDatabase(join(folder, String(++made)), { origin, now });
+  const origin = `log.example/${++made}`;
+  const locks = locksOf(origin);
   const db = new DatabaseSync(':memory:');
   const producer = createTestProducer('ingress');
   const acknowledged: string[] = [];
-  const world = {
+  return {
+    origin,
     disk,
-    locks,
     acknowledged,
-    store: createSqliteLog(db, 'memory'),
+    stop: () => {
+      locks.close();
+      db.close();
+    },
     start: async (
       more: { cosign?: Cosign; lock?: (lease: Lease) => LogLock; onPublished?: (p: Published) => void } = {},
     ) => {
       at += 10_000;
       const lease = locks.take() ?? expect.fail('the lease is not free');
-      const store: SqliteLog = createSqliteLogAgain(db);
+      const store: SqliteLog = createSqliteLog(db, 'memory');
       store.fence(lease.token);
       const files = createLogFolder({ log, staging: '/home/staging', files: disk.files });
       await files.open();
@@ -78,14 +83,16 @@ const createWorld = () => {
     },
     verify: () => verifyFolder((path) => disk.read(`${log}/${path}`), { origin, publicKey: key.publicKey }),
   };
-  return world;
 };
-const createSqliteLogAgain = (db: DatabaseSync) => createSqliteLog(db, 'memory');
 const idsIn = (texts: string[]) => texts.map((text) => (JSON.parse(text) as { event: { id: string } }).event.id);
 
 test('publishes a checkpoint and tiles that lead to it, across tiles and restarts', async () => {
   const world = createWorld();
-  for (const counts of [[1, 2, 253], [1, 300], [512, 7]]) {
+  for (const counts of [
+    [1, 2, 253],
+    [1, 300],
+    [512, 7],
+  ]) {
     const run = await world.start();
     for (const count of counts) await run.add(count);
     await run.sequencer.close();
@@ -137,6 +144,7 @@ const runWithFault = async (fault: Fault, power: boolean) => {
   const ids = idsIn(texts);
   expect(world.acknowledged.filter((id) => !ids.includes(id))).toEqual([]);
   expect(new Set(ids).size).toBe(ids.length);
+  world.stop();
   return { calls };
 };
 
@@ -165,7 +173,9 @@ test('refuses to sign after an older database was restored', async () => {
   await run.add(3);
   const restored: SqliteLog = { ...run.store, size: () => 2 };
   const files = createLogFolder({ log, staging: '/home/staging', files: world.disk.files });
-  await expect(recoverLog({ origin, key, folder: files, lock: run.lease, entries: restored })).rejects.toThrow(
+  await expect(
+    recoverLog({ origin: world.origin, key, folder: files, lock: run.lease, entries: restored }),
+  ).rejects.toThrow(
     'a checkpoint of 3 entries was signed, and evidence.db has only 2, as after a restored backup: refusing to sign',
   );
 });
@@ -176,7 +186,7 @@ test('refuses to sign where the lock database forgot, where tiles are gone or ch
   await run.add(3);
   const files = createLogFolder({ log, staging: '/home/staging', files: world.disk.files });
   const recover = (more: object = {}) =>
-    recoverLog({ origin, key, folder: files, lock: run.lease, entries: run.store, ...more });
+    recoverLog({ origin: world.origin, key, folder: files, lock: run.lease, entries: run.store, ...more });
   await expect(recover({ lock: { checkpoint: () => undefined } })).rejects.toThrow('the lock database has none');
   await expect(recover({ key: generateSigningKey() })).rejects.toThrow('is not one of this log and its key');
   const other = Buffer.alloc(96, 1).toString('latin1');

@@ -98,15 +98,19 @@ func openCheckpoint(dir string, claims cases) (tlog.Tree, error) {
 	if err != nil {
 		return tlog.Tree{}, err
 	}
-	witness, err := fnote.NewVerifierForCosignatureV1(claims.WitnessVkey)
+	var witnesses []note.Verifier
+	if claims.WitnessVkey != "" {
+		witness, err := fnote.NewVerifierForCosignatureV1(claims.WitnessVkey)
+		if err != nil {
+			return tlog.Tree{}, err
+		}
+		witnesses = append(witnesses, witness)
+	}
+	checkpoint, rest, opened, err := log.ParseCheckpoint(signed, claims.Origin, logKey, witnesses...)
 	if err != nil {
 		return tlog.Tree{}, err
 	}
-	checkpoint, rest, opened, err := log.ParseCheckpoint(signed, claims.Origin, logKey, witness)
-	if err != nil {
-		return tlog.Tree{}, err
-	}
-	if len(rest) != 0 || len(opened.Sigs) != 2 {
+	if len(rest) != 0 || len(opened.Sigs) != 1+len(witnesses) {
 		return tlog.Tree{}, fmt.Errorf("%d signatures verified and %q is left over", len(opened.Sigs), rest)
 	}
 	return tlog.Tree{N: int64(checkpoint.Size), Hash: hash(checkpoint.Hash)}, nil

@@ -1,5 +1,6 @@
-import { renameSync } from 'node:fs';
-import { link, mkdir, open, readFile, rm } from 'node:fs/promises';
+import { closeSync, fsync, linkSync, mkdirSync, openSync, renameSync, rmSync, unlinkSync, writeSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { promisify } from 'node:util';
 
 export interface NewFile {
   write(bytes: Uint8Array): Promise<void>;
@@ -14,6 +15,7 @@ export interface FileSystem {
   /** Fails with EEXIST where `to` is there already, whatever it holds. */
   link(from: string, to: string): Promise<void>;
   rename(from: string, to: string): void;
+  unlink(path: string): Promise<void>;
   /** Fails with EEXIST where it is there already. */
   mkdir(path: string): Promise<void>;
   syncFolder(path: string): Promise<void>;
@@ -24,29 +26,35 @@ export interface FileSystem {
 
 /** The log is for everybody to read; who may enter the folder above it is the deployment's to say. */
 const fileMode = 0o644;
+const folderMode = 0o755;
+const sync = promisify(fsync);
 
+/** What only touches the page cache is over sooner than a thread could be asked for it; a sync waits for the disk, so they run side by side. */
 export const realFileSystem: FileSystem = {
   create: async (path) => {
-    const file = await open(path, 'wx', fileMode);
+    const fd = openSync(path, 'wx', fileMode);
     return {
-      write: (bytes) => file.writeFile(bytes),
-      sync: () => file.sync(),
-      close: () => file.close(),
+      write: async (bytes) => {
+        for (let written = 0; written < bytes.length; ) written += writeSync(fd, bytes, written);
+      },
+      sync: () => sync(fd),
+      close: async () => closeSync(fd),
     };
   },
-  link,
+  link: async (from, to) => linkSync(from, to),
   rename: renameSync,
-  mkdir: async (path) => void (await mkdir(path, 0o755)),
+  unlink: async (path) => unlinkSync(path),
+  mkdir: async (path) => mkdirSync(path, folderMode),
   syncFolder: async (path) => {
-    const folder = await open(path, 'r');
+    const fd = openSync(path, 'r');
     try {
-      await folder.sync();
+      await sync(fd);
     } finally {
-      await folder.close();
+      closeSync(fd);
     }
   },
   read: (path) => readFile(path),
-  remove: (path) => rm(path, { recursive: true, force: true }),
+  remove: async (path) => rmSync(path, { recursive: true, force: true }),
 };
 
 export const isErrno = (error: unknown, code: string): boolean => (error as NodeJS.ErrnoException)?.code === code;

@@ -61,7 +61,7 @@ export const createLogFolder = ({
       if (!isErrno(error, 'EEXIST')) throw error;
       if (!(await isThere(target, bytes))) throw new PublishedOtherwise(`${path} is published with other bytes`);
     }
-    await files.remove(from);
+    await files.unlink(from);
   };
 
   return {
