@@ -129,7 +129,7 @@ const recordCall = (producer: Producer) => {
   producer
     .record({ name: 'call.decided', ...who, data: { ...data, deadline: Date.now() + 30_000 } }, timeout)
     .catch(failed);
-  const outcome = { call, outcome: 'ok', code: 'OK', duration_ms: 1.25, redacted: [] } as const;
+  const outcome = { call, tool: 'fast/echo', outcome: 'ok', code: 'OK', duration_ms: 1.25, redacted: [] } as const;
   producer.record({ name: 'call.completed', ...who, data: { ...outcome, redacted: [] } }, timeout).catch(failed);
 };
 

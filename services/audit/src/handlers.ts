@@ -22,8 +22,8 @@ export interface Handlers {
   onCaughtUp(at: number): void;
 }
 
-/** Events a transaction and checkpoint, so that none holds up the process for long: a batch has at most 512. */
-const bunchEvents = 1_024;
+/** Events a transaction and checkpoint, so that none holds up the process or fills its memory: as many as one batch may have. */
+const bunchEvents = 512;
 
 /**
  * Messages in, acknowledgements out: only after a checkpoint covers them. A lost acknowledgement is harmless, the batch comes again as a

@@ -152,7 +152,7 @@ const withoutNulls = (row: Record<string, unknown>) =>
 const pragma = (db: DatabaseSync, name: string) => Object.values(db.prepare(`PRAGMA ${name}`).get() ?? {})[0];
 
 /** The pages that a transaction touches at a million entries; the default of 2 MiB reads some of them again from disk each time. */
-const cacheKiB = 16_384;
+const cacheKiB = 8_192;
 
 /** Refuses a database that would not keep what it acknowledges, or whose tables are not ours. */
 const prepareDatabase = (db: DatabaseSync, journal: 'wal' | 'memory') => {
