@@ -257,7 +257,7 @@ test('refuses to go on when EVIDENCE has what its log does not', async () => {
 });
 
 test('ends when its disk is full, and has everything once when there is room again', { timeout: 60_000 }, async () => {
-  const audit = await start({ fileBlocks: 400 });
+  const audit = await start({ fileBlocks: 2_000 });
   const producer = await producerOf('ingress');
   const ids = await Promise.all(Array.from({ length: 2_000 }, (_, i) => beat(producer, i)));
   expect(await audit.exited).not.toBe(0);
