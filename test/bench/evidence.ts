@@ -24,17 +24,17 @@ interface Row {
 }
 
 /**
- * `npm run bench -- evidence [--seconds N] [--entries N] [--json]`: events from their producer to the checkpoint that covers them, sealed,
- * over JetStream, verified, every step fsynced; in an empty log and, with `--entries`, in one that holds so many.
+ * `npm run bench -- evidence [--seconds N] [--grown N] [--json]`: events from their producer to the checkpoint that covers them, sealed,
+ * over JetStream, verified, every step fsynced; in an empty log and, with `--grown`, in one that has grown to so many entries.
  */
-export const benchEvidence = async (opts: { seconds: number; entries: number; json: boolean }): Promise<boolean> => {
+export const benchEvidence = async (opts: { seconds: number; grown: number; json: boolean }): Promise<boolean> => {
   const stack = await startStack();
   try {
     const load = await createLoad(stack);
     await load.drive({ seconds: 3 });
     const rows = [await measure(load, opts.seconds)];
-    if (opts.entries > 0) {
-      await load.drive({ upTo: opts.entries });
+    if (opts.grown > 0) {
+      await load.drive({ upTo: opts.grown });
       rows.push(await measure(load, opts.seconds));
     }
     return report(rows, load.auditMiB(), opts.json);

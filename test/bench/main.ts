@@ -6,7 +6,7 @@ const { positionals, values } = parseArgs({
     json: { type: 'boolean', default: false },
     verbose: { type: 'boolean', default: false },
     seconds: { type: 'string', default: '5' },
-    entries: { type: 'string', default: '0' },
+    grown: { type: 'string', default: '0' },
     data: { type: 'string' },
     config: { type: 'string' },
     rounds: { type: 'string', default: '20' },
@@ -24,7 +24,7 @@ const suites: Record<string, () => Promise<boolean>> = {
   evidence: async () =>
     (await import('./evidence.ts')).benchEvidence({
       seconds: Number(values.seconds),
-      entries: Number(values.entries),
+      grown: Number(values.grown),
       json: values.json,
     }),
   kill: async () =>
