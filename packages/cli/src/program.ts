@@ -12,6 +12,7 @@ import { registerLeases } from './commands/leases.ts';
 import { registerPanic } from './commands/panic.ts';
 import { registerStatus } from './commands/status.ts';
 import { registerTools } from './commands/tools.ts';
+import { registerWitness } from './commands/witness.ts';
 import { registerEvidence } from './evidence/index.ts';
 import { runIn } from './run.ts';
 import { registerUp } from './up/command.ts';
@@ -46,6 +47,7 @@ export const createProgram = (): Command => {
     registerAlerts,
     registerAgent,
     registerEvidence,
+    registerWitness,
     registerGround,
   ])
     register(program, run);

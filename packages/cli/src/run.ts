@@ -1,5 +1,6 @@
 import { AgentGateError, ConfigError } from '@agentgate/contracts';
 import { GroundError } from '@agentgate/ground';
+import { WitnessError } from '@agentgate/witness';
 import type { Command } from 'commander';
 import { type CliContext, CliError, createContext } from './context.ts';
 
@@ -10,7 +11,8 @@ export type Run = (work: Work) => (...args: unknown[]) => Promise<void>;
 /** The one line that a person needs to read of an error. Only what nobody foresaw shows its stack. */
 const lineOf = (error: unknown): string => {
   if (error instanceof AgentGateError) return `${error.code}: ${error.message}`;
-  if (error instanceof CliError || error instanceof GroundError || error instanceof ConfigError) return error.message;
+  if ([CliError, GroundError, ConfigError, WitnessError].some((known) => error instanceof known))
+    return (error as Error).message;
   return error instanceof Error ? (error.stack ?? error.message) : String(error);
 };
 

@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { Run } from '../run.ts';
+import { untilSignal } from '../until-signal.ts';
 import type { LogFormat } from './log-lines.ts';
 import { highestBase } from './stack-ports.ts';
 import { up } from './up.ts';
@@ -9,15 +10,6 @@ const portBase = (text: string): number => {
   if (!Number.isInteger(base) || base < 1024 || base > highestBase)
     throw new InvalidArgumentError(`must be a number from 1024 to ${highestBase}`);
   return base;
-};
-
-/** Aborted by the first signal that asks us to end; later ones change nothing, since the way down is bounded. */
-const untilSignal = (): AbortSignal => {
-  const stop = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => stop.abort());
-  // The reader of our output may go away before us.
-  process.stdout.on('error', () => stop.abort());
-  return stop.signal;
 };
 
 export const registerUp = (program: Command, run: Run): void => {

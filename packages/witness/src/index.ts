@@ -1,0 +1,3 @@
+export * from './error.ts';
+export * from './folder.ts';
+export * from './run.ts';
