@@ -1,3 +1,4 @@
 export * from './error.ts';
 export * from './folder.ts';
 export * from './run.ts';
+export * from './witness.ts';

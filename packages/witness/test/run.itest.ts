@@ -9,7 +9,8 @@ import { afterAll, afterEach, expect, test } from 'vitest';
 import { initWitness, readWitness } from '../src/folder.ts';
 import { createLog } from './log.ts';
 
-const program = fileURLToPath(new URL('./program.ts', import.meta.url));
+/** Without the command line around it, which starts faster. */
+const program = fileURLToPath(new URL('../src/main.ts', import.meta.url));
 const cli = fileURLToPath(new URL('../../cli/bin/agentgate.mjs', import.meta.url));
 const root = mkdtempSync(join(tmpdir(), 'agentgate-witness-run-'));
 const children = new Set<ChildProcess>();
@@ -32,7 +33,8 @@ const lay = () => {
 
 /** The real command, once it says where it listens; or what it said instead. */
 const start = async (folder: string, command = [cli, 'witness', 'run', folder, '--port', '0']) => {
-  const child = spawn(process.execPath, command, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const env = { ...process.env, AGENTGATE_WITNESS_DIR: folder, AGENTGATE_HTTP_PORT: '0' };
+  const child = spawn(process.execPath, command, { stdio: ['ignore', 'pipe', 'pipe'], env });
   children.add(child);
   const gone = new Promise<number | null>((resolve) => child.once('exit', (code) => resolve(code)));
   let stderr = '';
@@ -78,8 +80,8 @@ test('cosigns over HTTP, remembers over a restart, and stops in order', async ()
 
 test('a second one in the same folder does not start', async () => {
   const { folder } = lay();
-  await running(folder, [program, folder]);
-  const second = await start(folder, [program, folder]);
+  await running(folder, [program]);
+  const second = await start(folder, [program]);
   expect(await second.gone).toBe(1);
   expect(second.stderr?.()).toContain(
     `WitnessError: ${join(folder, 'state.db')} is in use: this witness runs already\n`,
@@ -88,7 +90,7 @@ test('a second one in the same folder does not start', async () => {
 
 test('of two requests at once one is cosigned, and the other told the size', async () => {
   const { folder } = lay();
-  const { url } = await running(folder, [program, folder]);
+  const { url } = await running(folder, [program]);
   await post(url, tree.ask(0, 1));
   for (let size = 1; size < 30; size++) {
     const answers = await Promise.all(
@@ -107,7 +109,7 @@ test('killed with SIGKILL at any moment, it never signs against what it signed b
   let interrupted = 0;
   const rounds = 6;
   for (let round = 0; round < rounds; round++) {
-    const { child, gone, url } = await running(folder, [program, folder]);
+    const { child, gone, url } = await running(folder, [program]);
     const { cosigned } = (await (await fetch(url)).json()) as { cosigned: { size: number }[] };
     const from = cosigned[0]?.size ?? 0;
     // What was heard to be signed is remembered; of one more the answer may have been lost.
