@@ -66,8 +66,12 @@ kept := {name: input.facts.profile[name] |
 	input.facts.profile[name]
 }
 
-# What goes with a permit: the credential that the configuration names for the tool's server, labels, limits.
-promised := object.union(limits.obligations, object.union(credential, taint))
+# What goes with a permit: the credential that the configuration names for the tool's server, labels, limits, witnesses.
+promised := object.union(object.union(limits.obligations, witnessed), object.union(credential, taint))
+
+witnessed := {"witnessed": true} if input.facts.profile.witnessed
+
+witnessed := {} if not input.facts.profile.witnessed
 
 credential := {"credential": data.credentials[input.call.server]}
 

@@ -22,6 +22,9 @@ cases := [
 	case({"packs": ["destructive"], "labels": ["delete"]}, kept),
 	case({"packs": ["dlp"], "facts": {"profile": profile, "dlp": [{"pointer": "", "kind": "card", "name": "card"}]}}, kept),
 	case({"facts": {"profile": {"taint": [], "rate_limits": []}}}, kept),
+	# Witnesses see what is to run.
+	case({"facts": {"profile": {"taint": [], "rate_limits": [], "witnessed": true}}}, object.union(kept, {"witnessed": true})),
+	case({"effect": "deny", "facts": {"profile": {"witnessed": true}}}, kept),
 ]
 
 test_obligations if {
@@ -35,7 +38,7 @@ test_obligations if {
 		some case in cases
 		testing.decide(case)
 	]
-	count(decided) == 7
+	count(decided) == 9
 }
 
 test_a_limit_that_is_not_known_leaves_the_decision_undefined if {

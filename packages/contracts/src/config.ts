@@ -25,6 +25,7 @@ import {
   toolPattern,
   toolProfile,
 } from './tool-profile.ts';
+import { evidenceSettings } from './witnesses.ts';
 
 // agentgate.yaml (PROTOCOL.md, "Configuration"). Reading the file is the caller's; this parses, checks and makes paths absolute.
 
@@ -176,6 +177,7 @@ export const config = z
     /** Which definitions of tools may be called before an operator has looked at them. */
     pinning: pinningSettings.default(defaultPinning),
     policy: policySettings.default({ packs: ['baseline'], egress: { deny: [] }, secrets: {}, rate_limits: [] }),
+    evidence: evidenceSettings.default({ witnesses: [] }),
     /** Operators beside `operator`: each gets credentials in creds/<name>.creds. */
     operators: z.array(name).max(64).default([]),
     /** Kinds of scopes whose kills are lifted only when a second operator asks the same within five minutes. */

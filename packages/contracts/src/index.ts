@@ -26,3 +26,4 @@ export * from './tool-pin.ts';
 export * from './tool-profile.ts';
 export * from './tool-server.ts';
 export * from './wire.ts';
+export * from './witnesses.ts';

@@ -265,7 +265,17 @@ export const pointContain = broadcast('svc.v1.points.contain', {
 
 // --- tool-runner --------------------------------------------------------------------------------------------------
 
-export const executeAsk = z.strictObject({ ...theCall.shape, permit, epoch: z.int().min(0) });
+/** That witnesses saw the decision of a call in the evidence log: the entry, and its C2SP tlog-proof up to a cosigned checkpoint. */
+export const witnessedEntry = z.strictObject({ entry: z.string().max(65_535), proof: z.string().max(32_768) });
+export type WitnessedEntry = z.infer<typeof witnessedEntry>;
+
+export const executeAsk = z.strictObject({
+  ...theCall.shape,
+  permit,
+  epoch: z.int().min(0),
+  /** Where the permit asks for it. */
+  witnessed: witnessedEntry.optional(),
+});
 export type ExecuteAsk = z.infer<typeof executeAsk>;
 /** `refused`: the runner did not start it. */
 export const outcome = z.enum(['ok', 'tool_error', 'aborted', 'timeout', 'unknown', 'refused']);
@@ -460,6 +470,19 @@ export type LeaseRecord = z.infer<typeof leaseRecord>;
 /** A permit that prolonged a lease instead of making one: under its own key, so that it does so once. */
 export const leaseUse = z.strictObject({ v, used_for: z.string().max(512) });
 
+// --- audit --------------------------------------------------------------------------------------------------------
+
+/** Waits until a quorum of witnesses has cosigned a checkpoint that covers this event. */
+export const auditWitnessed = batch('svc.v1.audit.witnessed', {
+  ask: z.strictObject({ event: eventId, deadline: epochMs }),
+  answer: witnessedEntry,
+  by: ['ingress'],
+  of: 'audit',
+  items: 64,
+  late: true,
+  timeoutMs: 5_000,
+});
+
 export const internalContracts = {
   approvalRequest,
   approvalRedeem,
@@ -479,4 +502,5 @@ export const internalContracts = {
   brokerLease,
   brokerRelease,
   brokerSubject,
+  auditWitnessed,
 };

@@ -64,6 +64,8 @@ export const toolProfile = z.strictObject({
   redact: z.strictObject({ arguments: pointers.optional(), result: pointers.optional() }).optional(),
   evidence: z.enum(['full', 'redacted', 'digest']).optional(),
   rate_limits: z.array(rateLimit).max(8).optional(),
+  /** Nothing runs before a quorum of witnesses has cosigned a checkpoint that covers the decision. */
+  witnessed: z.boolean().optional(),
 });
 export type ToolProfile = z.infer<typeof toolProfile>;
 

@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { parseConfig } from '../src/index.ts';
 
+const vkey = 'remora.n621.de+da77ade7+BOvN63jn/bLvkieywe8R6UYAtVtNbZpXh34x7onlmtw2';
+
 const base = `v: 1
 tenants:
   default:
@@ -134,6 +136,32 @@ describe('agentgate.yaml', () => {
       'more endpoints than may hang at once',
       `${base}alerts: { endpoints: { ${Array.from({ length: 17 }, (_, i) => `e${i}: { url: "https://a.example/" }`).join(', ')} } }\n`,
       'alerts/endpoints: more than 16 endpoints',
+    ],
+    [
+      'witnesses without a quorum',
+      `${base}evidence: { witnesses: [{ url: "https://w.example", vkey: "${vkey}" }] }\n`,
+      '/x.yaml:15: evidence/witnesses: need a quorum: how many of them have to cosign',
+    ],
+    [
+      'a quorum of more than there are',
+      `${base}evidence:\n  witnesses: [{ url: "https://w.example", vkey: "${vkey}" }]\n  quorum: 2\n`,
+      '/x.yaml:17: evidence/quorum: the quorum is not 1 to 1, the number of witnesses',
+    ],
+    ['a quorum of nobody', `${base}evidence: { quorum: 1 }\n`, 'evidence/quorum: goes with witnesses only'],
+    [
+      'a key that is not one of a witness',
+      `${base}evidence:\n  witnesses:\n    - url: "https://w.example"\n      vkey: "${vkey.slice(0, -2)}"\n  quorum: 1\n`,
+      '/x.yaml:18: evidence/witnesses/0/vkey: the verifier key',
+    ],
+    [
+      'a witness that would count twice',
+      `${base}evidence: { quorum: 1, witnesses: [{ url: "https://w.example", vkey: "${vkey}" }, { url: "https://x.example", vkey: "${vkey}" }] }\n`,
+      'evidence/witnesses: two witnesses have one name',
+    ],
+    [
+      'a witness with a password in its address',
+      `${base}evidence: { quorum: 1, witnesses: [{ url: "https://me:you@w.example", vkey: "${vkey}" }] }\n`,
+      'evidence/witnesses/0/url: must hold no user, password, query or fragment',
     ],
     ['a condition that demands nothing', base.replace('under: ./sandbox', 'optional: true'), 'names no condition'],
   ])('is refused for %s', (_, source, message) => {

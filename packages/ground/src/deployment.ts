@@ -13,6 +13,7 @@ import { type Roster, readRoster, revokedOf } from './roster.ts';
 import { laySeeds, type Seeds } from './seeds.ts';
 import { layKeys, type SigningKeys } from './signing-keys.ts';
 import { credsFile, credsFolder, layPeople, layServiceUsers, layToolServers, serviceCredsFile } from './users.ts';
+import { layWitnesses, witnessesFileIn } from './witnesses.ts';
 
 export interface Ports {
   nats: number;
@@ -43,6 +44,8 @@ export interface Deployment {
   credsFile(user: string): string;
   /** tenants.json: which NATS account is which tenant. */
   tenantsFile: string;
+  /** witnesses.json: the log, and whose cosignatures its checkpoints need. */
+  witnessesFile: string;
   accountId(tenant: string): string;
   roster(): Roster;
   seeds: Seeds;
@@ -68,6 +71,7 @@ export const createDeployment = async (opts: {
   rmSync(join(home, 'run', 'jwt'), { recursive: true, force: true });
   const seeds = laySeeds(home);
   const keys = layKeys(home, now);
+  layWitnesses(home, { vkey: keys.logVerifierKey, ...config.evidence });
   await layServiceUsers(home, seeds);
   await layPeople(home, seeds, config);
   await layToolServers(home, seeds, config.servers);
@@ -100,6 +104,7 @@ export const createDeployment = async (opts: {
     creds: credsFolder(home),
     credsFile: (user) => (services.includes(user) ? serviceCredsFile(home, user) : credsFile(home, user)),
     tenantsFile,
+    witnessesFile: witnessesFileIn(home),
     accountId,
     roster: () => readRoster(home),
     seeds,

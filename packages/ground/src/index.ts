@@ -12,3 +12,4 @@ export { type Roster, type RosterEntry, readRoster } from './roster.ts';
 export type { Seeds } from './seeds.ts';
 export { logOrigin, rotateJwtKey } from './signing-keys.ts';
 export { agentUser } from './users.ts';
+export { layWitnesses, witnessesFileIn } from './witnesses.ts';

@@ -28,6 +28,8 @@ export const baseConfig = z.object({
   AGENTGATE_REDIS_URL_FILE: path.optional(),
   /** Credentials of a second connection, in account AUDIT. */
   AGENTGATE_AUDIT_CREDS: path.optional(),
+  /** witnesses.json, for the services that ask witnesses or believe them. */
+  AGENTGATE_WITNESSES: path.optional(),
   /** The folder of what the service keeps on disk. */
   AGENTGATE_STATE_DIR: path.optional(),
 });

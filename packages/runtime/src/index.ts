@@ -16,3 +16,4 @@ export { createSecretFinder, spellingsOf } from './spellings.ts';
 export { readTenants } from './tenants.ts';
 export { quarantineOf, toolDigest } from './tool-pin.ts';
 export { parseTrust, readTrust, type Trust } from './trust.ts';
+export { parseWitnesses, readWitnesses, type Witnesses } from './witnesses.ts';

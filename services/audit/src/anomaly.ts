@@ -13,7 +13,9 @@ export type AnomalyKind =
   | 'repeat'
   | 'id_reused'
   | 'orphan'
-  | 'silent';
+  | 'silent'
+  | 'fork'
+  | 'unwitnessed';
 
 export interface Anomaly {
   kind: AnomalyKind;

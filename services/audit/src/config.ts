@@ -21,6 +21,7 @@ export interface AuditConfig {
   /** The folder of the evidence: the database, and the published log in `log`. */
   folder: string;
   lockFolder: string;
+  witnessesFile: string;
   origin: string;
   logKey: SigningKey;
   keyEvents: readonly string[];
@@ -38,6 +39,7 @@ export const readAuditConfig = (base: BaseConfig, env: Environment): AuditConfig
   return {
     folder: required(base.AGENTGATE_STATE_DIR, 'AGENTGATE_STATE_DIR'),
     lockFolder: required(told.AGENTGATE_LOG_LOCK_DIR, 'AGENTGATE_LOG_LOCK_DIR'),
+    witnessesFile: required(base.AGENTGATE_WITNESSES, 'AGENTGATE_WITNESSES'),
     origin: required(told.AGENTGATE_LOG_ORIGIN, 'AGENTGATE_LOG_ORIGIN'),
     logKey: signingKeyFromSeed(read('AGENTGATE_LOG_KEY', told.AGENTGATE_LOG_KEY).trim()),
     keyEvents: read('AGENTGATE_KEY_EVENTS', told.AGENTGATE_KEY_EVENTS)

@@ -1,4 +1,5 @@
 import type { ConsumedMessage } from '@agentgate/bus';
+import type { Anomaly } from './anomaly.ts';
 import type { Taken } from './appender.ts';
 import type { Metrics } from './metrics.ts';
 import type { Audit } from './service.ts';
@@ -20,6 +21,7 @@ export interface Handlers {
   tick(): Promise<void>;
   /** To be called when everything that had been published by `at` was taken. */
   onCaughtUp(at: number): void;
+  report(anomaly: Anomaly): void;
 }
 
 /** Events a transaction and checkpoint, so that none holds up the process or fills its memory: as many as one batch may have. */
@@ -59,6 +61,7 @@ export const createHandlers = ({ audit, checkpoint, metrics, log, onTaken, die }
       for (const bunch of bunches(messages)) await settle(commit(() => audit.take(bunch)));
     },
     tick: () => settle(commit(audit.tick)),
+    report: (anomaly) => void commit(() => audit.report(anomaly)),
     onCaughtUp: (at) => {
       commit(() => audit.reportOrphans(at));
       commit(audit.reportSilent);

@@ -1,6 +1,14 @@
+import { join } from 'node:path';
 import type { Bus, ConsumedMessage } from '@agentgate/bus';
 import { auditConsumer, auditStream, deploymentProducer, eventsSubject, evidenceStream } from '@agentgate/contracts';
-import { type Running, required, requireStream, runService, type ServiceContext } from '@agentgate/runtime';
+import {
+  type Running,
+  readWitnesses,
+  required,
+  requireStream,
+  runService,
+  type ServiceContext,
+} from '@agentgate/runtime';
 import { createEvidenceStream } from './adapters/evidence-stream.ts';
 import { createLogEntries } from './adapters/log-entries.ts';
 import { createLogHttp } from './adapters/log-http.ts';
@@ -13,6 +21,7 @@ import { createOrphanWatch } from './open-calls.ts';
 import { openLog } from './open-log.ts';
 import { createPublisher } from './publisher.ts';
 import { createAudit } from './service.ts';
+import { createWitnessing } from './witnessing.ts';
 
 const closeMs = 3_000;
 const heartbeatMs = 60_000;
@@ -27,10 +36,14 @@ const start = async (ctx: ServiceContext): Promise<Running> => {
   const bus: Bus = required(ctx.auditBus, 'AGENTGATE_AUDIT_CREDS');
   for (const spec of [auditStream, evidenceStream]) await requireStream(bus, spec);
 
+  const witnessing = createWitnessing(ctx, {
+    folder: join(config.folder, 'log'),
+    trusted: readWitnesses(config.witnessesFile),
+  });
   let onPublished = () => {};
   const opened = await openLog(config, {
     now,
-    cosign: undefined,
+    cosign: witnessing.cosign,
     onPublished: () => onPublished(),
     onTrouble: (err, what) => log.warn({ err }, what),
     onFailure: die,
@@ -39,7 +52,7 @@ const start = async (ctx: ServiceContext): Promise<Running> => {
   const { store, folder, sequencer } = opened;
   const audit = createAudit<ConsumedMessage>({
     store,
-    tree: sequencer,
+    tree: witnessing.watch(sequencer),
     keys: ctx.trust,
     now,
     graceTicks: graceTicks(auditConsumer.ackWaitMs),
@@ -93,6 +106,7 @@ const start = async (ctx: ServiceContext): Promise<Running> => {
   const ticks = everySecond(
     async () => {
       await handlers.tick();
+      for (const anomaly of witnessing.tick()) handlers.report(anomaly);
       if (!bus.connected()) return;
       await orphans.tick();
       await reporter.report();
@@ -101,6 +115,7 @@ const start = async (ctx: ServiceContext): Promise<Running> => {
   );
   const heartbeat = setInterval(() => void sequencer.heartbeat().catch(() => {}), heartbeatMs);
   ctx.http.routesUnder('/log/', createLogHttp(folder));
+  witnessing.serve();
   ctx.health.check('audit-nats', () => bus.connected() || 'not connected in account AUDIT');
   log.info({ entries: store.size() }, 'the evidence log is open');
 
@@ -111,6 +126,7 @@ const start = async (ctx: ServiceContext): Promise<Running> => {
       await ticks.stop();
       await publisher.close(closeMs);
       await opened.close();
+      witnessing.close();
     },
   };
 };

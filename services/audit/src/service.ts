@@ -1,4 +1,5 @@
 import type { Edge, KeyRing } from '@agentgate/evidence';
+import type { Anomaly } from './anomaly.ts';
 import { createAppender, type EntryTree, type Taken } from './appender.ts';
 import { createHeldBatches } from './held-batches.ts';
 import type { Incoming, LogStore } from './log-store.ts';
@@ -18,6 +19,8 @@ export interface Audit<M extends Incoming> {
   reportOrphans(at: number): Taken<M>;
   /** Reports producers that fell silent. To be called about each second, and only while everything that was published is taken. */
   reportSilent(): Taken<M>;
+  /** Something that was noticed elsewhere. */
+  report(anomaly: Anomaly): Taken<M>;
 }
 
 /** The log that the entries go to. */
@@ -127,6 +130,7 @@ export const createAudit = <M extends Incoming>({
         }
       });
     },
+    report: (anomaly) => inTransaction((taken) => appender.report(taken, anomaly)),
     reportSilent: () => {
       const silent = silence.tick(store.alive());
       if (silent.length === 0) return nothing();

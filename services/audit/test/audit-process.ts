@@ -35,6 +35,7 @@ export const startAudit = (
     AGENTGATE_TRUST: ground.trustFile,
     AGENTGATE_HTTP_PORT: String(httpPort),
     AGENTGATE_STATE_DIR: folder,
+    AGENTGATE_WITNESSES: ground.deployment.witnessesFile,
     AGENTGATE_LOG_LOCK_DIR: lockFolder,
     AGENTGATE_LOG_KEY: ground.deployment.keys.logKeyFile,
     AGENTGATE_LOG_ORIGIN: logOrigin,

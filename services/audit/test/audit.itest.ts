@@ -136,6 +136,7 @@ test('appends a batch once when it was killed between commit and acknowledgement
     {
       folder,
       lockFolder: join(ground.dir, 'lock'),
+      witnessesFile: ground.deployment.witnessesFile,
       origin: logOrigin,
       logKey: signingKeyFromSeed(readFileSync(ground.deployment.keys.logKeyFile, 'utf8').trim()),
       keyEvents: [],

@@ -22,6 +22,7 @@ const setUp = (
     tick: () => expect.fail('not asked'),
     reportOrphans: () => expect.fail('not asked'),
     reportSilent: () => expect.fail('not asked'),
+    report: () => expect.fail('not asked'),
     forgetHeld: () => {},
     held: () => 0,
   };

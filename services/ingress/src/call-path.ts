@@ -12,12 +12,12 @@ import {
   killedError,
   limits,
   type Obligations,
-  type Permit,
   redactAt,
   type Scope,
   statusOfRefusal,
   type TheCall,
   toAgentGateError,
+  type WitnessedEntry,
 } from '@agentgate/contracts';
 import { canonical, saltedDigest, sha256Hex } from '@agentgate/evidence';
 import type { Ending, LiveCall } from './live-calls.ts';
@@ -34,6 +34,8 @@ export interface CallPorts {
   }): Promise<{ epoch: number; killed?: { scope: Scope; reason: string } | undefined }>;
   /** This ingress' own view of the KILL stream; throws while it is stale. */
   ownKillView(call: LiveCall): { killed?: { scope: Scope; reason: string } };
+  /** Resolves once witnesses have cosigned a checkpoint that covers this event, with the proof that the runner wants to see. */
+  witnessed(event: string, deadline: number): Promise<WitnessedEntry>;
   execute(ask: ExecuteAsk): Promise<ExecuteAnswer>;
   /** Policy remembers what the result holds; resolves once it has. */
   observe(seen: {
@@ -67,7 +69,13 @@ export const runCall = async (
   const decided = await recordDecision(ports, live, call, verdict, approval);
   if (typeof decided !== 'string') return decided;
   if (verdict.decision.action !== 'allow' || !verdict.permit) return refuse(live, verdict, decided);
-  const outcome = await dispatch(ports, live, call, { permit: verdict.permit, epoch: verdict.epoch ?? 0 });
+  const { permit, epoch = 0 } = verdict;
+  const mustBeSeen = verdict.decision.obligations.witnessed === true;
+  const witnessed = mustBeSeen ? await seen(ports, live, decided) : undefined;
+  const outcome =
+    witnessed && 'outcome' in witnessed
+      ? witnessed
+      : await dispatch(ports, live, { ...call, permit, epoch, ...(witnessed && { witnessed }) });
   // Both before the reply: evidence of the outcome, and policy's memory of where its values came from.
   const [completed, unseen] = await Promise.all([
     recordOutcome(ports, live, outcome),
@@ -183,13 +191,26 @@ const unknown = (reason: string, duration_ms: number): Outcome => ({
   redacted: [],
 });
 
-/** Hands the call to a runner, unless it was ended meanwhile. There is no await between the last look and the handing over. */
-const dispatch = async (
+/** A permit lives five seconds; what is left of them is the runner's. */
+const witnessMs = limits.permitTtlMs - 1_500;
+
+/** Waits for the witnesses of the decision, unless the call is ended meanwhile: then nothing waits any more, and dispatch refuses. */
+const seen = async (
   ports: CallPorts,
   live: LiveCall,
-  call: TheCall,
-  { permit, epoch }: { permit: Permit; epoch: number },
-): Promise<Outcome> => {
+  decided: string,
+): Promise<WitnessedEntry | Outcome | undefined> => {
+  try {
+    const deadline = Math.min(live.deadline, ports.now() + witnessMs);
+    return await Promise.race([ports.witnessed(decided, deadline), live.ended.then(() => undefined)]);
+  } catch (error) {
+    const { code, message } = toAgentGateError(error);
+    return notRun(code === 'INTERNAL' ? 'EVIDENCE_UNAVAILABLE' : code, `nothing ran: ${message}`);
+  }
+};
+
+/** Hands the call to a runner, unless it was ended meanwhile. There is no await between the last look and the handing over. */
+const dispatch = async (ports: CallPorts, live: LiveCall, ask: ExecuteAsk): Promise<Outcome> => {
   try {
     const { killed } = ports.ownKillView(live);
     if (killed) throw killedError(killed);
@@ -213,7 +234,7 @@ const dispatch = async (
       }),
   );
   try {
-    return await Promise.race([ports.execute({ ...call, permit, epoch }), abandoned]);
+    return await Promise.race([ports.execute(ask), abandoned]);
   } catch (error) {
     const { code, message } = toAgentGateError(error);
     return code === 'OUTCOME_UNKNOWN' || code === 'INTERNAL' ? unknown(message, elapsed()) : notRun(code, message);

@@ -1,4 +1,5 @@
 import {
+  auditWitnessed,
   ingressCancel,
   killCheck,
   killStream,
@@ -46,6 +47,7 @@ const start = async (ctx: ServiceContext) => {
   const check = bus.batcher(killCheck);
   const execute = bus.batcher(runnerExecute);
   const observe = bus.batcher(policyObserve);
+  const witnessed = bus.batcher(auditWitnessed);
   const ports: IngressPorts = {
     now,
     newCallId: () => newId('call', now()),
@@ -56,6 +58,7 @@ const start = async (ctx: ServiceContext) => {
     observe: async (seen) => {
       await observe(seen);
     },
+    witnessed: (event, deadline) => witnessed({ event, deadline }, { timeoutMs: Math.max(1, deadline - now()) }),
     execute: (ask) => execute(ask, { timeoutMs: Math.max(1, ask.deadline - now()) + answerGraceMs }),
     record: (draft, onDurable) =>
       evidence.record(draft, { timeoutMs: evidenceMs, ...(onDurable ? { onDurable } : {}) }),

@@ -37,6 +37,7 @@ const gate = (over: Partial<CallPorts> = {}) => {
       return ran;
     },
     observe: never('observe'),
+    witnessed: never('witnessed'),
     record: async (draft) => {
       trail.push(draft.name);
       events.push(draft);
@@ -113,6 +114,62 @@ describe('an allowed call', () => {
     const g = gate({ execute: down('RUNNER_UNAVAILABLE') });
     expect(await g.run()).toMatchObject({ status: 'unavailable', code: 'RUNNER_UNAVAILABLE' });
     expect(g.events.at(-1)).toMatchObject({ data: { outcome: 'aborted', code: 'RUNNER_UNAVAILABLE' } });
+  });
+});
+
+describe('a call that witnesses have to see', () => {
+  const wanted = async () => ({ ...allow, decision: { ...allow.decision, obligations: { witnessed: true } } });
+  const witnessed = { entry: 'entry', proof: 'proof' };
+
+  test('is run once they did, with the proof for the runner', async () => {
+    const trail: string[] = [];
+    const g = gate({
+      decide: wanted,
+      witnessed: async (event, deadline) => {
+        trail.push(`witnessed ${event} until ${deadline}`);
+        return witnessed;
+      },
+      execute: async (ask) => {
+        expect(ask.witnessed).toEqual(witnessed);
+        trail.push('execute');
+        return ran;
+      },
+    });
+    expect(await g.run()).toMatchObject({ status: 'ok' });
+    expect(trail).toEqual(['witnessed evt_call_decided0 until 3500', 'execute']);
+  });
+
+  test('runs nothing when they did not, and evidence says that it was aborted', async () => {
+    const g = gate({ decide: wanted, witnessed: down('EVIDENCE_UNAVAILABLE'), execute: never('execute') });
+    expect(await g.run()).toEqual({
+      call: call.call,
+      status: 'unavailable',
+      code: 'EVIDENCE_UNAVAILABLE',
+      reason: 'nothing ran: down',
+      evidence: { decided: 'evt_call_decided0', completed: 'evt_call_completed0' },
+    });
+    expect(g.events.at(-1)).toMatchObject({ data: { outcome: 'aborted', code: 'EVIDENCE_UNAVAILABLE' } });
+  });
+
+  test('waits no longer once it is cancelled', async () => {
+    const g = gate({ decide: wanted, witnessed: () => new Promise(() => {}), execute: never('execute') });
+    const reply = g.run();
+    g.live.end({ why: 'cancelled' });
+    expect(await reply).toMatchObject({ status: 'cancelled', code: 'CANCELLED' });
+  });
+
+  test('is not run when it was killed while the witnesses looked', async () => {
+    let killed: { scope: Scope; reason: string } | undefined;
+    const g = gate({
+      decide: wanted,
+      witnessed: async () => {
+        killed = { scope: session, reason: 'stop' };
+        return witnessed;
+      },
+      ownKillView: () => (killed ? { killed } : {}),
+      execute: never('execute'),
+    });
+    expect(await g.run()).toMatchObject({ status: 'killed', code: 'KILLED_SESSION' });
   });
 });
 

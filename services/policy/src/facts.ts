@@ -153,6 +153,7 @@ export const createFactFinder = ({ tools, policy, secrets, memory }: FactsOption
         : [],
       ...(profile?.redact && { redact: profile.redact }),
       ...(profile?.evidence && { evidence: profile.evidence }),
+      ...(profile?.witnessed && { witnessed: true }),
     };
   };
 

@@ -9,9 +9,17 @@ import type { Evaluation } from './engine/evaluator.ts';
 import type { PolicyData } from './grants/policy-data.ts';
 
 /** Obligations that a service carries out today. With any other the call is denied: a promise nobody keeps is none. */
-const carriedOut: readonly string[] = ['credential', 'rate_limits', 'redact', 'taint', 'evidence', 'approvers'];
+const carriedOut: readonly string[] = [
+  'credential',
+  'rate_limits',
+  'redact',
+  'taint',
+  'evidence',
+  'witnessed',
+  'approvers',
+];
 /** These go with a permit. */
-const withAllowOnly: readonly string[] = ['credential', 'rate_limits', 'taint'];
+const withAllowOnly: readonly string[] = ['credential', 'rate_limits', 'taint', 'witnessed'];
 
 export const deny = (code: Code, reason: string): Decision => ({ action: 'deny', code, reason, obligations: {} });
 const invalid = (why: string) => deny('POLICY_INVALID', `the policy's answer cannot be used: ${why}`);

@@ -26,7 +26,7 @@ test.each<[string, unknown, RegExp]>([
   ['a code of another action', { ...allow, code: 'NO_GRANT' }, /code NO_GRANT does not go with allow$/],
   ['OK for a denial', { ...deny, code: 'OK' }, /code OK does not go with deny$/],
   ['a code that is not policy’s', { ...deny, code: 'KILLED_AGENT' }, /code KILLED_AGENT does not go with deny$/],
-  ['a witness', { ...allow, obligations: { witnessed: true } }, /carries out the obligation witnessed$/],
+  ['a witness of a denial', { ...deny, obligations: { witnessed: true } }, /witnessed goes with allow only$/],
   [
     'approvers of a call that is allowed',
     { ...allow, obligations: { approvers: { min: 2 } } },

@@ -342,7 +342,7 @@ describe('permits', () => {
   test.each([
     ['require_approval', { ...allow, action: 'require_approval', code: 'APPROVAL_REQUIRED' }, 'APPROVAL_REQUIRED'],
     ['an answer of no form', { allow: true }, 'POLICY_INVALID'],
-    ['an obligation that nobody carries out', { ...allow, obligations: { witnessed: true } }, 'POLICY_INVALID'],
+    ['an obligation that does not go with it', { ...allow, obligations: { approvers: { min: 1 } } }, 'POLICY_INVALID'],
     ['no answer', null, 'POLICY_INVALID'],
   ])('none for %s', async (_, result, code) => {
     const [answer] = await policyWith({ engine: { decide: async () => [{ result }] } }).decide([ask()]);

@@ -11,6 +11,7 @@ export interface RunnerConfig {
   limits: Config['limits'];
   pinning: Config['pinning'];
   redisUrlFile: string;
+  witnessesFile: string;
   /** The PATH that stdio servers get, and with it all they get of our environment. */
   path: string;
   /** The folder under which each stdio server has its home; kept between starts where the deployment gives one. */
@@ -29,6 +30,7 @@ export const readConfig = (base: BaseConfig, env: Record<string, string | undefi
     limits,
     pinning,
     redisUrlFile: required(base.AGENTGATE_REDIS_URL_FILE, 'AGENTGATE_REDIS_URL_FILE'),
+    witnessesFile: required(base.AGENTGATE_WITNESSES, 'AGENTGATE_WITNESSES'),
     path: env.PATH ?? '/usr/local/bin:/usr/bin:/bin',
     homes:
       base.AGENTGATE_STATE_DIR === undefined

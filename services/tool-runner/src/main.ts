@@ -4,6 +4,7 @@ import {
   connectRedis,
   createGauge,
   createKillView,
+  readWitnesses,
   redisReady,
   requireStream,
   runService,
@@ -28,6 +29,7 @@ import { createRunner } from './service.ts';
 import type { Listing, Upstream } from './upstream.ts';
 import { createUpstreams } from './upstreams.ts';
 import { createUsedPermits } from './used-permits.ts';
+import { createWitnessCheck } from './witness-check.ts';
 
 const drainMs = 5_000;
 /** The service is ready once each server was tried, or after this: one that is slow or down holds up nobody. */
@@ -71,6 +73,7 @@ const start = async (ctx: ServiceContext) => {
   const live = createLiveCalls(now);
   const runner = createRunner({
     permits: createPermitCheck({ keys: trust, now, since }),
+    witnessed: createWitnessCheck({ keys: trust, witnesses: readWitnesses(config.witnessesFile) }),
     usedPermits: createUsedPermits({ shared: createRedisMarks(redis), now }),
     kills: killView,
     catalog,

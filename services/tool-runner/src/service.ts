@@ -20,6 +20,7 @@ import type { PermitCheck } from './permit-check.ts';
 import type { Pins } from './pins/pins.ts';
 import type { Channel, Dispatch, LeasedCredential, UpstreamEnd } from './upstream.ts';
 import type { UsedPermits } from './used-permits.ts';
+import type { WitnessCheck } from './witness-check.ts';
 
 /** The runner's own view of the kill orders. */
 interface Kills {
@@ -39,6 +40,7 @@ export interface Broker {
 
 export interface RunnerPorts {
   permits: PermitCheck;
+  witnessed: WitnessCheck;
   usedPermits: UsedPermits;
   kills: Kills;
   catalog: Catalog;
@@ -125,6 +127,7 @@ const run = async (ports: RunnerPorts, one: LiveCall, ask: ExecuteAsk): Promise<
   refuseOtherDefinition(ports, claims, entry);
   refuseObligations(claims.obligations, entry);
   refuseOtherApproval(ports, claims, entry, ask);
+  ports.witnessed(ask, claims);
   await orEnded(one, caughtUp(ports.kills, ask));
   refuseKilled(ports.kills, ask);
   await orEnded(one, ports.usedPermits.use(claims.id, claims.expires_at));
@@ -208,11 +211,6 @@ const refuseOtherDefinition = (
 
 /** What the permit obliges this service to, and it cannot do, stops the call. The other obligations are other services'. */
 const refuseObligations = (obligations: Obligations, entry: CatalogEntry): void => {
-  if (obligations.witnessed === true)
-    throw new AgentGateError(
-      'POLICY_INVALID',
-      'the permit asks for a witness before the call, which this tool-runner cannot wait for',
-    );
   const wanted = obligations.credential?.name;
   if (wanted === entry.credential) return;
   throw new AgentGateError(

@@ -51,6 +51,7 @@ const startRunner = async (): Promise<ChildProcess> => {
       AGENTGATE_TRUST: ground.trustFile,
       AGENTGATE_CONFIG: ground.configFile,
       AGENTGATE_REDIS_URL_FILE: ground.redisUrlFile('tool-runner'),
+      AGENTGATE_WITNESSES: ground.deployment.witnessesFile,
       AGENTGATE_STATE_DIR: join(ground.dir, 'runner'),
       SHOULD_NOT_LEAK: 'x',
     },

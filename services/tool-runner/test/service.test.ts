@@ -180,15 +180,27 @@ describe('refuses, and runs nothing,', () => {
     expect(await nothingRan(set)).toEqual(refused('UPSTREAM_UNAVAILABLE', 'probe cannot be reached: gone'));
   });
 
-  test.each([
-    [{ witnessed: true }, 'POLICY_INVALID'],
-    [{ credential: { name: 'crm-key' } }, 'CREDENTIAL_UNAVAILABLE'],
-  ])('an obligation that it cannot carry out: %j', async (obligations, code) => {
-    expect(await nothingRan(fakeRunner(), allowed({ claims: { obligations } }))).toMatchObject({
-      outcome: 'refused',
-      code,
-    });
+  test('when the witnesses did not see the decision, and the permit is not used up by that', async () => {
+    let isSeen = false;
+    const witnessed = () => {
+      if (!isSeen) throw new AgentGateError('EVIDENCE_UNAVAILABLE', 'no proof came with it');
+    };
+    const set = fakeRunner({ ports: { witnessed } });
+    const ask = allowed();
+    expect(await nothingRan(set, ask)).toEqual(refused('EVIDENCE_UNAVAILABLE', 'no proof came with it'));
+    isSeen = true;
+    expect(await set.runner.execute(ask)).toMatchObject({ outcome: 'ok' });
   });
+
+  test.each([[{ credential: { name: 'crm-key' } }, 'CREDENTIAL_UNAVAILABLE']])(
+    'an obligation that it cannot carry out: %j',
+    async (obligations, code) => {
+      expect(await nothingRan(fakeRunner(), allowed({ claims: { obligations } }))).toMatchObject({
+        outcome: 'refused',
+        code,
+      });
+    },
+  );
 
   describe('an approval in the permit', () => {
     const approvals = generateSigningKey();

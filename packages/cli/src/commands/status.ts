@@ -1,7 +1,9 @@
+import type { StackStatus } from '@agentgate/contracts';
 import type { Command } from 'commander';
 import type { CliContext } from '../context.ts';
 import type { Run } from '../run.ts';
 import { readStatus, withUser } from '../stack.ts';
+import { localVkey, witnessName } from '../up/local-witness.ts';
 import { livePids } from '../up/pid-files.ts';
 import { serverNames } from '../up/server-names.ts';
 import { askReady } from '../up/wait-ready.ts';
@@ -38,6 +40,21 @@ const rowOfServer = (service: string, pids: ReturnType<typeof livePids>, version
     ...(version === undefined ? {} : { version }),
     problems: pid === undefined ? ['does not run'] : [],
   };
+};
+
+/** Of the stack's own witness; others are somebody else's to look after, and audit says when they are silent. */
+const rowsOfWitness = async (
+  home: string,
+  { witness }: StackStatus,
+  pids: ReturnType<typeof livePids>,
+): Promise<Row[]> => {
+  if (!witness || localVkey(home) !== witness.vkey) return [];
+  const row = rowOfServer(witnessName, pids);
+  const answers = await fetch(witness.url, { signal: AbortSignal.timeout(1_500) }).then(
+    (answer) => answer.ok,
+    () => false,
+  );
+  return [answers || !row.healthy ? row : { ...row, healthy: false, problems: ['does not answer'] }];
 };
 
 const age = (seconds: number | undefined): string => {
@@ -84,6 +101,7 @@ export const registerStatus = (program: Command, run: Run): void => {
         const rows = [
           rowOfServer(serverNames[0], pids, await natsVersion(ctx.home)),
           rowOfServer(serverNames[1], pids),
+          ...(await rowsOfWitness(ctx.home, status, pids)),
           ...services,
         ];
         const healthy = rows.every((r) => r.healthy);

@@ -72,6 +72,9 @@ const usesRedis: readonly ServiceName[] = ['ingress', 'policy', 'kill-switch', '
 /** Each endpoint may have a name to look up that hangs, and each holds one of libuv's threads: the usual four would leave none for the others. */
 const lookupThreads = { UV_THREADPOOL_SIZE: String(maxAlertEndpoints + 4) };
 
+/** Who asks witnesses, and who believes them. */
+const usesWitnesses: readonly ServiceName[] = ['audit', 'tool-runner'];
+
 /** With the compile cache a service needs no TypeScript stripper after its first start: 30 MB and a quarter of a second less each. */
 const environmentOf = (service: ServiceName, o: SpecOptions): Record<string, string> => {
   const { deployment: d } = o;
@@ -94,6 +97,7 @@ const environmentOf = (service: ServiceName, o: SpecOptions): Record<string, str
         }
       : {}),
     ...(service === 'notifier' ? lookupThreads : {}),
+    ...(usesWitnesses.includes(service) ? { AGENTGATE_WITNESSES: d.witnessesFile } : {}),
     ...(usesRedis.includes(service) ? { AGENTGATE_REDIS_URL_FILE: d.redis.urlFile(service) } : {}),
     AGENTGATE_NATS_URL: d.natsUrl,
     AGENTGATE_NATS_CREDS: d.credsFile(service),

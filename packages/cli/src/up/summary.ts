@@ -16,6 +16,7 @@ export const summary = (
     row('WebSocket', status.websocket),
     row('credentials', status.creds),
     row('log key', status.log.vkey),
+    ...(status.witness ? [row('witness', status.witness.vkey)] : []),
     ...Object.entries(status.metrics).map(([service, url], i) =>
       row(i === 0 ? 'metrics' : '', `${url}  ${paint.dim(service)}`),
     ),

@@ -1,11 +1,12 @@
 import { readFileSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { type Config, ConfigError, parseConfig, type StackStatus, services, stackStatus } from '@agentgate/contracts';
-import { createDeployment, type Deployment, logOrigin, provision, writePrivate } from '@agentgate/ground';
+import { createDeployment, type Deployment, GroundError, logOrigin, provision, writePrivate } from '@agentgate/ground';
 import type { CliContext } from '../context.ts';
 import { statusFile } from '../stack.ts';
 import { startGuard } from './guard.ts';
 import { lockHome } from './home-lock.ts';
+import { layLocalWitness, witnessName, witnessReady, witnessSpec } from './local-witness.ts';
 import { createLines, type LogFormat } from './log-lines.ts';
 import { endLeftovers } from './pid-files.ts';
 import { probe } from './probe.ts';
@@ -41,11 +42,12 @@ export const up = async (ctx: CliContext, options: UpOptions, stop: AbortSignal)
     rmSync(statusFile(ctx.home), { force: true });
     const left = await endLeftovers(ctx.home, serverNames);
     if (left.length > 0) ctx.err(`ended what an earlier start left behind: ${left.join(', ')}`);
-    await requireFree(ports);
+    await requireFree(ports, { witness: config.evidence.witnesses.length === 0 });
     if (configFile === standard) laySandbox(ctx.root);
     const deployment = await createDeployment({ home: ctx.home, config, ports });
-    await bringUp({ ctx, options, configFile, ports, deployment, supervisor, stop });
-    const status = tellStatus({ deployment, ports, configFile });
+    const local = layLocalWitness(deployment, ports.witness);
+    await bringUp({ ctx, options, configFile, ports, deployment, supervisor, stop, local });
+    const status = tellStatus({ deployment, ports, configFile, local });
     ctx.out(
       summary(status, {
         seconds: (Date.now() - began) / 1000,
@@ -111,24 +113,22 @@ interface Start {
   deployment: Deployment;
   supervisor: Supervisor;
   stop: AbortSignal;
+  /** The stack's own witness, where it has one. */
+  local: ReturnType<typeof layLocalWitness>;
 }
 
-const bringUp = async ({ ctx, options, configFile, ports, deployment, supervisor, stop }: Start): Promise<void> => {
+const bringUp = async (start: Start): Promise<void> => {
+  const { ctx, options, configFile, ports, deployment, supervisor, stop, local } = start;
   const { environment, root } = ctx;
   await startServers({ deployment, ports, supervisor, root, environment });
   stop.throwIfAborted();
   await provision({ natsUrl: deployment.natsUrl, seeds: deployment.seeds, roster: deployment.roster() });
   stop.throwIfAborted();
-  const specs = serviceSpecs({
-    deployment,
-    root,
-    configFile,
-    httpPorts: ports.http,
-    environment,
-    node: process.execPath,
-    logLevel: options.logLevel ?? 'info',
-  });
+  const common = { root, environment, node: process.execPath, logLevel: options.logLevel ?? 'info' };
+  const specs = serviceSpecs({ ...common, deployment, configFile, httpPorts: ports.http });
+  if (local) supervisor.start(witnessSpec({ ...common, home: deployment.home, port: ports.witness }));
   for (const spec of specs) supervisor.start(spec);
+  if (local) await witnessReady(local, { supervisor, signal: stop, gone: (why) => new GroundError(why) });
   await waitReady({ ports: ports.http, state: supervisor.state, timeoutMs: readyMs, signal: stop });
   await probe(deployment);
   stop.throwIfAborted();
@@ -141,6 +141,7 @@ const bringDown = async (supervisor: Supervisor): Promise<void> => {
     services.filter((s) => s !== 'ingress'),
     3_000,
   );
+  await supervisor.stop([witnessName], 3_000);
   await supervisor.stop([serverNames[1]], 1_500);
   await supervisor.stop([serverNames[0]], 1_500);
 };
@@ -149,7 +150,9 @@ const tellStatus = ({
   deployment,
   ports,
   configFile,
-}: Pick<Start, 'deployment' | 'ports' | 'configFile'>): StackStatus => {
+  local,
+}: Pick<Start, 'deployment' | 'ports' | 'configFile' | 'local'>): StackStatus => {
+  const witness = local ?? deployment.config.evidence.witnesses[0];
   const status = stackStatus.parse({
     v: 1,
     ready: true,
@@ -163,6 +166,7 @@ const tellStatus = ({
     creds: deployment.creds,
     config: configFile,
     log: { origin: logOrigin, dir: join(deployment.home, 'evidence', 'log'), vkey: deployment.keys.logVerifierKey },
+    ...(witness && { witness }),
   });
   writePrivate(statusFile(deployment.home), `${JSON.stringify(status, null, 2)}\n`);
   return status;

@@ -45,7 +45,7 @@ export interface Facts {
   dlp: DlpFinding[];
   hosts: EgressHost[];
   /** What the configuration asks for with this tool. */
-  profile: Pick<Obligations, 'taint' | 'rate_limits' | 'redact' | 'evidence'>;
+  profile: Pick<Obligations, 'taint' | 'rate_limits' | 'redact' | 'evidence' | 'witnessed'>;
 }
 
 export const noFacts: Facts = {
