@@ -205,7 +205,8 @@ const seen = async (
     return await Promise.race([ports.witnessed(decided, deadline), live.ended.then(() => undefined)]);
   } catch (error) {
     const { code, message } = toAgentGateError(error);
-    return notRun(code === 'INTERNAL' ? 'EVIDENCE_UNAVAILABLE' : code, `nothing ran: ${message}`);
+    // Whatever became of the question, the call itself went to nobody.
+    return notRun(code === 'OVERLOADED' ? code : 'EVIDENCE_UNAVAILABLE', `nothing ran: ${message}`);
   }
 };
 

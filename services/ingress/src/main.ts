@@ -29,6 +29,8 @@ import { createIngress, type IngressPorts } from './service.ts';
 
 /** A runner ends a call at its deadline; its answer may take so much longer. */
 const answerGraceMs = 1_500;
+/** Audit says at the deadline itself what was missing. */
+const witnessGraceMs = 250;
 /** The agent waits for this, so it is shorter than a client's own patience. */
 const cancelMs = 750;
 const evidenceMs = 2_000;
@@ -58,7 +60,8 @@ const start = async (ctx: ServiceContext) => {
     observe: async (seen) => {
       await observe(seen);
     },
-    witnessed: (event, deadline) => witnessed({ event, deadline }, { timeoutMs: Math.max(1, deadline - now()) }),
+    witnessed: (event, deadline) =>
+      witnessed({ event, deadline }, { timeoutMs: Math.max(1, deadline - now()) + witnessGraceMs }),
     execute: (ask) => execute(ask, { timeoutMs: Math.max(1, ask.deadline - now()) + answerGraceMs }),
     record: (draft, onDurable) =>
       evidence.record(draft, { timeoutMs: evidenceMs, ...(onDurable ? { onDurable } : {}) }),

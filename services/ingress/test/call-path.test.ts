@@ -139,17 +139,20 @@ describe('a call that witnesses have to see', () => {
     expect(trail).toEqual(['witnessed evt_call_decided0 until 3500', 'execute']);
   });
 
-  test('runs nothing when they did not, and evidence says that it was aborted', async () => {
-    const g = gate({ decide: wanted, witnessed: down('EVIDENCE_UNAVAILABLE'), execute: never('execute') });
-    expect(await g.run()).toEqual({
-      call: call.call,
-      status: 'unavailable',
-      code: 'EVIDENCE_UNAVAILABLE',
-      reason: 'nothing ran: down',
-      evidence: { decided: 'evt_call_decided0', completed: 'evt_call_completed0' },
-    });
-    expect(g.events.at(-1)).toMatchObject({ data: { outcome: 'aborted', code: 'EVIDENCE_UNAVAILABLE' } });
-  });
+  test.each(['EVIDENCE_UNAVAILABLE', 'OUTCOME_UNKNOWN'] as const)(
+    'runs nothing when they did not (%s), and evidence says that it was aborted',
+    async (code) => {
+      const g = gate({ decide: wanted, witnessed: down(code), execute: never('execute') });
+      expect(await g.run()).toEqual({
+        call: call.call,
+        status: 'unavailable',
+        code: 'EVIDENCE_UNAVAILABLE',
+        reason: 'nothing ran: down',
+        evidence: { decided: 'evt_call_decided0', completed: 'evt_call_completed0' },
+      });
+      expect(g.events.at(-1)).toMatchObject({ data: { outcome: 'aborted', code: 'EVIDENCE_UNAVAILABLE' } });
+    },
+  );
 
   test('waits no longer once it is cancelled', async () => {
     const g = gate({ decide: wanted, witnessed: () => new Promise(() => {}), execute: never('execute') });
