@@ -202,14 +202,15 @@ export const killRecord = z.strictObject({
   expires_at: timestamp.optional(),
   /** Where two operators have to agree on its end (`dual_control`): who asked first, and when. */
   lift_asked: z.strictObject({ by: z.string().max(128), at: timestamp }).optional(),
-  /** Of an automatic order: the incident that it belongs to. */
+  /** Of an automatic order, and of its end: the incident that it belongs to. */
   incident: incidentId.optional(),
 });
 export type KillRecord = z.infer<typeof killRecord>;
 
 /**
  * An order that no person gives. In whose name it stands follows from who may say it here, never from the message. There is no such way to lift.
- * Asked again for the same incident, or where the scope is killed already, it is the order that stands: it is contained and told anew.
+ * Asked again for the same incident, or where the scope is killed already, it is the order that stands: it is contained and told anew. Asked again
+ * once that incident's order was lifted, it is refused.
  */
 export const killOrder = request('svc.v1.kill.order', {
   ask: z.strictObject({

@@ -101,6 +101,8 @@ export const createKillSwitch = (deps: KillSwitchDeps): KillSwitch => {
     for (let attempt = 1; attempt < killAttempts; attempt++) {
       if (incident !== undefined && stands?.record?.state === 'killed' && stands.record.expires_at === undefined)
         return { key, epoch: stands.epoch, record: stands.record };
+      if (incident !== undefined && stands?.record?.state === 'lifted' && stands.record.incident === incident)
+        throw new AgentGateError('FIELD_INVALID', `/incident: its order was lifted by ${stands.record.by} already`);
       const record = endingAt(base, laterEnd(ends, stands));
       const epoch = await stream.write(record, stands?.epoch ?? 0);
       if (epoch !== 'conflict') return { key, epoch, record };
@@ -255,10 +257,12 @@ export const createKillSwitch = (deps: KillSwitchDeps): KillSwitch => {
     reason: string,
   ): Promise<number | 'conflict'> => {
     const { scope, incident } = stands.record;
-    const epoch = await stream.write({ v: 1, state: 'lifted', scope, reason, by, at: timestamp() }, stands.epoch);
+    const ofIncident = incident === undefined ? {} : { incident };
+    const lifted: KillRecord = { v: 1, state: 'lifted', scope, reason, by, at: timestamp(), ...ofIncident };
+    const epoch = await stream.write(lifted, stands.epoch);
     if (epoch === 'conflict') return epoch;
     log.info({ epoch, scope, by }, 'lifted');
-    await evidence('kill.lifted', scope, { epoch, scope, reason, by, ...(incident === undefined ? {} : { incident }) });
+    await evidence('kill.lifted', scope, { epoch, scope, reason, by, ...ofIncident });
     return epoch;
   };
 

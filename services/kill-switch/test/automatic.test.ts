@@ -84,6 +84,18 @@ describe('a release', () => {
     expect(await f.killSwitch.release('ann', release)).toMatchObject({ status: 'not_killed' });
   });
 
+  test('stands: asked again for an incident that was released, nobody is killed again', async () => {
+    const f = fixture();
+    await f.killSwitch.order('sentinel', ask());
+    await f.killSwitch.release('ann', { v: 1, incident: 'inc_0123456789', reason: 'fine' });
+    await expect(f.killSwitch.order('sentinel', ask())).rejects.toMatchObject({
+      code: 'FIELD_INVALID',
+      message: '/incident: its order was lifted by ann already',
+    });
+    expect(f.orders.active()).toEqual([]);
+    expect((await f.killSwitch.order('sentinel', ask({ incident: 'inc_9876543210' }))).receipt.contained).toBe(true);
+  });
+
   test("lifts no person's kill that took its order's place", async () => {
     const f = fixture();
     await f.killSwitch.order('sentinel', ask());

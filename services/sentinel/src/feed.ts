@@ -10,6 +10,8 @@ export interface Feed {
   behind(): number;
   /** Everything that stood in the stream at the start was read: what the rules say now is of today. */
   caughtUp(): boolean;
+  /** All that is there was counted long ago: the log was begun anew, or an older one was restored. */
+  isOld(): boolean;
   /** To be called each second: asks how far the stream is, and writes down how far this is. */
   tick(): Promise<void>;
   close(): Promise<void>;
@@ -39,6 +41,8 @@ export const startFeed = async (deps: FeedDeps): Promise<Feed> => {
   let seen = Math.min(deps.from ?? start.lastSeq, start.lastSeq);
   let behind = start.lastSeq - seen;
   let saved = -1;
+  /** Of the last event that was read, counted or not. */
+  let readIndex = watch.index();
 
   const read = ({ subject, data, time }: StreamMessage) => {
     try {
@@ -57,13 +61,16 @@ export const startFeed = async (deps: FeedDeps): Promise<Feed> => {
     onMessage: (message) => {
       seen = message.seq;
       const index = Number(message.header('Ag-Index') ?? Number.NaN);
-      if (!Number.isSafeInteger(index) || index <= watch.index()) return;
+      if (!Number.isSafeInteger(index)) return;
+      readIndex = index;
+      if (index <= watch.index()) return;
       watch.take(index, read(message));
       if (watch.pending().length > 0) deps.onPending();
     },
   });
   return {
     behind: () => behind,
+    isOld: () => behind === 0 && readIndex < watch.index(),
     caughtUp: () => seen >= start.lastSeq,
     tick: async () => {
       const { lastSeq } = await bus.streamInfo(evidenceStream.name);

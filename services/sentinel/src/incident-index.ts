@@ -5,6 +5,7 @@ import type { Held } from './ports.ts';
 export interface IncidentIndex {
   put(held: Held): void;
   drop(id: string, revision: number): void;
+  get(id: string): IncidentRecord | undefined;
   /** The newest first. */
   all(): IncidentRecord[];
   count(is: (record: IncidentRecord) => boolean): number;
@@ -19,6 +20,7 @@ export const createIncidentIndex = (): IncidentIndex => {
     drop: (id, revision) => {
       if ((held.get(id)?.revision ?? 0) < revision) held.delete(id);
     },
+    get: (id) => held.get(id)?.record,
     all: () => [...held.values()].map(({ record }) => record).sort((a, b) => (a.opened_at < b.opened_at ? 1 : -1)),
     count: (is) => [...held.values()].filter(({ record }) => is(record)).length,
   };

@@ -31,7 +31,7 @@ export interface Incidents {
   note(by: string, ask: z.infer<typeof noteAsk>): Promise<NoteAnswer>;
 }
 
-export type Lift = Pick<KillRecord, 'scope' | 'by' | 'reason' | 'at'> & { epoch: number };
+export type Lift = Pick<KillRecord, 'scope' | 'by' | 'reason' | 'at' | 'incident'> & { epoch: number };
 
 export interface IncidentsDeps {
   records: Records;
@@ -161,9 +161,12 @@ export const createIncidents = (deps: IncidentsDeps): Incidents => {
   const releaseLifted = async (key: string): Promise<void> => {
     const lift = lifts.get(key);
     if (!lift) return;
+    const { at, by, reason, epoch, incident } = lift;
+    // Its own order was lifted before its receipt was here: asked for again, it would stop whom an operator has released.
     const isOver = (r: IncidentRecord) =>
-      r.state !== 'released' && r.receipt !== undefined && r.receipt.epoch < lift.epoch && scopeKey(r.scope) === key;
-    const { at, by, reason, epoch } = lift;
+      r.state !== 'released' &&
+      scopeKey(r.scope) === key &&
+      (r.receipt === undefined ? r.id === incident : r.receipt.epoch < epoch);
     for (const { id } of index.all().filter(isOver)) {
       let isOurs = false;
       const record = await change(id, (r) => {
@@ -173,6 +176,10 @@ export const createIncidents = (deps: IncidentsDeps): Incidents => {
       if (record && isOurs) await work(record);
     }
   };
+  const releaseAll = async (): Promise<void> => {
+    const unreleased = index.all().filter(({ state }) => state !== 'released');
+    for (const key of new Set(unreleased.map(({ scope }) => scopeKey(scope)))) await releaseLifted(key);
+  };
   const inBackground = (record: IncidentRecord): void =>
     void work(record).catch((error: unknown) =>
       log.error({ err: error, incident: record.id }, 'an incident is not dealt with yet'),
@@ -181,6 +188,9 @@ export const createIncidents = (deps: IncidentsDeps): Incidents => {
   return {
     open: async (trigger) => {
       const record = recordOf(trigger, timestamp());
+      // Nobody has taken an earlier order for it yet: that one is asked for again, and one incident is enough.
+      const key = scopeKey(record.scope);
+      if (index.all().some((r) => r.state === 'open' && r.id !== record.id && scopeKey(r.scope) === key)) return;
       touched.set(record.id, now());
       let revision: number | 'conflict';
       try {
@@ -203,8 +213,12 @@ export const createIncidents = (deps: IncidentsDeps): Incidents => {
           (record) => !isDone(record) && now() - (touched.get(record.id) ?? Date.parse(record.opened_at)) > takeOverMs,
         );
       for (const id of touched.keys()) if (now() - (touched.get(id) ?? 0) > 10 * takeOverMs) touched.delete(id);
-      for (const record of left.slice(0, sweepAtOnce)) await work(record);
-      for (const key of new Set(index.all().map(({ scope }) => scopeKey(scope)))) await releaseLifted(key);
+      await releaseAll();
+      for (const { id } of left.slice(0, sweepAtOnce)) {
+        const record = index.get(id);
+        if (record && !isDone(record)) await work(record);
+      }
+      await releaseAll();
     },
     lifted: async (lift) => {
       lifts.set(scopeKey(lift.scope), lift);

@@ -85,9 +85,11 @@ const start = async (ctx: ServiceContext) => {
   let problem: string | undefined;
   let ticking = false;
   const tick = async () => {
-    await feed.tick();
-    opener.wake();
-    await incidents.sweep();
+    opener.retry();
+    // An order that nobody took is asked for again, also while nothing can be written down.
+    const [written, swept] = await Promise.allSettled([feed.tick(), incidents.sweep()]);
+    if (written.status === 'rejected') throw written.reason;
+    if (swept.status === 'rejected') throw swept.reason;
   };
   const timer = setInterval(() => {
     if (ticking) return;
@@ -107,6 +109,7 @@ const start = async (ctx: ServiceContext) => {
   const startedAt = now();
   health.check('evidence', () => {
     if (problem !== undefined) return problem;
+    if (feed.isOld()) return 'EVIDENCE ends before what was counted already: nothing new counts until it is past that';
     const late = feed.behind() > behindMost && now() - startedAt > catchUpMs;
     return late ? `${feed.behind()} events are not looked at yet` : auditBus.connected() || 'not connected';
   });

@@ -3,7 +3,6 @@ import {
   callId,
   code,
   eventType,
-  isUnavailable,
   name,
   type RiskSignal,
   scope,
@@ -46,9 +45,24 @@ const doer = z.object({ tenant: name, agent: name, session: sessionId.optional()
 const isKilled = (c: Code) => c.startsWith('KILLED_');
 const isTelling = (c: Code): c is TellingCode => (telling as readonly string[]).includes(c);
 
-/** Policy looks first whether the session is the caller's own; a decision that is not policy's says nothing of it. */
-const ownsSession = (c: Code, isPolicys: boolean) =>
-  isPolicys && c !== 'UNKNOWN_SESSION' && !isKilled(c) && !isUnavailable(c);
+/**
+ * Policy looks first whether the session is the caller's own, so whatever else it says, says that it is. What others say too (that somebody was
+ * late, or that an argument has a wrong form) may stand in place of what policy said.
+ */
+const saidByPolicyAlone: ReadonlySet<Code> = new Set([
+  'OK',
+  'NO_GRANT',
+  'ARGUMENT_NOT_ALLOWED',
+  'POLICY_DENIED',
+  'POLICY_INVALID',
+  'UNKNOWN_TOOL',
+  'TOOL_QUARANTINED',
+  'SESSION_EXPIRED',
+  'APPROVAL_REQUIRED',
+  'APPROVAL_INVALID',
+  'RATE_LIMITED',
+] satisfies Code[]);
+const ownsSession = (c: Code, isPolicys: boolean) => isPolicys && saidByPolicyAlone.has(c);
 
 type Read = (event: EvidenceEvent, baits: readonly Bait[]) => Happening | undefined;
 

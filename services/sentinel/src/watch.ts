@@ -23,11 +23,18 @@ export interface Watch {
 
 /** Each bound is far above what honest deployments need; beyond it the least recent is forgotten. */
 const agentsMost = 2_048;
-const sessionsMost = 16;
+const sessionsMost = 64;
 const gaugesMost = 1_024;
 const pendingMost = 1_024;
 /** A session lives no longer than a day, so nothing has to be remembered of a stopped one after that. */
 const sessionGoneMs = 25 * 3_600_000;
+/** Beyond this, the sessions that were stopped first are forgotten: one of them would be stopped once more. */
+const stoppedMost = 16_384;
+/**
+ * No call that was under way when somebody was stopped ends later. Who does something after that is at large again, whatever became of the event
+ * that should have said so: the kill-switch may have died between lifting and telling of it.
+ */
+const underWayMs = 10 * 60_000;
 
 interface Party {
   tallies: Map<string, Tally>;
@@ -57,16 +64,22 @@ export const createWatch = (rules: Rules, from: WatchState): Watch => {
   const stopped = new Map(from.stopped);
   let pending = [...from.pending];
 
-  const isStopped = ({ tenant, agent, session }: Doer) =>
-    stopped.has(`agent:${tenant}:${agent}`) || (session !== undefined && stopped.has(`session:${session}`));
+  const holds = (key: string, at: number) => at - (stopped.get(key) ?? Number.NEGATIVE_INFINITY) <= underWayMs;
+  const isStopped = ({ tenant, agent, session }: Doer, at: number) =>
+    holds(`agent:${tenant}:${agent}`, at) || (session !== undefined && holds(`session:${session}`, at));
   const partiesOf = (by: Doer, per: 'session' | 'agent'): Party | undefined => {
     const agent = agents.of(keyOf(by));
     if (per === 'agent') return agent.self;
     return by.session === undefined ? undefined : agent.sessions.of(by.session);
   };
 
+  /** They stand in the order in which they were stopped. */
   const forgetOldSessions = (now: number) => {
-    for (const [key, at] of stopped) if (key.startsWith('session:') && at < now - sessionGoneMs) stopped.delete(key);
+    for (const [key, at] of stopped) {
+      if (!key.startsWith('session:')) continue;
+      if (at >= now - sessionGoneMs && stopped.size < stoppedMost) break;
+      stopped.delete(key);
+    }
   };
 
   const stop = (
@@ -77,8 +90,9 @@ export const createWatch = (rules: Rules, from: WatchState): Watch => {
     cause: Cause,
   ) => {
     const key = scopeKey(scope);
-    if (stopped.has(key) || pending.length >= pendingMost) return;
+    if (holds(key, at) || pending.length >= pendingMost || pending.some(({ scope }) => scopeKey(scope) === key)) return;
     forgetOldSessions(at);
+    stopped.delete(key);
     stopped.set(key, at);
     const { rule, kind, why, events } = cause;
     pending.push({
@@ -95,7 +109,7 @@ export const createWatch = (rules: Rules, from: WatchState): Watch => {
   /** Stops the session or the agent. What is in no session of the agent's own can only be the agent's. */
   const stopParty = ({ id, at }: Happening, by: Doer, contains: 'session' | 'agent', cause: Cause) => {
     const { tenant, agent, session } = by;
-    if (isStopped(by)) return;
+    if (isStopped(by, at)) return;
     const ofAgent = () => stop(at, id, { kind: 'agent', id: agent, tenant }, by, cause);
     if (contains === 'agent' || session === undefined) {
       ofAgent();
@@ -103,7 +117,7 @@ export const createWatch = (rules: Rules, from: WatchState): Watch => {
     }
     const own = agents.of(keyOf(by));
     own.stopped = [...own.stopped.filter((time) => time > at - rules.escalate.window_s * 1_000), at].slice(-16);
-    if (own.stopped.length >= rules.escalate.sessions && rules.escalate.sessions > 1)
+    if (own.stopped.length >= rules.escalate.sessions)
       return stop(at, id, { kind: 'agent', id: agent, tenant }, by, {
         ...cause,
         why: `${cause.why}; session number ${own.stopped.length} of it within ${rules.escalate.window_s} s`,
@@ -164,6 +178,10 @@ export const createWatch = (rules: Rules, from: WatchState): Watch => {
   const lifted = (key: string) => {
     stopped.delete(key);
     pending = pending.filter(({ scope }) => scopeKey(scope) !== key);
+    for (const [name] of gauges.entries()) {
+      const [, tenant, tool] = name.split(' ');
+      if (key === `tool:${tenant}:${tool}` || key === `tool:*:${tool}`) gauges.forget(name);
+    }
     for (const [name, agent] of agents.entries()) {
       if (key === `agent:${name.replace('/', ':')}`) agents.forget(name);
       if (key.startsWith('session:')) agent.sessions.forget(key.slice('session:'.length));
@@ -185,7 +203,7 @@ export const createWatch = (rules: Rules, from: WatchState): Watch => {
         break;
       case 'decided':
         seeCanaries(h);
-        if (h.refused === undefined || isStopped(h.by)) break;
+        if (h.refused === undefined || isStopped(h.by, h.at)) break;
         countDenial(h);
         addRisk(h, h.by, [h.refused]);
         break;

@@ -200,6 +200,41 @@ test('a lift that is known before the receipt releases it at the next sweep', as
   expect(world.record().state).toBe('released');
 });
 
+test('whom an operator released before the receipt was here is not stopped again', async () => {
+  const { world, replica } = createWorld();
+  world.orderFails = true;
+  const one = replica();
+  await one.open(trigger);
+  await settled();
+  const lift = { scope: trigger.scope, by: 'ann', reason: 'fine', at: new Date(began).toISOString(), epoch: 8 };
+  await one.lifted({ ...lift, incident: trigger.id });
+  expect(world.record()).toMatchObject({ state: 'released', released: { by: 'ann', epoch: 8 } });
+  world.orderFails = false;
+  world.at += 6_000;
+  await one.sweep();
+  expect(world.orders).toHaveLength(1);
+});
+
+test('a lift of what stood there before does not release an incident that has no receipt', async () => {
+  const { world, replica } = createWorld();
+  world.orderFails = true;
+  const one = replica();
+  await one.open(trigger);
+  await settled();
+  await one.lifted({ scope: trigger.scope, by: 'ann', reason: 'fine', at: new Date(began).toISOString(), epoch: 8 });
+  expect(world.record().state).toBe('open');
+});
+
+test('a second reason to stop what nobody could stop yet makes no second incident', async () => {
+  const { world, replica } = createWorld();
+  world.orderFails = true;
+  const one = replica();
+  await one.open(trigger);
+  await settled();
+  await one.open({ ...trigger, id: 'inc_9999999999' });
+  expect([...world.all.keys()]).toEqual([trigger.id]);
+});
+
 test('takes 64 notes and no more, and lists what is open', async () => {
   const { world, replica } = createWorld();
   const one = replica();

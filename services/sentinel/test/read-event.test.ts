@@ -80,6 +80,14 @@ test.each<[string, object, object | undefined]>([
   else expect(told).toMatchObject({ kind: 'decided', ...wanted });
 });
 
+test.each(['TIMEOUT', 'FIELD_INVALID', 'MALFORMED', 'CANCELLED', 'OVERLOADED', 'KILL_SWITCH_UNAVAILABLE'])(
+  '%s says nothing of whose the session is, although policy answered',
+  (code) => {
+    expect(read('call.decided', decided(code))).toMatchObject({ by: agentAlone });
+    expect(read('call.decided', decided(code))).not.toHaveProperty('by.session');
+  },
+);
+
 test.each([
   'POLICY_UNAVAILABLE',
   'KILL_SWITCH_UNAVAILABLE',

@@ -104,6 +104,56 @@ describe('denials', () => {
   });
 });
 
+describe('who is stopped', () => {
+  const stoppedOnce = () => {
+    const scene = createScene(denials());
+    for (let i = 0; i < 3; i++) scene.refuse();
+    scene.watch.done(scene.watch.pending()[0]?.id ?? '');
+    return scene;
+  };
+  test('is stopped anew when it is at large without a word of who let it go', () => {
+    const scene = stoppedOnce();
+    scene.at = 599;
+    for (let i = 0; i < 9; i++) scene.refuse();
+    expect(scene.scopes()).toEqual([]);
+    scene.at = 610;
+    for (let i = 0; i < 9; i++) scene.refuse();
+    expect(scene.scopes()).toEqual(['agent demo']);
+  });
+
+  test('is to be stopped once, however long nobody can', () => {
+    const scene = createScene(denials());
+    for (const at of [0, 700, 1_400]) {
+      scene.at = at;
+      for (let i = 0; i < 9; i++) scene.refuse();
+    }
+    expect(scene.scopes()).toEqual(['agent demo']);
+  });
+
+  test('is the agent itself where one session is enough for that', () => {
+    const scene = createScene({
+      ...denials({ contains: 'session', count: 1 }),
+      escalate: { sessions: 1, window_s: 600 },
+    });
+    scene.refuse();
+    expect(scene.scopes()).toEqual(['agent demo']);
+  });
+
+  test('stays few, however many sessions are stopped', () => {
+    const scene = createScene({
+      ...denials({ contains: 'session', count: 1 }),
+      escalate: { sessions: 16, window_s: 1 },
+    });
+    for (let i = 0; i < 17_000; i++) {
+      scene.at = i;
+      scene.refuse({ session: sessionOf(i) });
+      for (const { id } of scene.watch.pending()) scene.watch.done(id);
+    }
+    expect(scene.watch.state().stopped.length).toBeLessThanOrEqual(16_384);
+    expect(scene.watch.state().stopped.at(-1)?.[0]).toBe(`session:${sessionOf(16_999)}`);
+  });
+});
+
 describe('canaries', () => {
   const canaries = { canaries: [{ id: 'honey', tools: ['payroll/export_*'], credentials: ['decoy'] }] };
   test.each<[string, object, string | undefined]>([
@@ -171,6 +221,19 @@ describe('breakers', () => {
     for (let i = 0; i < 20; i++) scene.call('crm/get', i % 4 === 3);
     expect(scene.scopes()).toEqual([]);
   });
+  test('once somebody lets the tool go on, count none of what ended after it was stopped', () => {
+    const scene = createScene({
+      breakers: [{ id: 'b', tools: ['crm/*'], window_s: 600, errors: { share: 0.5, calls: 2 }, agents: 1 }],
+    });
+    for (let i = 0; i < 8; i++) scene.call('crm/get', true);
+    for (const { id } of scene.watch.pending()) scene.watch.done(id);
+    scene.lift('tool:default:crm/get');
+    scene.call('crm/get', true);
+    expect(scene.scopes()).toEqual([]);
+    scene.call('crm/get', true);
+    expect(scene.scopes()).toEqual(['tool crm/get']);
+  });
+
   test('trip on more calls than the budget, without those of the loudest', () => {
     const scene = createScene({ breakers: [{ id: 'crm', tools: ['crm/*'], window_s: 60, budget: 10 }] });
     for (let i = 0; i < 500; i++) scene.call('crm/get', false, { agent: 'loud' });
@@ -311,7 +374,7 @@ describe('what is counted', () => {
   test('stays small under a flood of sessions, and the flood hides nothing that its agent does', () => {
     const scene = createScene(denials({ count: 256, per: 'session', contains: 'session' }));
     for (let i = 0; i < 5_000; i++) scene.refuse({ session: sessionOf(i) });
-    expect(JSON.stringify(scene.watch.state()).length).toBeLessThan(16_384);
+    expect(JSON.stringify(scene.watch.state()).length).toBeLessThan(32_768);
     const byAgent = createScene(denials({ count: 256 }));
     for (let i = 0; i < 256; i++) byAgent.refuse({ session: sessionOf(i) });
     expect(byAgent.scopes()).toEqual(['agent demo']);

@@ -18,7 +18,7 @@ export interface Positions {
 }
 
 const key = 'watch';
-/** Below what one message may hold. Beyond it, those who did least lately are left out: a restart forgets what they had done. */
+/** Below what one message may hold. Beyond it, agents and tools of which least was heard lately are left out: a restart forgets what they had done. */
 const bytesMost = 4 * 1024 * 1024;
 
 const stored = z.object({ v: z.literal(1), seq: z.int().min(0), index: z.int().min(-1), state: z.unknown() });
@@ -53,9 +53,11 @@ export const createPositionBucket = (
   };
 };
 
+/** Who is stopped, and who is to be, is bounded well below it and always stays. */
 const encode = (seq: number, state: WatchState): string => {
-  for (let agents = state.agents; ; agents = agents.slice(Math.ceil(agents.length / 2))) {
-    const text = JSON.stringify({ v: 1, seq, index: state.index, state: { ...state, agents } });
-    if (Buffer.byteLength(text) <= bytesMost || agents.length === 0) return text;
+  for (let { agents, gauges } = state; ; agents = laterHalf(agents), gauges = laterHalf(gauges)) {
+    const text = JSON.stringify({ v: 1, seq, index: state.index, state: { ...state, agents, gauges } });
+    if (Buffer.byteLength(text) <= bytesMost || agents.length + gauges.length === 0) return text;
   }
 };
+const laterHalf = <T>(all: readonly T[]): T[] => all.slice(Math.ceil(all.length / 2));
