@@ -66,6 +66,28 @@ test('call, kill, kills and lift do what they say, and their exit codes too', as
   expect(await call('lifted by hand')).toMatchObject({ code: 0 });
 });
 
+test('kill session --all-of-agent kills the agent whose session it is, and nobody where nobody knows the session', async () => {
+  const [one, other] = [(await json('session', 'open')).answer.session, (await json('session', 'open')).answer.session];
+  const all = (session: string, ...more: string[]) =>
+    run('kill', 'session', session, '--all-of-agent', '--reason', 'all of it', ...more);
+  const unknown = await all('ses_nobody0000');
+  expect(unknown).toMatchObject({ code: 1, out: '' });
+  expect(unknown.err).toContain('nothing was killed: UNKNOWN_SESSION: session ses_nobody0000 is not known');
+  expect((await all(String(one), '--tenant', 'acme')).err).toContain('is not of tenant acme');
+  expect((await run('kill', 'agent', 'demo', '--all-of-agent', '--reason', 'x')).err).toContain('goes with a session');
+  expect(await json('kills')).toMatchObject({ answer: { kills: [] } });
+  const killed = await all(String(one));
+  expect(killed.code).toBe(0);
+  expect(killed.out).toContain(`session ${one} is of agent demo of tenant default`);
+  expect(await json('kills')).toMatchObject({
+    answer: { kills: [{ scope: { kind: 'agent', id: 'demo', tenant: 'default' }, reason: 'all of it' }] },
+  });
+  const call = () => json('call', 'probe/echo', 'text=of the agent', '--session', String(other));
+  expect(await call()).toMatchObject({ code: 1, answer: { code: 'KILLED_AGENT' } });
+  expect(await json('lift', 'agent', 'demo', '--reason', 'by hand')).toMatchObject({ code: 0 });
+  expect(await call()).toMatchObject({ code: 0 });
+});
+
 test('a kill tells of each point as it confirms, then of the whole; a frozen point is named, and the exit code is 2', async () => {
   const session = String((await json('session', 'open')).answer.session);
   const kill = () => run('kill', 'session', session, '--reason', 'told live');

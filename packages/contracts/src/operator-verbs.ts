@@ -23,6 +23,8 @@ import {
   resolveLeaseAsk,
   revokeLeasesAnswer,
   revokeLeasesAsk,
+  sessionOwnerAnswer,
+  sessionOwnerAsk,
   testCredentialAnswer,
   testCredentialAsk,
   toolAsk,
@@ -44,6 +46,7 @@ const verb = <A, B>(
 const approvals = { service: 'approvals' as const, timeoutMs: 5_000 };
 const broker = (timeoutMs: number) => ({ service: 'credential-broker' as const, timeoutMs });
 const killSwitch = (timeoutMs: number) => ({ service: 'kill-switch' as const, timeoutMs });
+const policy = { service: 'policy' as const, timeoutMs: 5_000 };
 const runner = { service: 'tool-runner' as const, timeoutMs: 5_000 };
 const notifier = (timeoutMs: number) => ({ service: 'notifier' as const, timeoutMs });
 const sentinel = { service: 'sentinel' as const, timeoutMs: 5_000 };
@@ -56,10 +59,9 @@ export const operatorVerbs = {
   /** The kill-switch lifts; the sentinel, which may not, only hears of it. */
   release: verb('release', releaseAsk, z.union([liftAnswer, refusal]), killSwitch(5_000)),
   note: verb('note', noteAsk, z.union([noteAnswer, refusal]), sentinel),
-  'clear-taint': verb('clear-taint', clearTaintAsk, z.union([clearTaintAnswer, refusal]), {
-    service: 'policy',
-    timeoutMs: 5_000,
-  }),
+  'clear-taint': verb('clear-taint', clearTaintAsk, z.union([clearTaintAnswer, refusal]), policy),
+  /** Policy owns the sessions, and is whom a call's own session is checked by. */
+  session: verb('session', sessionOwnerAsk, z.union([sessionOwnerAnswer, refusal]), policy),
   approvals: verb('approvals', approvalsAsk, z.union([approvalsAnswer, refusal]), approvals),
   approve: verb('approve', approveAsk, z.union([approveAnswer, refusal]), approvals),
   reject: verb('reject', approveAsk, z.union([approveAnswer, refusal]), approvals),

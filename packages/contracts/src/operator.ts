@@ -79,6 +79,18 @@ export const activeKill = z.strictObject({
 export type ActiveKill = z.infer<typeof activeKill>;
 export const killsAnswer = z.strictObject({ v, epoch: z.int().min(0), kills: z.array(activeKill) });
 
+/** Whose a session is. One that policy does not know (any more) is refused as UNKNOWN_SESSION. */
+export const sessionOwnerAsk = z.strictObject({ v, session: sessionId });
+export const sessionOwnerAnswer = z.strictObject({
+  v,
+  session: sessionId,
+  tenant: name,
+  agent: name,
+  opened_at: timestamp,
+  expires_at: timestamp,
+});
+export type SessionOwnerAnswer = z.infer<typeof sessionOwnerAnswer>;
+
 /** Takes taint labels off a session, an agent or both; without `labels`, all of them. */
 export const clearTaintAsk = z
   .strictObject({

@@ -211,6 +211,7 @@ export const personPermissions = (person: string, role: PersonRole): Permissions
           `ops.${person}.release`,
           `ops.${person}.note`,
           `ops.${person}.clear-taint`,
+          `ops.${person}.session`,
           `ops.${person}.approvals`,
           `ops.${person}.leases`,
           `ops.${person}.revoke-leases`,

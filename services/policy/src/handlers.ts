@@ -15,6 +15,8 @@ import {
   policyOpenSession,
   policyPermitListing,
   policyVisible,
+  type Refusal,
+  sessionOwnerAsk,
   statusOfRefusal,
   toAgentGateError,
 } from '@agentgate/contracts';
@@ -57,16 +59,22 @@ export const servePolicy = ({ bus, policy, log, observe }: Serving): void => {
     }
     return answers;
   });
-  bus.serveRaw(operatorVerbs['clear-taint'], async (body, { subject }) => {
+  const answer = async <T>(subject: string, handle: (person: string) => Promise<T>): Promise<T | Refusal> => {
     try {
       // NATS enforces the person's name; one that is none is nobody's.
       const by = name.safeParse(personOf(subject));
       if (!by.success) throw new AgentGateError('MALFORMED', 'subject: holds no name of a person');
-      return await policy.clearTaint(by.data, parseField(clearTaintAsk, parseStrict(body)));
+      return await handle(by.data);
     } catch (error) {
       const { code, message } = toAgentGateError(error);
-      if (code === 'INTERNAL') log.error({ err: error }, 'taint could not be cleared');
+      if (code === 'INTERNAL') log.error({ err: error }, "an operator's question could not be answered");
       return { v: 1, status: statusOfRefusal(code), code, reason: message.slice(0, 2048) };
     }
-  });
+  };
+  bus.serveRaw(operatorVerbs['clear-taint'], (body, { subject }) =>
+    answer(subject, async (by) => policy.clearTaint(by, parseField(clearTaintAsk, parseStrict(body)))),
+  );
+  bus.serveRaw(operatorVerbs.session, (body, { subject }) =>
+    answer(subject, async () => policy.whoseSession(parseField(sessionOwnerAsk, parseStrict(body)).session)),
+  );
 };

@@ -8,6 +8,7 @@ import {
   type ListingPermit,
   limits,
   type PolicyRevision,
+  type SessionOwnerAnswer,
   type ToolListing,
 } from '@agentgate/contracts';
 import type { KeyRing } from '@agentgate/evidence';
@@ -68,6 +69,8 @@ export interface Policy {
   /** Remembers where a result's values stood, before the agent sees it. */
   observe(ask: SessionOwner & { session: string; tool: string; result?: unknown }): Promise<void>;
   clearTaint(by: string, ask: ClearTaintAsk): Promise<ClearTaintAnswer>;
+  /** Whose a session is. Throws UNKNOWN_SESSION. */
+  whoseSession(session: string): Promise<SessionOwnerAnswer>;
   /** Lets the runner read a server's list of tools with the credential that the configuration names for that. Throws POLICY_DENIED elsewhere. */
   permitListing(server: string): ListingPermit;
 }
@@ -153,6 +156,14 @@ export const createPolicy = (opts: PolicyOptions): Policy => {
     return { v: 1, status: 'cleared', cleared };
   };
 
+  const whoseSession: Policy['whoseSession'] = async (session) => {
+    // Nobody is asking as an agent: the facts are of whom they are of.
+    const [facts] = await sessions.look([{ tenant: '', agent: '', session }], { count: false });
+    if (!facts) throw new AgentGateError('UNKNOWN_SESSION', `session ${session} is not known; it may have expired`);
+    const [opened_at, expires_at] = [facts.openedAt, facts.expiresAt].map((at) => new Date(at).toISOString());
+    return { v: 1, session, tenant: facts.tenant, agent: facts.agent, opened_at, expires_at } as SessionOwnerAnswer;
+  };
+
   const ownerOf = async (
     tenant: string,
     agent: string | undefined,
@@ -183,7 +194,7 @@ export const createPolicy = (opts: PolicyOptions): Policy => {
     });
   };
 
-  return { decide, openSession, visible, hold, observe, clearTaint, permitListing };
+  return { decide, openSession, visible, hold, observe, clearTaint, whoseSession, permitListing };
 };
 
 const nameOnly = (tool: string): CatalogTool => ({

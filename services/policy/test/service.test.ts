@@ -605,6 +605,18 @@ describe('clear-taint', () => {
   });
 });
 
+describe('whose a session is', () => {
+  test('tells the tenant and the agent that it was opened for', async () => {
+    expect(await policyWith().whoseSession(session)).toMatchObject({ v: 1, session, tenant: 'default', agent: 'demo' });
+  });
+  test('is refused with UNKNOWN_SESSION where nobody knows it', async () => {
+    await expect(policyWith().whoseSession('ses_none000000')).rejects.toMatchObject({
+      code: 'UNKNOWN_SESSION',
+      message: 'session ses_none000000 is not known; it may have expired',
+    });
+  });
+});
+
 describe('approvals', () => {
   const held = {
     action: 'require_approval',

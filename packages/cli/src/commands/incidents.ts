@@ -1,17 +1,11 @@
 import type { Bus } from '@agentgate/bus';
-import {
-  describeScope,
-  type IncidentRecord,
-  type IncidentState,
-  operatorSubject,
-  operatorVerbs,
-} from '@agentgate/contracts';
+import { type IncidentRecord, type IncidentState, operatorSubject, operatorVerbs } from '@agentgate/contracts';
 import type { Command } from 'commander';
 import { type CliContext, CliError } from '../context.ts';
 import type { Run } from '../run.ts';
 import { withUser } from '../stack.ts';
 import { visible } from './approvals.ts';
-import { tellReceipt } from './kill.ts';
+import { tellReceipt, tellScope } from './receipt.ts';
 
 const person = 'operator';
 type Speaker = Pick<CliContext, 'paint'>;
@@ -27,7 +21,7 @@ const tellState = ({ paint }: Speaker, { state }: IncidentRecord): string => {
   return color(words[state]);
 };
 const tellLine = (ctx: Speaker, incident: IncidentRecord): string =>
-  `${incident.id}  ${tellState(ctx, incident)}  ${describeScope(incident.scope)}${incident.agent !== undefined && incident.scope.kind === 'session' ? ` of ${incident.agent}` : ''}\n  ${ctx.paint.dim(incident.opened_at)}  ${visible(incident.reason)}`;
+  `${incident.id}  ${tellState(ctx, incident)}  ${tellScope(incident.scope)}${incident.agent !== undefined && incident.scope.kind === 'session' ? ` of ${incident.agent}` : ''}\n  ${ctx.paint.dim(incident.opened_at)}  ${visible(incident.reason.replace(`, incident ${incident.id}`, ''))}`;
 
 /** One after the other, what led there and what became of it. */
 const timelineOf = (incident: IncidentRecord): [at: string, what: string][] => {
@@ -48,18 +42,23 @@ const timelineOf = (incident: IncidentRecord): [at: string, what: string][] => {
   return problem === undefined ? timeline : [...timeline, ['now', `no receipt yet: ${visible(problem)}`]];
 };
 
-const tellIncident = (ctx: Speaker, incident: IncidentRecord): string => {
+/** A line each: what can be looked up has to be copied, and no id may break at the window's edge. */
+const tellEvents = (what: string, ids: readonly string[]): string[] =>
+  ids.length === 0 ? [] : [`  ${what}`, ...ids.map((id) => `    ${id}`)];
+
+export const tellIncident = (ctx: Speaker, incident: IncidentRecord): string => {
   const { receipt, events, evidence } = incident;
   const { opened, ordered, contained = [], failed, released } = evidence;
-  const about = [opened, ordered, ...contained, failed, released].filter((id) => id !== undefined);
+  const about = Object.entries({ opened, ordered, failed, released }).flatMap(([what, id]) =>
+    id === undefined ? [] : [`${what.padEnd(9)} ${id}`],
+  );
   return [
     tellLine(ctx, incident),
     ...timelineOf(incident).map(([at, what]) => `  ${ctx.paint.dim(at)} ${what}`),
-    ...(receipt
-      ? [tellReceipt(ctx, { ...receipt, calls: receipt.calls ?? [], signature: receipt.signature ?? '' })]
-      : []),
-    ctx.paint.dim(`led by ${events.join(' ')}`),
-    ctx.paint.dim(`evidence ${about.join(' ')}`),
+    ...(receipt ? [tellReceipt(ctx, receipt)] : []),
+    'evidence (agentgate evidence show <id>)',
+    ...tellEvents(`led there by${events.length >= 32 ? ', at last' : ''}`, events),
+    ...tellEvents('about it', [...about, ...contained.map((id) => `contained ${id}`)]),
   ].join('\n');
 };
 

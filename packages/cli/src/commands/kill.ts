@@ -1,10 +1,7 @@
 import type { Bus } from '@agentgate/bus';
 import {
-  type ContainmentPoint,
   containmentPoint,
-  describeScope,
   firstProblem,
-  type KillReceipt,
   type killAsk,
   type liftAnswer,
   operatorSubject,
@@ -17,7 +14,9 @@ import type { z } from 'zod';
 import { type CliContext, CliError } from '../context.ts';
 import type { Run } from '../run.ts';
 import { withUser } from '../stack.ts';
+import { visible } from './approvals.ts';
 import { parseDuration } from './call.ts';
+import { tellPoint, tellReceipt, tellScope } from './receipt.ts';
 
 const person = 'operator';
 const kinds = 'session, agent, tool, tenant or global';
@@ -46,13 +45,20 @@ const refused = (answer: object): void => {
   if ('code' in answer && 'reason' in answer) throw new CliError(`${String(answer.code)}: ${String(answer.reason)}`);
 };
 
-const pointLine = (
-  { paint }: Pick<CliContext, 'paint'>,
-  { service, instance, confirmed_in_ms: ms }: ContainmentPoint,
-) =>
-  ms === null
-    ? `  ${paint.red('✗')} ${service} ${paint.dim(instance)} ${paint.red('did not confirm')}`
-    : `  ${paint.green('✓')} ${service} ${paint.dim(instance)} confirmed in ${ms.toFixed(1)} ms`;
+/** The agent whose session it is, by the word of policy, which owns the sessions. Who is not known is not killed in somebody's stead. */
+const agentOfSession = async (
+  ctx: CliContext,
+  bus: Bus,
+  { id, tenant }: Scope & { kind: 'session' },
+): Promise<Scope> => {
+  const subject = operatorSubject(bus.user, 'session');
+  const told = await bus.ask(operatorVerbs.session, { v: 1, session: id }, { subject });
+  if (!('agent' in told)) throw new CliError(`nothing was killed: ${told.code}: ${told.reason}`);
+  if (tenant !== undefined && tenant !== told.tenant)
+    throw new CliError(`nothing was killed: session ${id} is not of tenant ${tenant}`);
+  if (!ctx.json) ctx.out(`session ${id} is of agent ${told.agent} of tenant ${told.tenant}`);
+  return { kind: 'agent', id: told.agent, tenant: told.tenant };
+};
 
 /** Orders a kill and tells of each point as it confirms; then the receipt. Resolves with the exit code. */
 export const orderKill = async (ctx: CliContext, bus: Bus, ask: z.infer<typeof killAsk>): Promise<number> => {
@@ -61,7 +67,7 @@ export const orderKill = async (ctx: CliContext, bus: Bus, ask: z.infer<typeof k
     const point = containmentPoint.safeParse(note);
     if (!point.success || ctx.json) return;
     told.add(point.data.instance);
-    ctx.out(pointLine(ctx, point.data));
+    ctx.out(tellPoint(ctx, point.data));
   };
   const receipt = await bus.ask(operatorVerbs.kill, ask, { subject: operatorSubject(bus.user, 'kill'), onProgress });
   if (!('contained' in receipt)) throw new CliError(`${receipt.code}: ${receipt.reason}`);
@@ -69,26 +75,6 @@ export const orderKill = async (ctx: CliContext, bus: Bus, ask: z.infer<typeof k
     tellReceipt(ctx, { ...receipt, points: receipt.points.filter((p) => !told.has(p.instance)) }),
   );
   return receipt.contained ? 0 : 2;
-};
-
-export const tellReceipt = (ctx: Pick<CliContext, 'paint'>, receipt: KillReceipt): string => {
-  const { paint } = ctx;
-  const head = receipt.contained ? paint.green('contained') : paint.red('ordered, NOT contained');
-  const points = receipt.points.map((point) => pointLine(ctx, point));
-  const calls = receipt.calls.map((c) => `  ${c.call} ${c.fate}`);
-  const { revoked, irrevocable } = receipt.leases;
-  const leases = [
-    ...(revoked > 0 ? [`  ${revoked} ${revoked === 1 ? 'lease' : 'leases'} revoked, each refused after`] : []),
-    ...irrevocable.map((lease) => `  ${paint.red('may still be good')} ${lease}`),
-  ];
-  const { voided } = receipt.approvals;
-  return [
-    `${paint.bold(head)}: ${describeScope(receipt.scope)}, epoch ${receipt.epoch}, in ${receipt.contained_in_ms.toFixed(1)} ms`,
-    ...points,
-    ...calls,
-    ...leases,
-    ...(voided > 0 ? [`  ${voided} ${voided === 1 ? 'approval' : 'approvals'} voided`] : []),
-  ].join('\n');
 };
 
 export const registerKill = (program: Command, run: Run): void => {
@@ -99,6 +85,7 @@ export const registerKill = (program: Command, run: Run): void => {
     .argument('[id]', 'of the session, agent, tool or tenant')
     .requiredOption('--reason <text>', 'why; it stands in evidence')
     .option('--tenant <name>', 'of the agent or tool')
+    .option('--all-of-agent', 'with a session: the agent whose it is, with all of its sessions')
     .option('--expires-in <duration>', 'end by itself after, e.g. 10m', duration)
     .addHelpText(
       'after',
@@ -110,13 +97,15 @@ export const registerKill = (program: Command, run: Run): void => {
           ctx,
           kind: string,
           id: string | undefined,
-          flags: { reason: string; tenant?: string; expiresIn?: number },
+          flags: { reason: string; tenant?: string; expiresIn?: number; allOfAgent?: boolean },
         ) => {
           const what = scopeOf(kind, id, flags.tenant);
+          if (flags.allOfAgent && what.kind !== 'session')
+            throw new CliError(`${kind}: --all-of-agent goes with a session; nothing was killed`);
           return withUser(ctx.home, person, async (bus) => {
             const ask = {
               v: 1 as const,
-              scope: what,
+              scope: flags.allOfAgent && what.kind === 'session' ? await agentOfSession(ctx, bus, what) : what,
               reason: flags.reason,
               ...(flags.expiresIn === undefined ? {} : { expires_in_ms: flags.expiresIn }),
             };
@@ -148,7 +137,7 @@ export const registerLift = (program: Command, run: Run): void => {
           refused(answer);
           ctx.answer(
             answer,
-            () => `${'status' in answer ? says[answer.status as LiftStatus] : ''}: ${describeScope(what)}`,
+            () => `${'status' in answer ? says[answer.status as LiftStatus] : ''}: ${tellScope(what)}`,
           );
           return answer.status === 'lifted' ? 0 : 1;
         });
@@ -172,8 +161,12 @@ export const registerKills = (program: Command, run: Run): void => {
         withUser(ctx.home, person, async (bus) => {
           const answer = await bus.ask(operatorVerbs.kills, { v: 1 }, { subject: operatorSubject(person, 'kills') });
           if (!('kills' in answer)) throw new CliError(`${answer.code}: ${answer.reason}`);
-          const line = (k: (typeof answer.kills)[number]) =>
-            `${describeScope(k.scope)}  ${ctx.paint.dim(`epoch ${k.epoch}, by ${k.by}, ${k.at}${k.expires_at === undefined ? '' : `, until ${k.expires_at}`}`)}  ${k.reason}`;
+          const line = ({ scope, epoch, by, at, expires_at, reason }: (typeof answer.kills)[number]) =>
+            [
+              `${ctx.paint.bold(tellScope(scope))}  ${visible(reason)}`,
+              ctx.paint.dim(`  epoch ${epoch}, by ${visible(by)}, ${at}`),
+              ...(expires_at === undefined ? [] : [ctx.paint.dim(`  ends by itself ${expires_at}`)]),
+            ].join('\n');
           ctx.answer(answer, () => (answer.kills.length === 0 ? 'no kill stands' : answer.kills.map(line).join('\n')));
           return 0;
         }),
