@@ -106,6 +106,18 @@ describe('a release', () => {
     expect(f.orders.active()).toMatchObject([{ by: 'ann' }]);
   });
 
+  test("lifts no person's kill that this replica has not heard of yet", async () => {
+    const f = fixture();
+    await f.killSwitch.order('sentinel', ask());
+    const stale = f.orders.all();
+    await f.killSwitch.kill('ann', { v: 1, scope: session(), reason: 'mine now' });
+    Object.assign(f.orders, { all: () => stale });
+    expect(await f.killSwitch.release('bob', { v: 1, incident: 'inc_0123456789', reason: 'x' })).toMatchObject({
+      status: 'not_killed',
+    });
+    expect(f.orders.active()).toMatchObject([{ by: 'ann' }]);
+  });
+
   test('needs two where dual control says so', async () => {
     const f = fixture(['session']);
     await f.killSwitch.order('sentinel', ask());
