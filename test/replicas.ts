@@ -11,17 +11,17 @@ export interface Replica {
   kill(signal: NodeJS.Signals): Promise<void>;
 }
 
-const readyMs = 20_000;
+const readyMs = 60_000;
 
-/** One more process of a service that runs already: the same program with the same environment, on a port of its own. */
-export const replicate = async (stack: Stack, service: string): Promise<Replica> => {
+/** One more process of a service that runs already: the same program with the same environment (but for `more`), on a port of its own. */
+export const replicate = async (stack: Stack, service: string, more: Record<string, string> = {}): Promise<Replica> => {
   const pid = stack.pid(service);
   const read = (file: string) => readFileSync(`/proc/${pid}/${file}`, 'utf8').split('\0').filter(Boolean);
   const env = Object.fromEntries(read('environ').map((line) => line.split(/=(.*)/s).slice(0, 2) as [string, string]));
   const [command = '', ...args] = read('cmdline');
   const port = await freePort();
   const child: ChildProcess = spawn(command, args, {
-    env: { ...env, AGENTGATE_HTTP_PORT: String(port) },
+    env: { ...env, AGENTGATE_HTTP_PORT: String(port), ...more },
     stdio: 'ignore',
   });
   const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));

@@ -6,7 +6,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { eventually } from '../eventually.ts';
 import { testConfig } from '../fixtures/config.ts';
 import { type Agent, type Operator, openAgent, openOperator } from '../parties.ts';
+import { openPartition } from '../partition.ts';
 import { redisCommand } from '../redis-command.ts';
+import { replicate } from '../replicas.ts';
 import { type Stack, startStack } from '../stack.ts';
 
 // An outside observer: a tool that notes when each call starts, on the clock that also notes when a kill was answered. Once it was, no call
@@ -140,6 +142,37 @@ describe('once a kill was answered', () => {
       expect(startsAfter(round, answered)).toBe(0);
     }
   }, 90_000);
+
+  test('none starts by an ingress that was cut off through the order and heard of it late, or never', async () => {
+    const [demo] = callers;
+    if (!demo) throw new Error('no agent');
+    const partition = await openPartition(stack.status.nats);
+    const cutOff = await replicate(stack, 'ingress', {
+      AGENTGATE_NATS_URL: partition.url,
+      AGENTGATE_INSTANCE: 'cut-off',
+    });
+    try {
+      for (const heal of [partition.heal, partition.heal, partition.sever]) {
+        const round = await eventually('calls go through', () => load(demo, () => 1), 20_000);
+        await eventually('it is loaded', () => (started.get(round.session)?.count ?? 0) > 20, 20_000);
+        partition.cut();
+        // Whatever it is sent meanwhile waits, and so does whatever it says.
+        await sleep(100 + Math.random() * 400);
+        const receipt = await operator.kill({ kind: 'session', id: round.session });
+        const answered = performance.now();
+        heal();
+        expect(receipt.contained).toBe(false);
+        expect(receipt.points).toContainEqual({ service: 'ingress', instance: 'cut-off', confirmed_in_ms: null });
+        await sleep(2_000);
+        await round.quiet();
+        partition.heal();
+        expect(startsAfter(round, answered)).toBe(0);
+      }
+    } finally {
+      await cutOff.kill('SIGKILL');
+      await partition.close();
+    }
+  }, 120_000);
 
   test('none starts though Redis was emptied between', async () => {
     const [demo] = callers;
