@@ -21,7 +21,7 @@ export const startSentinel = async (ground: Ground, instance: string): Promise<S
       PATH: process.env.PATH,
       AGENTGATE_NATS_URL: ground.natsUrl,
       AGENTGATE_NATS_CREDS: ground.credsFile('sentinel'),
-      AGENTGATE_EVIDENCE_CREDS: ground.credsFile('sentinel-evidence'),
+      AGENTGATE_AUDIT_CREDS: ground.credsFile('sentinel-evidence'),
       AGENTGATE_KEY: ground.keyFile('sentinel'),
       AGENTGATE_TRUST: ground.trustFile,
       AGENTGATE_CONFIG: ground.configFile,
