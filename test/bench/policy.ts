@@ -1,12 +1,13 @@
-/// <reference path="../../services/policy/src/engine/web-assembly.d.ts" />
 import { readFileSync } from 'node:fs';
 import { type CatalogTool, type DecideAsk, packs, parseConfig } from '@agentgate/contracts';
-import { createEvaluator } from '../../services/policy/src/engine/evaluator.ts';
-import type { PolicyInput } from '../../services/policy/src/engine/policy-input.ts';
-import { createFactFinder } from '../../services/policy/src/facts.ts';
-import { compileGrants } from '../../services/policy/src/grants/compile.ts';
-import { splitTool } from '../../services/policy/src/grants/policy-data.ts';
-import type { SessionFacts } from '../../services/policy/src/ports.ts';
+import {
+  compileGrants,
+  createEvaluator,
+  createFactFinder,
+  type PolicyInput,
+  type SessionFacts,
+  splitTool,
+} from '@agentgate/policy-engine';
 
 // One decision in process, as the policy service makes it: what is found out before the engine, and the engine. No servers.
 

@@ -1,11 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { type Config, ConfigError, type PolicySettings, parseConfig } from '@agentgate/contracts';
+import { type CompiledPolicy, compileGrants, createEgressScan, UnsafeCondition } from '@agentgate/policy-engine';
 import { type BaseConfig, required, StartError } from '@agentgate/runtime';
 import { z } from 'zod';
-import { UnsafeCondition } from './conditions/verdict.ts';
-import { type CompiledPolicy, compileGrants } from './grants/compile.ts';
-import { createEgressScan } from './scan/egress.ts';
 
 type Environment = Record<string, string | undefined>;
 

@@ -10,13 +10,20 @@ import {
   type ToolFlag,
 } from '@agentgate/contracts';
 import { canonical, sha256Hex } from '@agentgate/evidence';
+import {
+  type Asked,
+  type Commit,
+  deny,
+  type Found,
+  outcomeOf,
+  type PolicyInput,
+  type SessionFacts,
+  type SessionOwner,
+  splitTool,
+} from '@agentgate/policy-engine';
 import { approvalBinding, checkGrant, quarantineOf } from '@agentgate/runtime';
-import type { PolicyInput } from './engine/policy-input.ts';
-import type { Asked, Found } from './facts.ts';
-import { splitTool } from './grants/policy-data.ts';
 import { heldByInvariant } from './invariants.ts';
-import { deny, outcomeOf } from './outcome.ts';
-import type { Commit, SessionFacts, SessionOwner, Waiting } from './ports.ts';
+import type { Waiting } from './ports.ts';
 import type { PolicyOptions } from './service.ts';
 
 // One batch of calls: what settles them before the engine, what the packs ask about them, the engine, what policy carries out

@@ -1,4 +1,5 @@
 import { agentsBucket, approvalRedeem, approvalRequest, buckets, pinsBucket, toolsBucket } from '@agentgate/contracts';
+import { createFactFinder, type PolicyEngine, startEngine } from '@agentgate/policy-engine';
 import {
   connectRedis,
   createGauge,
@@ -16,8 +17,6 @@ import { createRedisMemory } from './adapters/redis-memory.ts';
 import { createRedisRateLimits } from './adapters/redis-rate-limits.ts';
 import { createRedisSessions } from './adapters/redis-sessions.ts';
 import { env, readPolicyConfig } from './config.ts';
-import { type PolicyEngine, startEngine } from './engine/engine.ts';
-import { createFactFinder } from './facts.ts';
 import { type Serving, servePolicy } from './handlers.ts';
 import { createPolicy } from './service.ts';
 

@@ -12,31 +12,18 @@ import type {
   PermitClaims,
   ToolPin,
 } from '@agentgate/contracts';
-import type { Evaluation } from './engine/evaluator.ts';
-import type { PolicyInput } from './engine/policy-input.ts';
-import type { SeenValue } from './provenance/result-values.ts';
-import type { Recollection } from './provenance/trace.ts';
+import type {
+  Commit,
+  Evaluation,
+  PolicyInput,
+  Recall,
+  SeenValue,
+  SessionFacts,
+  SessionOwner,
+} from '@agentgate/policy-engine';
 
 // What the domain needs of the world outside. Each rejects with an AgentGateError when its part fails.
 
-export interface SessionOwner {
-  tenant: string;
-  agent: string;
-}
-/** Times in milliseconds since the epoch. */
-export interface SessionFacts extends SessionOwner {
-  openedAt: number;
-  expiresAt: number;
-  purpose: string;
-  /** Whom the agent acts for, where the session names a person. */
-  subject?: PermitClaims['subject'];
-  held: boolean;
-  /** Calls asked for and calls denied before this one. */
-  calls: number;
-  denied: number;
-  /** Labels on the session and on its agent. */
-  taint: { session: string[]; agent: string[] };
-}
 export interface Sessions {
   /** The facts of each, in order, in one round trip; `count` counts a call in those that the asking agent owns. */
   look(asked: (SessionOwner & { session: string })[], opts: { count: boolean }): Promise<(SessionFacts | undefined)[]>;
@@ -59,9 +46,7 @@ export interface TaintOwner extends SessionOwner {
   session?: string | undefined;
 }
 /** What a session and its agent did and saw, for the packs. Shared by all replicas. */
-export interface Memory {
-  /** What is known of each call's values, in order, in one round trip. */
-  recall(asked: (SessionOwner & { session: string; counter: string; keys: string[] })[]): Promise<Recalled[]>;
+export interface Memory extends Recall {
   /** Writes what each call leaves, in one round trip. False where its budget was used up meanwhile: then nothing was written. */
   commit(calls: Commit[]): Promise<boolean[]>;
   /** Nothing is remembered for a session that is gone: no call can be asked in it any more. Rejects for somebody else's session. */
@@ -77,21 +62,6 @@ export interface Memory {
   /** Labels that are on it now. */
   taintOf(of: TaintOwner): Promise<string[]>;
   clearTaint(of: TaintOwner, labels: string[]): Promise<void>;
-}
-export interface Recalled extends Pick<Recollection, 'sources' | 'written'> {
-  /** What the counter stands at. */
-  used: number;
-  /** More was seen than is kept: what is not known may have been seen. */
-  full: boolean;
-}
-export interface Commit extends SessionOwner {
-  session: string;
-  expiresAt: number;
-  /** A counter of the session, and what it may go up to; absent where nothing is counted. */
-  charge?: { counter: string; budget: number } | undefined;
-  taint: readonly string[];
-  /** Keys of values that the agent itself may have put into the world. */
-  written: readonly string[];
 }
 /** People who decide. Rejects with APPROVAL_INVALID for an approval that is not granted for exactly this call. */
 export interface Approvals {

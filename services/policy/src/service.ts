@@ -12,25 +12,17 @@ import {
   type ToolListing,
 } from '@agentgate/contracts';
 import type { KeyRing } from '@agentgate/evidence';
+import {
+  type AgentIdentity,
+  type FactFinder,
+  mayCall,
+  type PolicyData,
+  resultValues,
+  type SessionOwner,
+} from '@agentgate/policy-engine';
 import { quarantineOf } from '@agentgate/runtime';
 import { decideAll, isServed, sessionRefusal } from './decide.ts';
-import type { FactFinder } from './facts.ts';
-import { mayCall } from './grants/lookup.ts';
-import type { AgentIdentity, PolicyData } from './grants/policy-data.ts';
-import type {
-  Agents,
-  Approvals,
-  Catalog,
-  Engine,
-  Evidence,
-  Memory,
-  Permits,
-  Pins,
-  RateLimits,
-  SessionOwner,
-  Sessions,
-} from './ports.ts';
-import { resultValues } from './provenance/result-values.ts';
+import type { Agents, Approvals, Catalog, Engine, Evidence, Memory, Permits, Pins, RateLimits, Sessions } from './ports.ts';
 
 export interface PolicyOptions {
   engine: Engine;

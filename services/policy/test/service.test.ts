@@ -10,26 +10,43 @@ import {
   type GrantClaims,
   listingDomain,
   type PolicySettings,
+  parseConfig,
   permitDomain,
   permitLines,
   type ToolPin,
   type ToolProfile,
 } from '@agentgate/contracts';
 import { canonical, createKeyRing, generateSigningKey, sealBatch, sha256Hex, verifySeal } from '@agentgate/evidence';
+import {
+  type Commit,
+  compileGrants,
+  createFactFinder,
+  keyOf,
+  noFacts,
+  type PolicyData,
+  type PolicyInput,
+  type Recalled,
+  type SeenValue,
+  type SessionFacts,
+  type SessionOwner,
+} from '@agentgate/policy-engine';
 import { approvalBinding, approvalInvalid } from '@agentgate/runtime';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { createPermits } from '../src/adapters/permits.ts';
-import { noFacts, type PolicyInput } from '../src/engine/policy-input.ts';
-import { createFactFinder } from '../src/facts.ts';
-import type { PolicyData } from '../src/grants/policy-data.ts';
-import type { Approvals, Commit, Memory, Recalled, SessionFacts, SessionOwner } from '../src/ports.ts';
-import { keyOf } from '../src/provenance/normalise.ts';
-import type { SeenValue } from '../src/provenance/result-values.ts';
+import type { Approvals, Memory } from '../src/ports.ts';
 import { createPolicy, type PolicyOptions } from '../src/service.ts';
-import { compile } from './grants/grants.ts';
 
 const at = 1_700_000_000_000;
 const session = 'ses_0000000001';
+const gate = parseConfig(
+  `v: 1
+tenants: {}
+servers: { crm: { http: { url: "http://127.0.0.1:1/mcp" }, credential: crm-key, inject: { header: Authorization } } }
+credentials: { crm-key: { provider: jwt, audience: crm, scope: read, ttl_s: 30 } }
+grants: [{ id: a, to: { agents: [demo] }, tools: ["fs/*", "gone/*"], effect: allow }]
+`,
+  '/etc/agentgate/agentgate.yaml',
+);
 const key = generateSigningKey();
 const approvalsKey = generateSigningKey();
 const revision = { revision: '0123456789abcdef', digest: 'a'.repeat(64) };
@@ -205,7 +222,7 @@ const policyWith = (more: Partial<PolicyOptions> = {}) => {
         return 'evt_0000000001';
       },
     },
-    data: compile('  - { id: a, to: { agents: [demo] }, tools: ["fs/*", "gone/*"], effect: allow }').data,
+    data: compileGrants(gate).data,
     servers: new Set(['fs', 'crm']),
     revision,
     newId: (prefix) => `${prefix}_000000000${++ids}`,

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { PolicyRevision, PolicySettings, ToolProfile } from '@agentgate/contracts';
 import { sha256Hex } from '@agentgate/evidence';
-import type { CompiledPolicy } from '../grants/compile.ts';
+import type { CompiledPolicy } from '@agentgate/policy-engine';
 
 /** Reads and compiles `policy.wasm` of the folder. */
 export const readBundle = async (

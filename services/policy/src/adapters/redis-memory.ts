@@ -1,7 +1,7 @@
 import { AgentGateError } from '@agentgate/contracts';
+import type { Recalled, Source } from '@agentgate/policy-engine';
 import type { Redis } from 'ioredis';
-import type { Memory, Recalled, TaintOwner } from '../ports.ts';
-import type { Source } from '../provenance/trace.ts';
+import type { Memory, TaintOwner } from '../ports.ts';
 import { graceMs, runScript as run, script, sessionKey, taintKeys } from './redis-script.ts';
 
 // What a session saw is the hash `mem:<session>`: `v<key>` holds where a value was seen, as `<s|t><p|->number` of the tool in

@@ -1,5 +1,6 @@
+import type { SessionFacts } from '@agentgate/policy-engine';
 import type { Redis } from 'ioredis';
-import type { SessionFacts, Sessions } from '../ports.ts';
+import type { Sessions } from '../ports.ts';
 import { graceMs, runScript as run, script, sessionKey, taintKeys } from './redis-script.ts';
 
 // A session is the hash `ses:<id>`. Every change is a script, so that none of them brings a session back that has ended.

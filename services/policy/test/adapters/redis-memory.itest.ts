@@ -1,11 +1,10 @@
+import { type Commit, keyOf } from '@agentgate/policy-engine';
 import { type Ground, startGround } from '@agentgate/testkit';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createRedisMemory, maxValues } from '../../src/adapters/redis-memory.ts';
 import { createRedisRateLimits } from '../../src/adapters/redis-rate-limits.ts';
 import { createRedisSessions } from '../../src/adapters/redis-sessions.ts';
-import type { Commit } from '../../src/ports.ts';
-import { keyOf } from '../../src/provenance/normalise.ts';
 
 let ground: Ground;
 let redis: Redis;

@@ -9,7 +9,6 @@ import {
   tokensOf,
 } from '@agentgate/contracts';
 import { type Facts, noFacts } from './engine/policy-input.ts';
-import type { Commit, Memory, Recalled, SessionFacts } from './ports.ts';
 import { createDescriptions, profileOf, type ToolDescription } from './provenance/describe.ts';
 import { type Judgement, judgePurpose } from './provenance/purpose.ts';
 import {
@@ -26,6 +25,7 @@ import { createPurposes, type ReadPurpose } from './purposes.ts';
 import { createDlpScan } from './scan/dlp.ts';
 import { createEgressScan } from './scan/egress.ts';
 import type { EgressHost } from './scan/findings.ts';
+import type { Commit, Recall, Recalled, SessionFacts } from './session-facts.ts';
 
 // What the packs ask about a call, found before the engine. Packs that are off cost nothing and find nothing.
 
@@ -33,7 +33,7 @@ export interface FactsOptions {
   tools: readonly ToolProfile[];
   policy: PolicySettings;
   secrets: readonly { name: string; bytes: Uint8Array }[];
-  memory: Pick<Memory, 'recall'>;
+  memory: Recall;
 }
 
 /** A call whose session is its agent's own, and a tool that exists. */
