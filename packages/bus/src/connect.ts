@@ -22,6 +22,7 @@ import { type Follower, type FollowOptions, follow } from './follow.ts';
 import { type Log, silent } from './log.ts';
 import { answerMicro, type MicroInfo } from './micro.ts';
 import { createMux, type Mux } from './mux.ts';
+import { type Objects, openObjects } from './objects.ts';
 import { type AskInfo, type AskOptions, ask, exchange, serve, serveRaw } from './request.ts';
 
 export interface BusOptions {
@@ -67,6 +68,7 @@ export interface Bus {
   publishRun(run: readonly RunMessage[], opts: { lastSeq: number; timeoutMs: number }): Promise<void>;
   follow(stream: string, opts: FollowOptions): Promise<Follower>;
   bucket(name: string): Bucket;
+  objects(store: string): Objects;
   consume(
     stream: string,
     durable: string,
@@ -187,6 +189,7 @@ export const connectBus = async (opts: BusOptions): Promise<Bus> => {
     publishRun: (run, more) => publishRun(core, run, more),
     follow: async (stream, more) => follow(js, await jsm(), log, stream, more),
     bucket: (name) => lazyBucket(core, js, jsm, name),
+    objects: (store) => openObjects(core, js, store),
     consume: (stream, durable, more) => consume(js, log, stream, durable, more),
     streamInfo: async (name) => {
       try {

@@ -8,5 +8,6 @@ export { type PubAck, type PublishOptions, type RunMessage, WrongRevision } from
 export type { Follower, FollowOptions, StreamMessage } from './follow.ts';
 export { type Log, silent } from './log.ts';
 export type { MicroInfo } from './micro.ts';
+export type { Objects } from './objects.ts';
 export type { AskInfo } from './request.ts';
 export { streamDifference } from './stream-difference.ts';

@@ -10,6 +10,7 @@ import { registerIncidents } from './commands/incidents.ts';
 import { registerKill, registerKills, registerLift } from './commands/kill.ts';
 import { registerLeases } from './commands/leases.ts';
 import { registerPanic } from './commands/panic.ts';
+import { registerPolicy } from './commands/policy.ts';
 import { registerStatus } from './commands/status.ts';
 import { registerTools } from './commands/tools.ts';
 import { registerWitness } from './commands/witness.ts';
@@ -45,6 +46,7 @@ export const createProgram = (): Command => {
     registerTools,
     registerCredentials,
     registerAlerts,
+    registerPolicy,
     registerAgent,
     registerEvidence,
     registerWitness,

@@ -15,6 +15,7 @@ import {
 } from './credentials.ts';
 import { name, services } from './names.ts';
 import { firstProblem } from './parse.ts';
+import { people } from './permissions.ts';
 import { approvers } from './permit.ts';
 import { defaultPinning, pinningSettings } from './tool-pin.ts';
 import {
@@ -180,10 +181,15 @@ export const config = z
     evidence: evidenceSettings.default({ witnesses: [] }),
     /** Operators beside `operator`: each gets credentials in creds/<name>.creds. */
     operators: z.array(name).max(64).default([]),
-    /** Kinds of scopes whose kills are lifted only when a second operator asks the same within five minutes. */
+    /** Who push and activate policies, beside `engineer`: each gets credentials in creds/<name>.creds. */
+    engineers: z.array(name).max(64).default([]),
+    /**
+     * Kinds of scopes whose kills are lifted only when a second operator asks the same within five minutes. `policy`: a policy is
+     * activated only when a second engineer asks the same; taking one back needs nobody else.
+     */
     dual_control: z
-      .array(z.enum(['session', 'agent', 'tool', 'tenant', 'global']))
-      .max(5)
+      .array(z.enum(['session', 'agent', 'tool', 'tenant', 'global', 'policy']))
+      .max(6)
       .default([]),
     /** What stops an agent, a session or a tool without anybody asking (services/sentinel). */
     containment: containment.default(noContainment),
@@ -258,12 +264,21 @@ export const config = z
       person.startsWith('agent-') ||
       person.startsWith('tool-');
     for (const person of Object.keys(c.approvals.people))
-      if (taken(person, ['operator', 'auditor', ...c.operators]))
+      if (taken(person, ['operator', 'auditor', 'engineer', ...c.operators, ...c.engineers]))
         ctx.addIssue({ code: 'custom', path: ['approvals', 'people', person], message: 'is the name of another user' });
     for (const [i, person] of c.operators.entries())
-      if (taken(person, ['operator', 'approver', 'auditor', ...c.operators.slice(0, i)]))
+      if (taken(person, [...people, ...c.operators.slice(0, i)]))
         ctx.addIssue({ code: 'custom', path: ['operators', i], message: 'is the name of another user' });
-    if (c.dual_control.length > 0 && c.operators.length === 0)
+    for (const [i, person] of c.engineers.entries())
+      if (taken(person, [...people, ...c.operators, ...c.engineers.slice(0, i)]))
+        ctx.addIssue({ code: 'custom', path: ['engineers', i], message: 'is the name of another user' });
+    if (c.dual_control.includes('policy') && c.engineers.length === 0)
+      ctx.addIssue({
+        code: 'custom',
+        path: ['dual_control'],
+        message: 'needs a second engineer: engineers names none',
+      });
+    if (c.dual_control.some((kind) => kind !== 'policy') && c.operators.length === 0)
       ctx.addIssue({
         code: 'custom',
         path: ['dual_control'],

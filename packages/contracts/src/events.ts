@@ -16,6 +16,7 @@ import {
 } from './names.ts';
 import { killReceipt, scope } from './operator.ts';
 import { decision, policyRevision } from './permit.ts';
+import { policyVersion } from './policy-revisions.ts';
 import { quarantineReason, toolFlags } from './tool-pin.ts';
 
 /** SHA-256 over the salt and the canonical form (evidence's `saltedDigest`); `bytes` is the canonical form's length. */
@@ -164,7 +165,30 @@ export const eventData = {
   'approval.voided': z.strictObject({ ...approvalEvent, why: z.string() }),
   /** `call` asked with it; `for` was the call that asked for it. */
   'approval.consumed': z.strictObject({ approval: approvalId, call: callId, for: callId, by: z.array(name) }),
-  'policy.activated': z.strictObject({ revision: z.string(), digest }),
+  /** A replica decides by it from now on. Without an epoch: it is what agentgate.yaml says, and nothing was ever pushed over it. */
+  'policy.activated': z.strictObject({
+    revision: z.string(),
+    digest,
+    version: policyVersion.optional(),
+    epoch: z.int().min(1).optional(),
+    /** Of the bundle's archive. */
+    bundle: digest.optional(),
+    /** `start`: the replica came up with it. */
+    action: z.enum(['start', 'activate', 'rollback']).optional(),
+    by: name.optional(),
+    reason: z.string().optional(),
+  }),
+  'policy.pushed': z.strictObject({ ...policyRevision.shape, version: policyVersion, bundle: digest, by: name }),
+  /** A bundle that a replica did not take. What it decided by before, it still decides by. */
+  'policy.rejected': z.strictObject({
+    stage: z.enum(['push', 'activate', 'rollback', 'start']),
+    bundle: digest.optional(),
+    version: policyVersion.optional(),
+    by: name.optional(),
+    reason: z.string().max(2048),
+  }),
+  /** Another engineer has to ask the same before it is activated. */
+  'policy.activation_asked': z.strictObject({ version: policyVersion, bundle: digest, by: name, reason: z.string() }),
   /** First seen, and trusted unless `tool.quarantined` follows. */
   'tool.registered': z.strictObject({ tool: toolName, schema_digest: digest, flags: toolFlags }),
   'tool.changed': z.strictObject({ tool: toolName, was: digest, schema_digest: digest, flags: toolFlags }),

@@ -19,6 +19,7 @@ export * from './parse.ts';
 export * from './permissions.ts';
 export * from './permit.ts';
 export * from './pointer.ts';
+export * from './policy-revisions.ts';
 export * from './status.ts';
 export * from './streams.ts';
 export * from './strict-json.ts';

@@ -25,6 +25,7 @@ import {
 } from './names.ts';
 import { killReceipt, scope } from './operator.ts';
 import { decision, obligations, policyRevision, seal } from './permit.ts';
+import { policyVersion } from './policy-revisions.ts';
 import { toolDefinition } from './tool-pin.ts';
 
 // Messages between services: ours to change. Identities in them were read by ingress from the subject that NATS enforced.
@@ -146,6 +147,35 @@ export const policyHold = request('svc.v1.policy.hold', {
   by: ['ingress'],
   of: 'policy',
   timeoutMs: 1_000,
+});
+
+/** Each second from every replica of policy, and once when it leaves: a rollout names those that did not confirm. */
+export const policyAlive = notice('svc.v1.policy.alive', {
+  body: z.strictObject({ v, instance, epoch: z.int().min(0), state: z.enum(['up', 'leaving']) }),
+  by: ['policy'],
+  of: ['policy'],
+});
+/** Verifies and loads what is about to be activated. `problem`: it is refused, and why. */
+export const policyPrepare = broadcast('svc.v1.policy.prepare', {
+  ask: z.strictObject({
+    v,
+    version: policyVersion,
+    bundle: digest.optional(),
+    action: z.enum(['activate', 'rollback']),
+    by: name,
+  }),
+  answer: z.strictObject({ v, instance, problem: reason.optional() }),
+  by: ['policy'],
+  of: ['policy'],
+  timeoutMs: 15_000,
+});
+/** Answers once the replica decides by the record of this epoch. */
+export const policySettle = broadcast('svc.v1.policy.settle', {
+  ask: z.strictObject({ v, epoch: z.int().min(1) }),
+  answer: z.strictObject({ v, instance, epoch: z.int().min(1), problem: reason.optional() }),
+  by: ['policy'],
+  of: ['policy'],
+  timeoutMs: 10_000,
 });
 
 // --- approvals ----------------------------------------------------------------------------------------------------
@@ -492,6 +522,9 @@ export const internalContracts = {
   policyOpenSession,
   policyVisible,
   policyHold,
+  policyAlive,
+  policyPrepare,
+  policySettle,
   killCheck,
   killOrder,
   killPulse,

@@ -34,6 +34,15 @@ import {
   toolVerdictAnswer,
   toolVerdictAsk,
 } from './operator.ts';
+import {
+  policyActivateAsk,
+  policyHistoryAnswer,
+  policyHistoryAsk,
+  policyPushAnswer,
+  policyPushAsk,
+  policyRollbackAsk,
+  policyRolloutAnswer,
+} from './policy-revisions.ts';
 
 // What operators and approvers can ask, and who answers.
 
@@ -46,8 +55,8 @@ const verb = <A, B>(
 const approvals = { service: 'approvals' as const, timeoutMs: 5_000 };
 const broker = (timeoutMs: number) => ({ service: 'credential-broker' as const, timeoutMs });
 const killSwitch = (timeoutMs: number) => ({ service: 'kill-switch' as const, timeoutMs });
-const policy = { service: 'policy' as const, timeoutMs: 5_000 };
 const runner = { service: 'tool-runner' as const, timeoutMs: 5_000 };
+const policy = (timeoutMs: number) => ({ service: 'policy' as const, timeoutMs });
 const notifier = (timeoutMs: number) => ({ service: 'notifier' as const, timeoutMs });
 const sentinel = { service: 'sentinel' as const, timeoutMs: 5_000 };
 
@@ -59,9 +68,23 @@ export const operatorVerbs = {
   /** The kill-switch lifts; the sentinel, which may not, only hears of it. */
   release: verb('release', releaseAsk, z.union([liftAnswer, refusal]), killSwitch(5_000)),
   note: verb('note', noteAsk, z.union([noteAnswer, refusal]), sentinel),
-  'clear-taint': verb('clear-taint', clearTaintAsk, z.union([clearTaintAnswer, refusal]), policy),
+  'clear-taint': verb('clear-taint', clearTaintAsk, z.union([clearTaintAnswer, refusal]), policy(5_000)),
   /** Policy owns the sessions, and is whom a call's own session is checked by. */
-  session: verb('session', sessionOwnerAsk, z.union([sessionOwnerAnswer, refusal]), policy),
+  session: verb('session', sessionOwnerAsk, z.union([sessionOwnerAnswer, refusal]), policy(5_000)),
+  'policy-push': verb('policy-push', policyPushAsk, z.union([policyPushAnswer, refusal]), policy(60_000)),
+  'policy-activate': verb(
+    'policy-activate',
+    policyActivateAsk,
+    z.union([policyRolloutAnswer, refusal]),
+    policy(60_000),
+  ),
+  'policy-rollback': verb(
+    'policy-rollback',
+    policyRollbackAsk,
+    z.union([policyRolloutAnswer, refusal]),
+    policy(60_000),
+  ),
+  'policy-history': verb('policy-history', policyHistoryAsk, z.union([policyHistoryAnswer, refusal]), policy(5_000)),
   approvals: verb('approvals', approvalsAsk, z.union([approvalsAnswer, refusal]), approvals),
   approve: verb('approve', approveAsk, z.union([approveAnswer, refusal]), approvals),
   reject: verb('reject', approveAsk, z.union([approveAnswer, refusal]), approvals),

@@ -10,6 +10,7 @@ import {
   alertsBucket,
   approvalsBucket,
   auditConsumer,
+  bundlesStore,
   type ConsumerSpec,
   eventsSubject,
   incidentsBucket,
@@ -17,6 +18,7 @@ import {
   leasesBucket,
   notifierConsumer,
   pinsBucket,
+  policyBucket,
   type StreamSpec,
   sentinelBucket,
   subjectsBucket,
@@ -71,7 +73,12 @@ export const serverKick = (server: string): string => `$SYS.REQ.SERVER.${server}
 
 const streamAccess: Record<ServiceName, string[]> = {
   ingress: [...whole, ...readerOf(killStream.name)],
-  policy: [...whole, ...[agentsBucket, toolsBucket, pinsBucket].flatMap(({ name }) => readerOf(name))],
+  policy: [
+    ...whole,
+    ...[agentsBucket, toolsBucket, pinsBucket, policyBucket, bundlesStore].flatMap(({ name }) => readerOf(name)),
+    ...writerOf(policyBucket),
+    ...writerOf(bundlesStore),
+  ],
   'kill-switch': [...whole, ...readerOf(killStream.name), ...writerOf(killStream)],
   'credential-broker': [
     ...whole,
@@ -194,7 +201,7 @@ export const toolPermissions = (server: string): Permissions => ({
 
 export const evidenceReader: string[] = ['$JS.API.INFO', ...readerOf('EVIDENCE')];
 const seesServices = ['$SRV.PING', '$SRV.INFO', '$SRV.STATS', '$SRV.PING.>', '$SRV.INFO.>', '$SRV.STATS.>'];
-export const people = ['operator', 'approver', 'auditor'] as const;
+export const people = ['operator', 'approver', 'auditor', 'engineer'] as const;
 export type PersonRole = (typeof people)[number];
 
 /** A person's user in OPS. */
@@ -224,6 +231,8 @@ export const personPermissions = (person: string, role: PersonRole): Permissions
           `ops.${person}.alerts`,
           `ops.${person}.retry-alert`,
           `ops.${person}.test-alert`,
+          `ops.${person}.policy-rollback`,
+          `ops.${person}.policy-history`,
           ...seesServices,
           ...evidenceReader,
         ],
@@ -232,7 +241,13 @@ export const personPermissions = (person: string, role: PersonRole): Permissions
     case 'approver':
       return { pub: [`ops.${person}.approvals`, `ops.${person}.approve`, `ops.${person}.reject`], sub };
     case 'auditor':
-      return { pub: [...evidenceReader], sub };
+      return { pub: [`ops.${person}.policy-history`, ...evidenceReader], sub };
+    // What an engineer pushes counts only with its author's signature, and an operator may take it back.
+    case 'engineer':
+      return {
+        pub: ['push', 'activate', 'rollback', 'history'].map((word) => `ops.${person}.policy-${word}`),
+        sub,
+      };
     default:
       return role satisfies never;
   }

@@ -99,6 +99,7 @@ export const buckets = {
   incidents: 'INCIDENTS',
   sentinel: 'SENTINEL',
   alerts: 'ALERTS',
+  policy: 'POLICY',
 } as const;
 export const agentsBucket = bucket(buckets.agents);
 export const toolsBucket = bucket(buckets.tools);
@@ -119,6 +120,16 @@ export const incidentsBucket: StreamSpec = { ...bucket(buckets.incidents), allow
 /** How far the sentinel has read, and what it has counted until there. */
 export const sentinelBucket = bucket(buckets.sentinel);
 
+/** Which policy is active, and what was before: the last 64 values of each key. */
+export const policyBucket: StreamSpec = { ...bucket(buckets.policy), max_msgs_per_subject: 64 };
+/** Signed policy bundles, each under its digest: an object store (ADR-20). Nothing in it is ever written twice. */
+export const bundlesStore: StreamSpec = {
+  ...bucket('BUNDLES'),
+  name: 'OBJ_BUNDLES',
+  subjects: ['$O.BUNDLES.C.>', '$O.BUNDLES.M.>'],
+  max_msgs_per_subject: -1,
+};
+
 export const streams: readonly StreamSpec[] = [
   auditStream,
   evidenceStream,
@@ -132,6 +143,8 @@ export const streams: readonly StreamSpec[] = [
   incidentsBucket,
   sentinelBucket,
   alertsBucket,
+  policyBucket,
+  bundlesStore,
 ];
 
 /** A durable consumer, made by the provisioner. `ackWaitMs` after it was handed out, what was not acknowledged comes again. */
@@ -181,6 +194,7 @@ export const toolKey = (tool: string): string => base64url(tool);
 export const agentKey = (tenant: string, agent: string): string => `${tenant}.${agent}`;
 /** A lease's key of bucket LEASES is its permit: that a key is created once is what makes a permit good for one lease. */
 export const leaseKey = (permit: string): string => permit;
+export const bundleKey = (version: number): string => `bundle.${version}`;
 /** Where the bucket takes that key's values, for a write that says how long it is kept. */
 export const leaseSubject = (permit: string): string => `$KV.${buckets.leases}.${leaseKey(permit)}`;
 export const subjectSubject = (id: string): string => `$KV.${buckets.subjects}.${id}`;

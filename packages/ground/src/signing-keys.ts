@@ -20,6 +20,10 @@ export interface SigningKeys {
   jwtKeyFile: string;
   /** The credential-broker's own key: what it must be able to work out again after a crash follows from it. */
   brokerKeyFile: string;
+  /** The key of this deployment's own policy author, which no service reads. */
+  authorKeyFile: string;
+  /** Whose policies count: public keys of authors. Made once for the own author; whoever runs the gate may change it. */
+  authorsFile: string;
 }
 
 const keyIn = (file: string): SigningKey => signingKeyFromSeed(readOrMake(file, () => generateSigningKey().seed));
@@ -48,6 +52,12 @@ export const layKeys = (home: string, now: () => number): SigningKeys => {
   readOrMake(jwtKeyFile, () => generateSigningKey().seed);
   const brokerKeyFile = join(home, 'keys', 'broker.seed');
   keyIn(brokerKeyFile);
+  const authorKeyFile = join(home, 'keys', 'policy-author.seed');
+  const authorsFile = join(home, 'keys', 'policy-authors.json');
+  if (readIfThere(authorsFile) === undefined) {
+    const { keyid, publicKey } = keyIn(authorKeyFile);
+    writePrivate(authorsFile, `${JSON.stringify({ v: 1, keys: [{ keyid, public_key: publicKey }] }, null, 2)}\n`);
+  }
   return {
     key: (service) => keys[service],
     keyFile: fileOf,
@@ -57,6 +67,8 @@ export const layKeys = (home: string, now: () => number): SigningKeys => {
     logVerifierKey: noteVerifierKey(logOrigin, keyIn(logKeyFile).publicKey),
     jwtKeyFile,
     brokerKeyFile,
+    authorKeyFile,
+    authorsFile,
   };
 };
 

@@ -46,17 +46,18 @@ export const layServiceUsers = async (home: string, seeds: Seeds): Promise<void>
   }
 };
 
-/** Those that every deployment has, and the approvers and operators that the configuration names. */
+/** Those that every deployment has, and the approvers, operators and engineers that the configuration names. */
 export const layPeople = async (
   home: string,
   seeds: Seeds,
-  { approvals, operators }: Pick<Config, 'approvals' | 'operators'>,
+  { approvals, operators, engineers }: Pick<Config, 'approvals' | 'operators' | 'engineers'>,
 ): Promise<void> => {
   const approvers = Object.keys(approvals.people);
   const roles: [person: string, role: PersonRole][] = [
     ...people.map((person): [string, PersonRole] => [person, person]),
     ...approvers.filter((person) => person !== 'approver').map((person): [string, PersonRole] => [person, 'approver']),
     ...operators.map((person): [string, PersonRole] => [person, 'operator']),
+    ...engineers.map((person): [string, PersonRole] => [person, 'engineer']),
   ];
   for (const [person, role] of roles) {
     await layUser(credsFile(home, name.parse(person)), {

@@ -1,4 +1,9 @@
 /// <reference path="./engine/web-assembly.d.ts" />
+export { type BundleFiles, packBundle, unpackBundle } from './bundle/archive.ts';
+export { refuse } from './bundle/refused.ts';
+export { bundleFiles, compiledPolicy, openBundle, type Revision, revisionOfConfig } from './bundle/revision.ts';
+export { type FailedTest, runSelfTests, type SelfTest, selfTests } from './bundle/self-tests.ts';
+export { type Authors, parseAuthors, signBundle } from './bundle/signatures.ts';
 export { UnsafeCondition } from './conditions/verdict.ts';
 export { type EngineOptions, type PolicyEngine, startEngine } from './engine/engine.ts';
 export { createEvaluator, type Evaluation, type Evaluator } from './engine/evaluator.ts';
@@ -7,6 +12,7 @@ export { type Asked, createFactFinder, type FactFinder, type Found } from './fac
 export { type CompiledPolicy, compileGrants } from './grants/compile.ts';
 export { mayCall } from './grants/lookup.ts';
 export { type AgentIdentity, type PolicyData, splitTool } from './grants/policy-data.ts';
+export { type Instance, startInstance } from './instance.ts';
 export { deny, outcomeOf } from './outcome.ts';
 export { keyOf } from './provenance/normalise.ts';
 export { resultValues, type SeenValue } from './provenance/result-values.ts';

@@ -6,7 +6,7 @@ export interface KillSwitchConfig {
   /** The file that holds the URL of Redis, where the view is. */
   redisUrlFile: string;
   /** Kinds of scopes whose kills two operators have to lift. */
-  dualControl: ReadonlySet<Config['dual_control'][number]>;
+  dualControl: ReadonlySet<Exclude<Config['dual_control'][number], 'policy'>>;
   /** The NATS account of each tenant. */
   accountOf: ReadonlyMap<string, string>;
 }
@@ -15,7 +15,7 @@ export const readConfig = (base: BaseConfig, env: Record<string, string | undefi
   const file = required(base.AGENTGATE_CONFIG, 'AGENTGATE_CONFIG');
   return {
     redisUrlFile: required(base.AGENTGATE_REDIS_URL_FILE, 'AGENTGATE_REDIS_URL_FILE'),
-    dualControl: new Set(parseConfig(readFileSync(file, 'utf8'), file).dual_control),
+    dualControl: new Set(parseConfig(readFileSync(file, 'utf8'), file).dual_control.filter((kind) => kind !== 'policy')),
     accountOf: new Map(
       [...readTenants(required(env.AGENTGATE_TENANTS, 'AGENTGATE_TENANTS'))].map(([account, tenant]) => [
         tenant,

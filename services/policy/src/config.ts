@@ -1,7 +1,15 @@
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type Config, ConfigError, type PolicySettings, parseConfig } from '@agentgate/contracts';
-import { type CompiledPolicy, compileGrants, createEgressScan, UnsafeCondition } from '@agentgate/policy-engine';
+import { AgentGateError, ConfigError, type PolicySettings, parseConfig } from '@agentgate/contracts';
+import {
+  type Authors,
+  createEgressScan,
+  parseAuthors,
+  type Revision,
+  revisionOfConfig,
+  UnsafeCondition,
+} from '@agentgate/policy-engine';
 import { type BaseConfig, required, StartError } from '@agentgate/runtime';
 import { z } from 'zod';
 
@@ -14,13 +22,17 @@ const policyVariables = z.object({
     .min(1)
     .max(4096)
     .default(() => fileURLToPath(new URL('../../../policies/bundle', import.meta.url))),
+  /** policy-authors.json: whose signature makes a pushed bundle count. Without it none does. */
+  AGENTGATE_POLICY_AUTHORS: z.string().min(1).max(4096).optional(),
 });
 
 export interface PolicyConfig {
-  bundle: string;
-  policy: CompiledPolicy;
+  /** What agentgate.yaml says, with the compiled policy of the folder. */
+  revision: Revision;
+  authors: Authors;
   servers: ReadonlySet<string>;
-  settings: Pick<Config, 'tools' | 'policy'>;
+  /** A policy is activated when two engineers ask for it. */
+  dualControl: boolean;
   /** What the pack `dlp` looks for. */
   secrets: { name: string; bytes: Uint8Array }[];
   redisUrlFile: string;
@@ -31,7 +43,9 @@ export const env: Environment = process.env;
 /** Throws StartError naming the variable, or the file, the grant and the field. */
 export const readPolicyConfig = (base: BaseConfig, env: Environment): PolicyConfig => {
   const parsed = policyVariables.safeParse(env);
-  if (!parsed.success) throw new StartError(`AGENTGATE_POLICY_BUNDLE: ${parsed.error.issues[0]?.message}`);
+  if (!parsed.success)
+    throw new StartError(`${parsed.error.issues[0]?.path.join('.')}: ${parsed.error.issues[0]?.message}`);
+  const { AGENTGATE_POLICY_BUNDLE: folder, AGENTGATE_POLICY_AUTHORS: authors } = parsed.data;
   const file = required(base.AGENTGATE_CONFIG, 'AGENTGATE_CONFIG');
   const gate = read(file, (text) => parseConfig(text, file));
   try {
@@ -41,13 +55,32 @@ export const readPolicyConfig = (base: BaseConfig, env: Environment): PolicyConf
     throw error;
   }
   return {
-    bundle: parsed.data.AGENTGATE_POLICY_BUNDLE,
-    policy: read(file, () => compileGrants(gate)),
+    revision: read(file, () => revisionOfConfig(gate, readWasm(folder))),
+    authors: authors === undefined ? new Map() : readAuthors(authors),
     servers: new Set(Object.keys(gate.servers)),
-    settings: { tools: gate.tools, policy: gate.policy },
+    dualControl: gate.dual_control.includes('policy'),
     secrets: Object.entries(gate.policy.secrets).map(([name, from]) => readSecret(name, from, env)),
     redisUrlFile: required(base.AGENTGATE_REDIS_URL_FILE, 'AGENTGATE_REDIS_URL_FILE'),
   };
+};
+
+const readWasm = (folder: string): Uint8Array<ArrayBuffer> => {
+  const file = join(folder, 'policy.wasm');
+  try {
+    return new Uint8Array(readFileSync(file));
+  } catch {
+    throw new StartError(`AGENTGATE_POLICY_BUNDLE: ${file} cannot be read`);
+  }
+};
+
+const readAuthors = (file: string): Authors => {
+  try {
+    return parseAuthors(file, readFileSync(file, 'utf8'));
+  } catch (error) {
+    throw new StartError(
+      error instanceof AgentGateError ? error.message : `AGENTGATE_POLICY_AUTHORS: ${file} cannot be read`,
+    );
+  }
 };
 
 /** A shorter one would be found by chance. */
@@ -74,6 +107,7 @@ const read = <T>(file: string, use: (text: string) => T): T => {
   try {
     return use(readFileSync(file, 'utf8'));
   } catch (error) {
+    if (error instanceof StartError) throw error;
     if (error instanceof ConfigError)
       throw new StartError(error.message.startsWith(file) ? error.message : `${file}: ${error.message}`);
     throw new StartError('AGENTGATE_CONFIG: the file cannot be read');

@@ -1,5 +1,13 @@
-import { agentsBucket, approvalRedeem, approvalRequest, buckets, pinsBucket, toolsBucket } from '@agentgate/contracts';
-import { createFactFinder, type PolicyEngine, startEngine } from '@agentgate/policy-engine';
+import {
+  agentsBucket,
+  approvalRedeem,
+  approvalRequest,
+  buckets,
+  bundlesStore,
+  pinsBucket,
+  policyBucket,
+  toolsBucket,
+} from '@agentgate/contracts';
 import {
   connectRedis,
   createGauge,
@@ -10,7 +18,6 @@ import {
   type ServiceContext,
 } from '@agentgate/runtime';
 import { Counter, Histogram } from 'prom-client';
-import { readBundle, revisionOf } from './adapters/bundle.ts';
 import { watchAgents, watchCatalog, watchPins } from './adapters/directory.ts';
 import { createPermits } from './adapters/permits.ts';
 import { createRedisMemory } from './adapters/redis-memory.ts';
@@ -18,23 +25,22 @@ import { createRedisRateLimits } from './adapters/redis-rate-limits.ts';
 import { createRedisSessions } from './adapters/redis-sessions.ts';
 import { env, readPolicyConfig } from './config.ts';
 import { type Serving, servePolicy } from './handlers.ts';
+import { startRevisions } from './revisions.ts';
 import { createPolicy } from './service.ts';
 
 const start = async (ctx: ServiceContext) => {
   const { bus, log, evidence, now } = ctx;
-  const { bundle, policy: compiled, servers, settings, secrets, redisUrlFile } = readPolicyConfig(ctx.config, env);
-  await Promise.all([agentsBucket, toolsBucket, pinsBucket].map((stream) => requireStream(bus, stream)));
-  const { module, wasm } = await readBundle(bundle);
-  const revision = revisionOf(wasm, compiled, settings);
-  const engine = await startEngine({ policy: compiled, module, log });
-  const redis = connectRedis({ urlFile: redisUrlFile, log });
+  const config = readPolicyConfig(ctx.config, env);
+  await Promise.all([agentsBucket, toolsBucket, pinsBucket, policyBucket, bundlesStore].map((spec) => requireStream(bus, spec)));
+  const redis = connectRedis({ urlFile: config.redisUrlFile, log });
   await redisReady(redis);
   const agents = await watchAgents(bus.bucket(buckets.agents), log);
   const catalog = await watchCatalog(bus.bucket(buckets.tools), log);
   const pins = await watchPins(bus.bucket(buckets.pins), log);
   const memory = createRedisMemory(redis);
+  const revisions = await startRevisions(ctx, config, memory);
   const policy = createPolicy({
-    engine,
+    under: revisions.under,
     memory,
     rateLimits: createRedisRateLimits(redis),
     approvals: {
@@ -45,34 +51,31 @@ const start = async (ctx: ServiceContext) => {
       redeem: (ask) => bus.ask(approvalRedeem, { v: 1, ...ask }),
     },
     trust: ctx.trust,
-    facts: createFactFinder({ ...settings, secrets, memory }),
     sessions: createRedisSessions(redis, now),
     agents,
     catalog,
     pins,
     permits: createPermits(ctx.key),
     evidence,
-    data: compiled.data,
-    servers,
-    revision,
+    servers: config.servers,
     newId,
     now,
     log,
   });
   ctx.health.check('redis', () => redis.status === 'ready' || `Redis is ${redis.status}`);
-  // Nothing is decided by a revision that evidence does not know.
-  await evidence.record({ name: 'policy.activated', subject: revision.revision, data: revision });
-  servePolicy({ bus, policy, log, observe: createMeter(ctx, engine) });
-  log.info({ revision: revision.revision, grants: compiled.data.grants.list.length }, 'the policy is active');
+  servePolicy({ bus, policy, log, observe: createMeter(ctx, revisions) });
   return {
     close: async () => {
-      await Promise.all([engine.close(), agents.close(), catalog.close(), pins.close()]);
+      await Promise.all([revisions.close(), agents.close(), catalog.close(), pins.close()]);
       redis.disconnect();
     },
   };
 };
 
-const createMeter = ({ metrics }: ServiceContext, engine: PolicyEngine): Serving['observe'] => {
+const createMeter = (
+  { metrics }: ServiceContext,
+  { lost, epoch }: { lost(): number; epoch(): number },
+): Serving['observe'] => {
   const registers = [metrics];
   const decisions = new Counter({
     name: 'agentgate_policy_decisions_total',
@@ -89,9 +92,10 @@ const createMeter = ({ metrics }: ServiceContext, engine: PolicyEngine): Serving
   createGauge(
     metrics,
     'agentgate_policy_workers_lost',
-    'Evaluations that were cut off, and their workers with them, since the start.',
-    () => engine.lost,
+    'Evaluations that were cut off, and their workers with them, by the revision that decides now.',
+    lost,
   );
+  createGauge(metrics, 'agentgate_policy_epoch', 'The activation epoch that this replica decides by.', epoch);
   return ({ decisions: codes, ms }) => {
     for (const code of codes) decisions.inc({ code });
     seconds.observe(ms / 1000);

@@ -1,8 +1,11 @@
 import type {
+  ActiveRecord,
   AgentGateError,
   AgentRecord,
   ApprovalGrant,
   ApprovalQuestion,
+  AskedRecord,
+  BundleRecord,
   CatalogTool,
   EventDraft,
   ListingClaims,
@@ -10,7 +13,9 @@ import type {
   Obligations,
   Permit,
   PermitClaims,
+  PolicyHistory,
   ToolPin,
+  TurnRecord,
 } from '@agentgate/contracts';
 import type {
   Commit,
@@ -106,4 +111,24 @@ export interface Permits {
 }
 export interface Evidence {
   record(draft: EventDraft<'session.opened'> | EventDraft<'session.cleared'>): Promise<string>;
+}
+
+/** The records that all replicas share. A write resolves with its revision, or undefined where somebody else wrote first. */
+export interface PolicyRecords {
+  /** As their leader has it now. */
+  active(): Promise<{ epoch: number; record?: ActiveRecord }>;
+  activate(record: ActiveRecord, epoch: number): Promise<number | undefined>;
+  /** False where the version is taken. */
+  addBundle(record: BundleRecord): Promise<boolean>;
+  bundle(version: number): Promise<BundleRecord | undefined>;
+  turn(): Promise<Kept<TurnRecord> | undefined>;
+  takeTurn(record: TurnRecord, revision: number): Promise<number | undefined>;
+  asked(): Promise<Kept<AskedRecord> | undefined>;
+  ask(record: AskedRecord, revision: number): Promise<number | undefined>;
+  /** The newest first. */
+  history(): Pick<PolicyHistory, 'activations' | 'bundles'>;
+}
+interface Kept<T> {
+  value: T;
+  revision: number;
 }

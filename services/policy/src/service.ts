@@ -24,8 +24,14 @@ import { quarantineOf } from '@agentgate/runtime';
 import { decideAll, isServed, sessionRefusal } from './decide.ts';
 import type { Agents, Approvals, Catalog, Engine, Evidence, Memory, Permits, Pins, RateLimits, Sessions } from './ports.ts';
 
-export interface PolicyOptions {
+/** The one revision that decides a batch, from its first call to its last. */
+export interface Deciding {
   engine: Engine;
+  facts: FactFinder;
+  data: PolicyData;
+  revision: PolicyRevision;
+}
+export interface PolicyOptions extends Deciding {
   sessions: Sessions;
   agents: Agents;
   catalog: Catalog;
@@ -37,11 +43,8 @@ export interface PolicyOptions {
   approvals: Approvals;
   /** Verifies what the approvals service signs. */
   trust: KeyRing;
-  facts: FactFinder;
-  data: PolicyData;
   /** The servers of the configuration: what the catalog still knows of others is not called. */
   servers: ReadonlySet<string>;
-  revision: PolicyRevision;
   newId: (prefix: 'ses' | 'prm') => string;
   now: () => number;
   log: { warn(fields: object, message: string): void };
@@ -70,10 +73,22 @@ export interface Policy {
 /** So long a server may take to be started and to tell its tools. */
 const listingMs = 45_000;
 
-export const createPolicy = (opts: PolicyOptions): Policy => {
+export const createPolicy = (
+  opts: Omit<PolicyOptions, keyof Deciding> & {
+    /** Rejects POLICY_UNAVAILABLE where nothing may decide. */
+    under<T>(work: (deciding: Deciding) => Promise<T>): Promise<T>;
+  },
+): Policy => {
   const { sessions, now } = opts;
 
-  const decide: Policy['decide'] = (asks) => decideAll(opts, asks);
+  const decide: Policy['decide'] = async (asks) => {
+    try {
+      return await opts.under((deciding) => decideAll({ ...opts, ...deciding }, asks));
+    } catch (error) {
+      if (error instanceof AgentGateError) return asks.map(() => error);
+      throw error;
+    }
+  };
 
   const openSession: Policy['openSession'] = async ({ tenant, agent, purpose, subject }) => {
     if (!opts.agents.get(tenant, agent)) throw unknownAgent(agent);
@@ -112,11 +127,13 @@ export const createPolicy = (opts: PolicyOptions): Policy => {
       if (refused) throw new AgentGateError(refused.code, refused.reason);
     }
     const identity: AgentIdentity = { tenant, name: agent, labels: record.labels };
-    return Array.from(opts.catalog.all())
-      .filter(({ name }) => isServed(opts, name) && mayCall(opts.data, identity, name))
-      .filter(({ name, schema_digest }) => quarantineOf(name, opts.pins.get(name), schema_digest) === undefined)
-      .map(({ name, description, input_schema, annotations }) => ({ name, description, input_schema, annotations }))
-      .sort((a, b) => (a.name < b.name ? -1 : 1));
+    return opts.under(async ({ data }) =>
+      Array.from(opts.catalog.all())
+        .filter(({ name }) => isServed(opts, name) && mayCall(data, identity, name))
+        .filter(({ name, schema_digest }) => quarantineOf(name, opts.pins.get(name), schema_digest) === undefined)
+        .map(({ name, description, input_schema, annotations }) => ({ name, description, input_schema, annotations }))
+        .sort((a, b) => (a.name < b.name ? -1 : 1)),
+    );
   };
 
   const hold: Policy['hold'] = async (ask) => {
@@ -126,7 +143,7 @@ export const createPolicy = (opts: PolicyOptions): Policy => {
   const observe: Policy['observe'] = async ({ tenant, agent, session, tool, result }) => {
     const known = opts.catalog.get(tool);
     // What is gone from the catalog meanwhile is judged by its name alone.
-    const described = opts.facts.describe(known ?? nameOnly(tool));
+    const described = await opts.under(async ({ facts }) => facts.describe(known ?? nameOnly(tool)));
     const seen = resultValues(result, described);
     await opts.memory.remember({ tenant, agent, session, tool, private: described.results.private, ...seen });
   };

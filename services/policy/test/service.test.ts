@@ -167,7 +167,7 @@ const policyWith = (more: Partial<PolicyOptions> = {}) => {
   const redis = () => {
     if (world.redisFails) throw new AgentGateError('POLICY_UNAVAILABLE', 'policy cannot read its sessions');
   };
-  return createPolicy({
+  const options: PolicyOptions = {
     engine: {
       decide: async (inputs) => {
         world.engine.push(...inputs);
@@ -229,7 +229,8 @@ const policyWith = (more: Partial<PolicyOptions> = {}) => {
     now: () => at,
     log: { warn: () => {} },
     ...more,
-  });
+  };
+  return createPolicy({ ...options, under: (work) => work(options) });
 };
 const decideOne = async (more: Partial<DecideAsk> = {}) => {
   const [answer] = await policyWith().decide([ask(more)]);

@@ -85,6 +85,7 @@ const environmentOf = (service: ServiceName, o: SpecOptions): Record<string, str
     ...(service === 'credential-broker'
       ? { AGENTGATE_JWT_KEY: d.keys.jwtKeyFile, AGENTGATE_BROKER_KEY: d.keys.brokerKeyFile }
       : {}),
+    ...(service === 'policy' ? { AGENTGATE_POLICY_AUTHORS: d.keys.authorsFile } : {}),
     ...(service === 'ingress' || service === 'kill-switch' ? { AGENTGATE_TENANTS: d.tenantsFile } : {}),
     ...(auditUser === undefined ? {} : { AGENTGATE_AUDIT_CREDS: d.credsFile(auditUser) }),
     ...(service === 'audit'

@@ -10,6 +10,7 @@ import { layLocalWitness, witnessName, witnessReady, witnessSpec } from './local
 import { createLines, type LogFormat } from './log-lines.ts';
 import { endLeftovers } from './pid-files.ts';
 import { probe } from './probe.ts';
+import { tellPushedPolicy } from './pushed-policy.ts';
 import { laySandbox } from './sandbox.ts';
 import { serverNames } from './server-names.ts';
 import { startServers } from './servers.ts';
@@ -48,6 +49,7 @@ export const up = async (ctx: CliContext, options: UpOptions, stop: AbortSignal)
     const local = layLocalWitness(deployment, ports.witness);
     await bringUp({ ctx, options, configFile, ports, deployment, supervisor, stop, local });
     const status = tellStatus({ deployment, ports, configFile, local });
+    await tellPushedPolicy(ctx);
     ctx.out(
       summary(status, {
         seconds: (Date.now() - began) / 1000,

@@ -10,6 +10,9 @@ export interface PolicyEngine {
   decide(inputs: PolicyInput[]): Promise<(Evaluation | AgentGateError)[]>;
   /** Workers that had to be ended. */
   readonly lost: number;
+  /** Gives up its warm worker while another revision is loaded beside it, and takes one again. */
+  dropSpare(): Promise<void>;
+  keepSpare(): void;
   close(): Promise<void>;
 }
 
@@ -19,6 +22,10 @@ export interface EngineOptions {
   log: WorkersLog;
   /** One evaluation may take so long; default 50. */
   cutOffMs?: number;
+  /** Loading may take so long; default 20,000. */
+  startMs?: number;
+  /** Keeps a warm worker for when one is lost; default true. */
+  spare?: boolean;
   worker?: URL;
 }
 
@@ -36,8 +43,9 @@ const unavailable = (why: string) =>
 
 /** Resolves once the policy is loaded; rejects where it cannot be. */
 export const startEngine = async (opts: EngineOptions): Promise<PolicyEngine> => {
-  const { policy, module, log, cutOffMs = 50, worker = new URL('./worker.ts', import.meta.url) } = opts;
-  const workers = await startWorkers({ policy, module, worker, cutOffMs }, log);
+  const { policy, module, log, cutOffMs = 50, startMs = 20_000, spare = true } = opts;
+  const worker = opts.worker ?? new URL('./worker.ts', import.meta.url);
+  const workers = await startWorkers({ policy, module, worker, cutOffMs, startMs, spare }, log);
   const queue: Waiting[] = [];
   let running: Promise<void> | undefined;
   let closed = false;
@@ -78,6 +86,8 @@ export const startEngine = async (opts: EngineOptions): Promise<PolicyEngine> =>
       if (queue.length > 0) running ??= pump();
       return answers;
     },
+    dropSpare: () => workers.dropSpare(),
+    keepSpare: () => workers.keepSpare(),
     close: async () => {
       closed = true;
       for (const each of queue.splice(0)) each.answer(unavailable('it has stopped'));

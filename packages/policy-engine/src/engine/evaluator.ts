@@ -2,8 +2,9 @@ import { type Fact, type PreparedWhere, prepareWhere } from '../conditions/where
 import type { CompiledPolicy } from '../grants/compile.ts';
 import { matchingGrants } from '../grants/lookup.ts';
 import { boundedArguments } from './bounded-input.ts';
+import type { EntryPoint } from './entry-points.ts';
 import type { InputWithFacts, PolicyInput } from './policy-input.ts';
-import { type EntryPoint, loadEngine } from './wasm.ts';
+import { loadEngine } from './wasm.ts';
 
 /** Rego's answer in whatever form, or the field of the call that the engine must not be given. */
 export type Evaluation = { result: unknown } | { fault: string };

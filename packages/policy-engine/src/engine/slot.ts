@@ -22,11 +22,12 @@ export interface SlotOptions {
   policy: CompiledPolicy;
   module: WebAssembly.Module;
   worker: URL;
-  /** One evaluation may take so long. */
+  /** One evaluation may take so long, */
   cutOffMs: number;
+  /** and loading the policy. */
+  startMs: number;
 }
 
-const startMs = 20_000;
 const answerMs = 25;
 
 /** The thread answers between two steps of whatever it runs, a loop of the engine's too. */
@@ -68,7 +69,7 @@ const stopListening = (line: Line) => {
   line.onGone = undefined;
 };
 
-const untilReady = (line: Line) =>
+const untilReady = (line: Line, startMs: number) =>
   new Promise<void>((resolve, reject) => {
     const end = (then: () => void) => {
       clearTimeout(timer);
@@ -99,7 +100,7 @@ const runBatch = (line: Line, ask: WorkerAsk) =>
     line.worker.postMessage(ask);
   });
 
-export const startSlot = ({ policy, module, worker: file, cutOffMs }: SlotOptions): Slot => {
+export const startSlot = ({ policy, module, worker: file, cutOffMs, startMs }: SlotOptions): Slot => {
   const progress = new Int32Array(new SharedArrayBuffer(4));
   const worker = new Worker(file, {
     workerData: { policy, module, progress } satisfies WorkerStart,
@@ -116,7 +117,7 @@ export const startSlot = ({ policy, module, worker: file, cutOffMs }: SlotOption
     spentMs: () => spentMs(worker),
     onHung: () => hangUp(line, `no decision within ${cutOffMs} ms`),
   });
-  const ready = untilReady(line);
+  const ready = untilReady(line, startMs);
   // Who uses the slot hears of it; until then a refusal must not end the process.
   ready.catch(() => {});
   return {

@@ -1,10 +1,8 @@
 import { loadPolicy } from '@open-policy-agent/opa-wasm';
 import type { PolicyData } from '../grants/policy-data.ts';
+import { type EntryPoint, entryPoints } from './entry-points.ts';
 
 // OPA's Wasm, with what its SDK leaves open closed. The README of this service lists the traps and their guards.
-
-const entryPoints = ['agentgate/decision', 'agentgate/explain'] as const;
-export type EntryPoint = (typeof entryPoints)[number];
 
 /** Rego's answer, in whatever form; `result` is absent for no result or several. */
 interface EngineResult {

@@ -1,12 +1,18 @@
 import type { PolicyInput } from './policy-input.ts';
 import { type Slot, type SlotOptions, type SlotResult, startSlot } from './slot.ts';
 
-/** Two workers: one decides, one is warm for when that one is lost. */
+/**
+ * Two workers: one decides, one is warm for when that one is lost. Where another revision is loaded beside this one, it takes the place of the
+ * warm one, so that there are never more than two at rest.
+ */
 export interface Workers {
   /** One batch at a time. `none`: no worker is loaded, so nothing was tried. */
   attempt(inputs: PolicyInput[]): Promise<SlotResult | { kind: 'none'; why: string }>;
   /** Workers that had to be ended. */
   readonly lost: number;
+  /** Ends the warm one, until `keepSpare`. */
+  dropSpare(): Promise<void>;
+  keepSpare(): void;
   end(): Promise<void>;
 }
 
@@ -18,18 +24,22 @@ export interface WorkersLog {
 /** How long a batch waits for a worker when both were lost. */
 const respawnMs = 1_000;
 
-/** Resolves once the policy is loaded in both; rejects where it cannot be. */
-export const startWorkers = async (options: SlotOptions, log: WorkersLog): Promise<Workers> => {
+/** Resolves once the policy is loaded; rejects where it cannot be. */
+export const startWorkers = async (
+  { spare: withSpare, ...options }: SlotOptions & { spare: boolean },
+  log: WorkersLog,
+): Promise<Workers> => {
   let current = startSlot(options);
-  let spare = startSlot(options);
+  let spare = withSpare ? startSlot(options) : undefined;
+  let keeping = withSpare;
   let lost = 0;
   let ended = false;
   const end = async () => {
     ended = true;
-    await Promise.all([current.end(), spare.end()]);
+    await Promise.all([current.end(), spare?.end()]);
   };
   try {
-    await Promise.all([current.ready, spare.ready]);
+    await Promise.all([current.ready, spare?.ready]);
   } catch (error) {
     await end();
     throw error;
@@ -39,8 +49,8 @@ export const startWorkers = async (options: SlotOptions, log: WorkersLog): Promi
     lost++;
     log.warn({ why, lost }, 'an evaluation was cut off, and its worker ended');
     slot.end().catch((error: unknown) => log.error({ err: error }, 'a worker did not end'));
-    current = spare;
-    spare = startSlot(options);
+    current = spare ?? startSlot(options);
+    spare = keeping ? startSlot(options) : undefined;
   };
   return {
     get lost() {
@@ -58,6 +68,16 @@ export const startWorkers = async (options: SlotOptions, log: WorkersLog): Promi
       const result = await slot.run(inputs);
       if (result.kind === 'lost') replace(slot, result.why);
       return result;
+    },
+    dropSpare: async () => {
+      const dropped = spare;
+      keeping = false;
+      spare = undefined;
+      await dropped?.end();
+    },
+    keepSpare: () => {
+      keeping = true;
+      if (!ended) spare ??= startSlot(options);
     },
     end,
   };

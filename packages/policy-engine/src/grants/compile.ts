@@ -21,9 +21,9 @@ export interface CompiledPolicy {
 }
 
 /** More grants under one key, and one call would have to weigh them all. */
-const maxGrantsPerKey = 50;
+export const maxGrantsPerKey = 50;
 /** A grant stands once for each agent (or label, or tenant) and tool that it names. */
-const maxEntries = 100_000;
+export const maxEntries = 100_000;
 
 const defaultTenant = 'default';
 

@@ -1,0 +1,150 @@
+import { bundlesStore, policyAlive, policyPrepare, policySettle } from '@agentgate/contracts';
+import { sha256Hex } from '@agentgate/evidence';
+import { type Instance, openBundle, type Recall, type Revision, refuse, startInstance } from '@agentgate/policy-engine';
+import type { ServiceContext } from '@agentgate/runtime';
+import { type ActivePolicy, createActivePolicy, type Target } from './active-policy.ts';
+import { openPolicyRecords } from './adapters/policy-records.ts';
+import type { PolicyConfig } from './config.ts';
+import { serveRollouts } from './engineers.ts';
+import type { PolicyRecords } from './ports.ts';
+import { createReplicas, type Replicas } from './replicas.ts';
+import { createRollout, type ReplicaAnswer } from './rollout.ts';
+import type { Deciding } from './service.ts';
+
+export interface Revisions {
+  under<T>(work: (deciding: Deciding) => Promise<T>): Promise<T>;
+  /** Workers that had to be ended, of the revision that decides now. */
+  lost(): number;
+  epoch(): number;
+  close(): Promise<void>;
+}
+
+const aliveMs = 1_000;
+/** A revision that loads beside the one that decides. */
+const loadMs = 10_000;
+
+/** The life of revisions in this replica: which one decides, and what engineers do with them. Resolves also where none can decide yet. */
+export const startRevisions = async (ctx: ServiceContext, config: PolicyConfig, memory: Recall): Promise<Revisions> => {
+  const { bus, log, evidence, instance } = ctx;
+  const monotonic = () => performance.now();
+  const replicas = createReplicas(monotonic);
+  bus.hear(policyAlive, (told) => replicas.alive(told.instance, told.epoch, told.state));
+  const objects = bus.objects(bundlesStore.name.slice('OBJ_'.length));
+  const fetch = async ({ bundle, version }: Target): Promise<Revision> => {
+    if (bundle === undefined) return config.revision;
+    const archive = await objects.get(bundle);
+    if (!archive) throw refuse('bundle', `${bundle.slice(0, 16)}… is not in the object store`);
+    if (sha256Hex(archive) !== bundle) throw refuse('bundle', 'the object store gave other bytes than were pushed');
+    const revision = await openBundle(archive, config.authors);
+    if (revision.version !== version)
+      throw refuse('.manifest', `says version ${revision.version}, and the record ${version}`);
+    return revision;
+  };
+  let isFirst = true;
+  const state: { active?: ActivePolicy } = {};
+  const settle = () => {
+    state.active?.settle().catch((error: unknown) => log.error({ err: error }, 'the active policy cannot be loaded'));
+  };
+  const records = await openPolicyRecords(bus, { log, onActive: () => settle() });
+  const active = createActivePolicy({
+    fetch,
+    start: async (revision, { spare }) => {
+      const options = { revision, secrets: config.secrets, memory, log, spare };
+      const started = await startInstance(isFirst ? options : { ...options, startMs: loadMs });
+      isFirst = false;
+      return started;
+    },
+    newest: () => records.active(),
+    record: (draft) => evidence.record(draft),
+    monotonic,
+    log,
+  });
+  state.active = active;
+  const tell = (now: 'up' | 'leaving') =>
+    bus.notify(policyAlive, { v: 1, instance, epoch: active.epoch(), state: now });
+  serve(ctx, { config, active, records, replicas, put: (bundle, archive) => objects.put(bundle, archive) });
+  ctx.health.check('policy', () => active.problem() ?? true);
+  // A replica that cannot load what is active must still be there for somebody to take it back.
+  await active.settle().catch((error: unknown) => {
+    if (records.history().activations.length === 0) throw error;
+    log.error({ err: error }, 'the active policy cannot be loaded');
+  });
+  tell('up');
+  const timer = setInterval(() => {
+    tell('up');
+    settle();
+  }, aliveMs);
+  let engine: Instance['engine'] | undefined;
+  return {
+    under: (work) =>
+      active.under((deciding) => {
+        engine = deciding.engine;
+        return work(deciding);
+      }),
+    lost: () => engine?.lost ?? 0,
+    epoch: () => active.epoch(),
+    close: async () => {
+      clearInterval(timer);
+      tell('leaving');
+      await Promise.all([records.close(), active.close()]);
+    },
+  };
+};
+
+const serve = (
+  { bus, evidence, log, now }: ServiceContext,
+  parts: {
+    config: PolicyConfig;
+    active: ActivePolicy;
+    records: PolicyRecords;
+    replicas: Replicas;
+    put(bundle: string, archive: Uint8Array): Promise<void>;
+  },
+): void => {
+  const { config, active, records, replicas } = parts;
+  /** Whoever else answers is heard as well; those that are named are waited for. */
+  const gather = <T extends { instance: string; problem?: string | undefined }>(wanted: readonly string[]) => {
+    const told = new Map<string, ReplicaAnswer>();
+    return {
+      told,
+      how: {
+        onAnswer: ({ instance, problem }: T, ms: number) => void told.set(instance, { instance, ms, problem }),
+        enough: (answers: T[]) => wanted.every((each) => answers.some(({ instance }) => instance === each)),
+      },
+    };
+  };
+  const rollout = createRollout({
+    records,
+    active,
+    replicas,
+    bundles: { put: parts.put },
+    open: (archive) => openBundle(archive, config.authors),
+    prepareAll: async (ask, wanted) => {
+      const { told, how } = gather(wanted);
+      await bus.broadcast(policyPrepare, { v: 1, ...ask }, how);
+      return [...told.values()];
+    },
+    settleAll: async (epoch, wanted) => {
+      const { told, how } = gather(wanted);
+      await bus.broadcast(policySettle, { v: 1, epoch }, how);
+      return [...told.values()];
+    },
+    record: (draft) => evidence.record(draft),
+    dualControl: config.dualControl,
+    now,
+  });
+  serveRollouts({
+    bus,
+    rollout,
+    active,
+    log,
+    onRefused: ({ version, bundle, action, by }, reason) =>
+      evidence
+        .record({
+          name: 'policy.rejected',
+          subject: bundle?.slice(0, 16) ?? `v${version}`,
+          data: { stage: action, version, ...(bundle !== undefined && { bundle }), by, reason },
+        })
+        .catch((error: unknown) => log.error({ err: error }, 'a refused policy is not in evidence')),
+  });
+};
