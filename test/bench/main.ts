@@ -5,7 +5,7 @@ const { positionals, values } = parseArgs({
   options: {
     json: { type: 'boolean', default: false },
     verbose: { type: 'boolean', default: false },
-    seconds: { type: 'string', default: '5' },
+    seconds: { type: 'string' },
     grown: { type: 'string', default: '0' },
     data: { type: 'string' },
     config: { type: 'string' },
@@ -20,10 +20,10 @@ const { positionals, values } = parseArgs({
 const suite = positionals[0] ?? 'calls';
 /** Each is loaded when it is asked for: what one needs says nothing in another's output. */
 const suites: Record<string, () => Promise<boolean>> = {
-  calls: async () => (await import('./calls.ts')).benchCalls({ seconds: Number(values.seconds), json: values.json }),
+  calls: async () => (await import('./calls.ts')).benchCalls({ seconds: Number(values.seconds ?? 5), json: values.json }),
   evidence: async () =>
     (await import('./evidence.ts')).benchEvidence({
-      seconds: Number(values.seconds),
+      seconds: Number(values.seconds ?? 5),
       grown: Number(values.grown),
       json: values.json,
     }),
@@ -35,6 +35,8 @@ const suites: Record<string, () => Promise<boolean>> = {
     }),
   leases: async () => (await import('./leases.ts')).benchLeases({ json: values.json }),
   policy: async () => (await import('./policy.ts')).benchPolicy({ json: values.json }),
+  swap: async () =>
+    (await import('./swap.ts')).benchSwap({ json: values.json, seconds: Number(values.seconds ?? 60), swaps: 100 }),
   verify: async () =>
     (await import('./verify.ts')).benchVerify({
       json: values.json,

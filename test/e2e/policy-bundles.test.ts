@@ -49,7 +49,17 @@ const build = async (version: number, effect: string) => {
     tests,
     `{ v: 1, cases: [{ name: echo, agent: { name: demo }, call: { tool: probe/echo }, want: ${want} }] }`,
   );
-  const built = await policy('build', '--config', file, '--tests', tests, '--version', String(version), '--out', out);
+  const built = await policy(
+    'build',
+    '--config',
+    file,
+    '--tests',
+    tests,
+    '--bundle-version',
+    String(version),
+    '--out',
+    out,
+  );
   expect(built.code, built.err).toBe(0);
   return out;
 };

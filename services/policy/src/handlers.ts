@@ -44,7 +44,7 @@ export const servePolicy = ({ bus, policy, log, observe }: Serving): void => {
     await policy.hold(ask);
     return { v: 1 };
   });
-  bus.serve(policyPermitListing, async ({ server }) => ({ v: 1, permit: policy.permitListing(server) }));
+  bus.serve(policyPermitListing, async ({ server }) => ({ v: 1, permit: await policy.permitListing(server) }));
   bus.serveBatch(policyObserve, async (asks) => {
     const answers: ({ v: 1 } | AgentGateError)[] = [];
     for (const ask of asks) {

@@ -67,7 +67,7 @@ export interface Policy {
   /** Whose a session is. Throws UNKNOWN_SESSION. */
   whoseSession(session: string): Promise<SessionOwnerAnswer>;
   /** Lets the runner read a server's list of tools with the credential that the configuration names for that. Throws POLICY_DENIED elsewhere. */
-  permitListing(server: string): ListingPermit;
+  permitListing(server: string): Promise<ListingPermit>;
 }
 
 /** So long a server may take to be started and to tell its tools. */
@@ -185,8 +185,9 @@ export const createPolicy = (
     return { tenant, agent: facts.agent };
   };
 
-  const permitListing: Policy['permitListing'] = (server) => {
-    const { listings } = opts.data;
+  const permitListing: Policy['permitListing'] = (server) =>
+    opts.under(async ({ data, revision }) => {
+    const { listings } = data;
     const credential = Object.hasOwn(listings, server) ? listings[server] : undefined;
     if (!credential)
       throw new AgentGateError('POLICY_DENIED', `server ${server} is not configured to be listed with a credential`);
@@ -197,11 +198,11 @@ export const createPolicy = (
       expires_at: issued_at + limits.permitTtlMs,
       id: opts.newId('prm'),
       issued_at,
-      policy: opts.revision,
+      policy: revision,
       server,
       v: 1,
     });
-  };
+    });
 
   return { decide, openSession, visible, hold, observe, clearTaint, whoseSession, permitListing };
 };

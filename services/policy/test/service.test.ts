@@ -782,10 +782,10 @@ describe('what is leased', () => {
 });
 
 describe('permitListing', () => {
-  const listed = (listings: PolicyData['listings']) => policyWith({ data: { ...compile('  []').data, listings } });
+  const listed = (listings: PolicyData['listings']) => policyWith({ data: { ...compileGrants({ ...gate, grants: [] }).data, listings } });
 
-  test('permits to read one server’s list for five seconds, with the credential that the configuration names', () => {
-    const permit = listed({ crm: { name: 'crm-list', scope: 'tools', ttl_s: 20 } }).permitListing('crm');
+  test('permits to read one server’s list for five seconds, with the credential that the configuration names', async () => {
+    const permit = await listed({ crm: { name: 'crm-list', scope: 'tools', ttl_s: 20 } }).permitListing('crm');
     expect(permit.claims).toMatchObject({
       server: 'crm',
       credential: { name: 'crm-list', scope: 'tools', ttl_s: 20 },
@@ -803,8 +803,8 @@ describe('permitListing', () => {
 
   test.each(['fs', 'absent', 'constructor', '__proto__'])(
     'refuses with POLICY_DENIED for %s, which it does not name',
-    (server) => {
-      expect(() => listed({ crm: { name: 'crm-list' } }).permitListing(server)).toThrow(
+    async (server) => {
+      await expect(listed({ crm: { name: 'crm-list' } }).permitListing(server)).rejects.toThrow(
         `server ${server} is not configured to be listed with a credential`,
       );
     },
@@ -858,7 +858,7 @@ describe('behind an engine that allows everything', () => {
     const obligations = { credential: { name: 'k', ttl_s: 3_600 }, evidence: 'digest', taint: ['a'] };
     world.results = [{ ...allow, obligations }];
     const data = {
-      ...compile('  - { id: a, to: { agents: [demo] }, tools: ["fs/*"], effect: allow }').data,
+      ...compileGrants({ ...gate, grants: gate.grants.map((grant) => ({ ...grant, tools: ['fs/*'] })) }).data,
       credentials: { fs: { name: 'k' } },
     };
     const [answer] = await policyWith({ data: data as never }).decide([ask()]);

@@ -45,7 +45,7 @@ export const nameOf = (version: number): string => (version === 0 ? 'agentgate.y
 const nextVersion = async (ctx: CliContext, as: string): Promise<number> => {
   const { bundles } = await askHistory(ctx, as).catch((cause: unknown) => {
     const why = cause instanceof Error ? cause.message : 'unknown';
-    throw new CliError(`--version: name one, since the running stack cannot be asked for the next (${why})`);
+    throw new CliError(`--bundle-version: name one, since the running stack cannot be asked for the next (${why})`);
   });
   return Math.max(0, ...bundles.map((each) => each.version)) + 1;
 };
@@ -101,7 +101,7 @@ const registerBuild = (policy: Command, run: Run): void => {
     .option('--config <file>', 'whose grants, tools and packs (default: agentgate.yaml)')
     .option('--rego <folder>', 'compile this folder with opa instead of taking the policy of the checkout')
     .option('--tests <file>', 'cases that the bundle carries: {"v":1,"cases":[…]}, JSON or YAML')
-    .option('--version <n>', 'of the bundle (default: the next that the running stack expects)', version)
+    .option('--bundle-version <n>', 'of the bundle (default: the next that the running stack expects)', version)
     .option('--key <file>', "the author's seed (default: keys/policy-author.seed of the home)")
     .option('--as <engineer>', 'whose credentials to use', person)
     .option('--out <file>', 'default: policy-<version>.tar.gz')
@@ -113,14 +113,14 @@ const registerBuild = (policy: Command, run: Run): void => {
             config?: string;
             rego?: string;
             tests?: string;
-            version?: number;
+            bundleVersion?: number;
             key?: string;
             as: string;
             out?: string;
           },
         ) => {
           const key = authorKey(ctx, flags.key);
-          const number = flags.version ?? (await nextVersion(ctx, flags.as));
+          const number = flags.bundleVersion ?? (await nextVersion(ctx, flags.as));
           const files = await buildFiles(ctx, { ...flags, version: number });
           const archive = await packBundle(await signBundle(files, key));
           const out = resolve(flags.out ?? `policy-${number}.tar.gz`);

@@ -24,6 +24,11 @@ const grantEntry = z.strictObject({
   labels: z.array(name).max(64).optional(),
   approvers: z.strictObject({ min: z.int().min(1).max(16), roles: z.array(name).max(16).optional() }).optional(),
 });
+const credential = z.strictObject({
+  name,
+  scope: z.string().max(1024).optional(),
+  ttl_s: z.int().min(1).max(3600).optional(),
+});
 const settings = policySettings.omit({ secrets: true });
 
 /** Further members are the author's own. */
@@ -32,10 +37,8 @@ const revisionData = z.looseObject({
     list: z.array(grantEntry).max(maxEntries),
     whom: z.record(z.string().max(256), grantsOf),
   }),
-  credentials: z.record(
-    name,
-    z.strictObject({ name, scope: z.string().max(1024).optional(), ttl_s: z.int().min(1).max(3600).optional() }),
-  ),
+  credentials: z.record(name, credential),
+  listings: z.record(name, credential),
   policy: z.strictObject({
     packs: z.partialRecord(z.enum(packs), z.literal(true)),
     egress: z.strictObject({ only_listed: z.boolean() }),
