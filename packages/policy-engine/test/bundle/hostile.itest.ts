@@ -108,6 +108,6 @@ test('opa verifies our signature, and sees a changed file', async () => {
   };
   await verify('good', signed);
   await expect(verify('bad', { ...signed, 'data.json': json({}) })).rejects.toMatchObject({
-    stderr: expect.stringMatching(/data\.json/),
+    stdout: expect.stringMatching(/data\.json/),
   });
 });
