@@ -17,7 +17,7 @@ export const readConfig = (base: BaseConfig, env: Record<string, string | undefi
     redisUrlFile: required(base.AGENTGATE_REDIS_URL_FILE, 'AGENTGATE_REDIS_URL_FILE'),
     dualControl: new Set(
       parseConfig(readFileSync(file, 'utf8'), file).dual_control.filter((kind) => kind !== 'policy'),
-      ),
+    ),
     accountOf: new Map(
       [...readTenants(required(env.AGENTGATE_TENANTS, 'AGENTGATE_TENANTS'))].map(([account, tenant]) => [
         tenant,

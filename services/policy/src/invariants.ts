@@ -1,6 +1,6 @@
 import { type CatalogTool, type Decision, limits, type PermitClaims, type ToolPin } from '@agentgate/contracts';
-import { isOwn, quarantineOf } from '@agentgate/runtime';
 import { deny } from '@agentgate/policy-engine';
+import { isOwn, quarantineOf } from '@agentgate/runtime';
 
 // What no bundle can switch off. Rego is not asked about these, and its answer does not matter to them: they are held against each
 // permit in the moment before it is signed. The services that the permit then meets ask again, of what they know themselves:

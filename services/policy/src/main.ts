@@ -31,7 +31,9 @@ import { createPolicy } from './service.ts';
 const start = async (ctx: ServiceContext) => {
   const { bus, log, evidence, now } = ctx;
   const config = readPolicyConfig(ctx.config, env);
-  await Promise.all([agentsBucket, toolsBucket, pinsBucket, policyBucket, bundlesStore].map((spec) => requireStream(bus, spec)));
+  await Promise.all(
+    [agentsBucket, toolsBucket, pinsBucket, policyBucket, bundlesStore].map((spec) => requireStream(bus, spec)),
+  );
   const redis = connectRedis({ urlFile: config.redisUrlFile, log });
   await redisReady(redis);
   const agents = await watchAgents(bus.bucket(buckets.agents), log);

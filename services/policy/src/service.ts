@@ -22,7 +22,18 @@ import {
 } from '@agentgate/policy-engine';
 import { quarantineOf } from '@agentgate/runtime';
 import { decideAll, isServed, sessionRefusal } from './decide.ts';
-import type { Agents, Approvals, Catalog, Engine, Evidence, Memory, Permits, Pins, RateLimits, Sessions } from './ports.ts';
+import type {
+  Agents,
+  Approvals,
+  Catalog,
+  Engine,
+  Evidence,
+  Memory,
+  Permits,
+  Pins,
+  RateLimits,
+  Sessions,
+} from './ports.ts';
 
 /** The one revision that decides a batch, from its first call to its last. */
 export interface Deciding {
@@ -187,21 +198,21 @@ export const createPolicy = (
 
   const permitListing: Policy['permitListing'] = (server) =>
     opts.under(async ({ data, revision }) => {
-    const { listings } = data;
-    const credential = Object.hasOwn(listings, server) ? listings[server] : undefined;
-    if (!credential)
-      throw new AgentGateError('POLICY_DENIED', `server ${server} is not configured to be listed with a credential`);
-    const issued_at = now();
-    return opts.permits.sealListing({
-      credential,
-      deadline: issued_at + listingMs,
-      expires_at: issued_at + limits.permitTtlMs,
-      id: opts.newId('prm'),
-      issued_at,
-      policy: revision,
-      server,
-      v: 1,
-    });
+      const { listings } = data;
+      const credential = Object.hasOwn(listings, server) ? listings[server] : undefined;
+      if (!credential)
+        throw new AgentGateError('POLICY_DENIED', `server ${server} is not configured to be listed with a credential`);
+      const issued_at = now();
+      return opts.permits.sealListing({
+        credential,
+        deadline: issued_at + listingMs,
+        expires_at: issued_at + limits.permitTtlMs,
+        id: opts.newId('prm'),
+        issued_at,
+        policy: revision,
+        server,
+        v: 1,
+      });
     });
 
   return { decide, openSession, visible, hold, observe, clearTaint, whoseSession, permitListing };

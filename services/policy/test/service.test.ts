@@ -782,7 +782,8 @@ describe('what is leased', () => {
 });
 
 describe('permitListing', () => {
-  const listed = (listings: PolicyData['listings']) => policyWith({ data: { ...compileGrants({ ...gate, grants: [] }).data, listings } });
+  const listed = (listings: PolicyData['listings']) =>
+    policyWith({ data: { ...compileGrants({ ...gate, grants: [] }).data, listings } });
 
   test('permits to read one server’s list for five seconds, with the credential that the configuration names', async () => {
     const permit = await listed({ crm: { name: 'crm-list', scope: 'tools', ttl_s: 20 } }).permitListing('crm');
