@@ -92,14 +92,7 @@ export const createPolicy = (
 ): Policy => {
   const { sessions, now } = opts;
 
-  const decide: Policy['decide'] = async (asks) => {
-    try {
-      return await opts.under((deciding) => decideAll({ ...opts, ...deciding }, asks));
-    } catch (error) {
-      if (error instanceof AgentGateError) return asks.map(() => error);
-      throw error;
-    }
-  };
+  const decide: Policy['decide'] = (asks) => opts.under((deciding) => decideAll({ ...opts, ...deciding }, asks));
 
   const openSession: Policy['openSession'] = async ({ tenant, agent, purpose, subject }) => {
     if (!opts.agents.get(tenant, agent)) throw unknownAgent(agent);
