@@ -38,6 +38,17 @@ const call = async () => {
   const { status, code } = await agent.call(session, 'probe/echo', { text: 'hello' });
   return `${status} ${code}`;
 };
+/** A machine that is busy answers `unavailable` now and then; never the other decision. */
+const decides = async (wanted: string) => {
+  const seen = new Set<string>();
+  const look = async () => {
+    const told = await call();
+    if (!told.startsWith('unavailable')) seen.add(told);
+    return told;
+  };
+  await expect.poll(look, { timeout: 30_000, interval: 500 }).toBe(wanted);
+  expect([...seen]).toEqual([wanted]);
+};
 /** A bundle of the same configuration in which the one grant has another effect. */
 const build = async (version: number, effect: string) => {
   const file = join(stack.dir, `gate-${version}.yaml`);
@@ -72,20 +83,20 @@ beforeAll(async () => {
 afterAll(() => stack?.stop());
 
 test('a pushed policy decides from its activation on, and is taken back', async () => {
-  expect(await call()).toBe('ok OK');
+  await decides('ok OK');
   const bundle = await build(1, 'deny');
   expect(await build(1, 'deny').then((again) => readFileSync(again).equals(readFileSync(bundle)))).toBe(true);
   expect((await policy('test', bundle)).answer).toMatchObject({ version: 1, cases: 2 });
   expect((await policy('push', bundle)).answer).toMatchObject({ status: 'pushed', version: 1 });
   expect((await policy('push', bundle)).answer).toMatchObject({ status: 'already_pushed', version: 1 });
-  expect(await call()).toBe('ok OK');
+  await decides('ok OK');
   const activated = await policy('activate', '1', '--reason', 'echoes are over');
   expect(activated).toMatchObject({ code: 0, answer: { status: 'activated', version: 1 } });
   expect(activated.answer.replicas.map(({ status }) => status)).toEqual(['confirmed']);
-  expect(await call()).toBe('denied POLICY_DENIED');
+  await decides('denied POLICY_DENIED');
   const back = await policy('rollback', '--as', 'operator', '--reason', 'not yet');
   expect(back).toMatchObject({ code: 0, answer: { status: 'activated', version: 0 } });
-  expect(await call()).toBe('ok OK');
+  await decides('ok OK');
 }, 240_000);
 
 test('only rollback brings an older version back', async () => {
@@ -100,14 +111,15 @@ test('only rollback brings an older version back', async () => {
   const never = await policy('rollback', '--to', '2', '--reason', 'older');
   expect(never.answer.error).toBe('FIELD_INVALID: /version: version 2 was never active; activate it');
   expect((await policy('rollback', '--to', '1', '--reason', 'as it was')).answer.status).toBe('activated');
-  expect(await call()).toBe('denied POLICY_DENIED');
+  await decides('denied POLICY_DENIED');
 }, 240_000);
 
 test('a replica that is frozen during an activation is named, and decides nothing until it has the active policy', async () => {
   const replica = await replicate(stack, 'policy');
   try {
     process.kill(stack.pid('policy'), 'SIGSTOP');
-    await new Promise((resolve) => setTimeout(resolve, 4_000));
+    // Until NATS has given it up, half of what is asked goes to the one that sleeps.
+    await new Promise((resolve) => setTimeout(resolve, 18_000));
     const activated = await policy('activate', '2', '--reason', 'while one sleeps');
     expect(activated).toMatchObject({ code: 2, answer: { status: 'incomplete', version: 2 } });
     expect(activated.answer.replicas.map(({ status }) => status).sort()).toEqual(['confirmed', 'silent']);
@@ -115,7 +127,7 @@ test('a replica that is frozen during an activation is named, and decides nothin
     process.kill(stack.pid('policy'), 'SIGCONT');
     await replica.kill('SIGTERM');
   }
-  await expect.poll(call, { timeout: 20_000 }).toBe('denied POLICY_DENIED');
+  await decides('denied POLICY_DENIED');
 }, 240_000);
 
 test('a policy service comes up with the active version', async () => {
@@ -124,7 +136,7 @@ test('a policy service comes up with the active version', async () => {
   await stack.restarted('policy', was);
   const { answer } = await policy('history');
   expect(answer).toMatchObject({ active: { version: 2 } });
-  await expect.poll(call, { timeout: 20_000 }).toBe('denied POLICY_DENIED');
+  await decides('denied POLICY_DENIED');
 }, 240_000);
 
 test('evidence says who did what', async () => {
