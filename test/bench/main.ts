@@ -20,7 +20,8 @@ const { positionals, values } = parseArgs({
 const suite = positionals[0] ?? 'calls';
 /** Each is loaded when it is asked for: what one needs says nothing in another's output. */
 const suites: Record<string, () => Promise<boolean>> = {
-  calls: async () => (await import('./calls.ts')).benchCalls({ seconds: Number(values.seconds ?? 5), json: values.json }),
+  calls: async () =>
+    (await import('./calls.ts')).benchCalls({ seconds: Number(values.seconds ?? 5), json: values.json }),
   evidence: async () =>
     (await import('./evidence.ts')).benchEvidence({
       seconds: Number(values.seconds ?? 5),
