@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { eventually } from '../eventually.ts';
 import { type EvidenceReader, readEvidence } from '../evidence-reader.ts';
 import { inbox, type Office, secret, secretOfEnvironment, startOffice } from '../fixtures/office.ts';
 import { type Agent, openAgent } from '../parties.ts';
@@ -94,7 +95,7 @@ describe('taint', () => {
     expect(cleared).toMatchObject({ code: 0 });
     expect(cleared.out).toMatch(/^cleared private-read, untrusted-read from agent cat of tenant default/);
     expect((await go()).status).toBe('ok');
-    const event = evidence.all('session.cleared').at(-1);
+    const event = await eventually('it is recorded', () => evidence.all('session.cleared').at(-1));
     expect(event).toMatchObject({
       subject: 'cat',
       agent: 'cat',
