@@ -117,7 +117,8 @@ describe('an agent that is refused again and again', () => {
     const opened = await evidence.event('incident.opened', incident.evidence.opened);
     expect(opened).toMatchObject({ agent: 'demo', data: { incident: incident.id, rule: 'probing', events: refused } });
     expect(opened.source).toMatch(/^agentgate\/sentinel\//);
-    expect(evidence.all('incident.contained').at(-1)?.data).toMatchObject({ incident: incident.id, contained: true });
+    const contained = await eventually('it is recorded', () => evidence.all('incident.contained').at(-1));
+    expect(contained.data).toMatchObject({ incident: incident.id, contained: true });
 
     expect(await operator.ask('note', { incident: incident.id, text: 'called its owner' })).toMatchObject({
       status: 'noted',
@@ -133,7 +134,8 @@ describe('an agent that is refused again and again', () => {
     });
     const told = await evidence.event('incident.released', released.evidence.released);
     expect(told.data).toMatchObject({ incident: incident.id, by: 'operator', reason: 'looked at it' });
-    expect(evidence.all('kill.lifted').at(-1)?.data).toMatchObject({ incident: incident.id, by: 'operator' });
+    const lifted = await eventually('the lift is recorded', () => evidence.all('kill.lifted').at(-1));
+    expect(lifted.data).toMatchObject({ incident: incident.id, by: 'operator' });
     expect(await incidents()).toEqual([]);
     expect(await release(incident.id)).toMatchObject({ status: 'not_killed' });
   });

@@ -157,6 +157,7 @@ test('evidence says who did what', async () => {
       'start 2 engineer',
     ]),
   );
-  expect(evidence.all('policy.rejected')[0]?.data).toMatchObject({ stage: 'activate', version: 2, by: 'engineer' });
+  const rejected = await eventually('the refusal is recorded', () => evidence.all('policy.rejected')[0]);
+  expect(rejected.data).toMatchObject({ stage: 'activate', version: 2, by: 'engineer' });
   await evidence.close();
 });
