@@ -243,3 +243,53 @@ decide_with(one, credentials) := decision if {
 		with data.grants as index([one], {"tenant:default": exactly("fs/write", [0])})
 		with data.credentials as credentials
 }
+
+# An operator's exception, and what it stands behind.
+excepted_cases := [
+	{"grants": [], "facts": {}, "want": ["allow", "OK", "exception/exc_1"]},
+	{"grants": [conditional("a", "allow")], "facts": {"a": fails}, "want": ["allow", "OK", "exception/exc_1"]},
+	{"grants": [conditional("a", "allow")], "facts": {"a": unclear}, "want": ["allow", "OK", "exception/exc_1"]},
+	{"grants": [conditional("d", "deny")], "facts": {"d": fails}, "want": ["allow", "OK", "exception/exc_1"]},
+	{"grants": [grant("a", "allow")], "facts": {}, "want": ["allow", "OK", "a"]},
+	{"grants": [grant("d", "deny")], "facts": {}, "want": ["deny", "POLICY_DENIED", "d"]},
+	{"grants": [conditional("d", "deny")], "facts": {"d": holds}, "want": ["deny", "POLICY_DENIED", "d"]},
+	{"grants": [conditional("d", "deny")], "facts": {"d": unclear}, "want": ["deny", "ARGUMENT_NOT_ALLOWED", "d"]},
+	{
+		"grants": [conditional("p", "require_approval")], "facts": {"p": unclear},
+		"want": ["deny", "ARGUMENT_NOT_ALLOWED", "p"],
+	},
+	{"grants": [grant("p", "require_approval")], "facts": {}, "want": ["require_approval", "APPROVAL_REQUIRED", "p"]},
+]
+
+excepted(case) if {
+	stood := exactly("fs/write", [number | some number, _ in case.grants])
+	exception := {"id": "exc_1", "owner": "ann", "until": "2026-11-25T12:00:00.000Z"}
+	decision := agentgate.decision with input as object.union(write, {"facts": {"grants": case.facts, "exception": exception}})
+		with data.grants as index(case.grants, {"agent:default/demo": stood})
+		with data.credentials as {}
+	[decision.action, decision.code, decision.rule] == case.want
+}
+
+test_an_exception_stands_in_for_a_grant_and_overrides_nothing if {
+	wrong := [case |
+		some case in excepted_cases
+		not excepted(case)
+	]
+	wrong == []
+	count(excepted_cases) == 10
+}
+
+test_an_exception_says_whose_it_is_and_how_long_it_lasts if {
+	exception := {"id": "exc_1", "owner": "ann", "until": "2026-11-25T12:00:00.000Z"}
+	decision := agentgate.decision with input as object.union(write, {"facts": {"grants": {}, "exception": exception}})
+		with data.grants as index([], {})
+		with data.credentials as {}
+	decision.reason == "allowed until 2026-11-25T12:00:00.000Z by exception exc_1, for which ann answers"
+}
+
+test_an_exception_is_missing_a_fact_like_any_other if {
+	exception := {"id": "exc_1", "owner": "ann", "until": ""}
+	not agentgate.decision with input as object.union(write, {"facts": {"grants": {}, "exception": exception}})
+		with data.grants as index([conditional("d", "deny")], {"agent:default/demo": exactly("fs/write", [0])})
+		with data.credentials as {}
+}

@@ -9,5 +9,6 @@ import data.agentgate.packs.baseline
 explain := {
 	"decision": decision,
 	"packs": array.concat(refusals, approvals),
+	"exception": object.get(input.facts, "exception", null),
 	"grants": [object.union({"id": each.grant.id, "effect": each.grant.effect}, each.fact) | some each in baseline.judged],
 }

@@ -7,7 +7,8 @@
 #   wins, is decided here. A grant that needs a fact and has none leaves `verdict` undefined, and undefined is a denial.
 package agentgate.packs.baseline
 
-# Deny wins over an argument that cannot be judged, that over a person's approval, that over allow.
+# Deny wins over an argument that cannot be judged, that over a person's approval, that over allow, and an exception over nothing
+# but the lack of all these.
 verdict := refused(grants_that("deny", "holds")[0]) if {
 	complete
 	count(grants_that("deny", "holds")) > 0
@@ -20,6 +21,9 @@ verdict := refused(grants_that("deny", "holds")[0]) if {
 } else := allowed(grants_that("allow", "holds")[0]) if {
 	complete
 	count(grants_that("allow", "holds")) > 0
+} else := excepted(input.facts.exception) if {
+	complete
+	input.facts.exception
 } else := argument_not_allowed(missed[0]) if {
 	complete
 	count(missed) > 0
@@ -151,6 +155,15 @@ allowed(grant) := {
 	"code": "OK",
 	"reason": concat("", ["allowed by grant ", grant.id]),
 	"rule": grant.id,
+	"obligations": {},
+}
+
+# It stands in for a grant that is not there, so it comes after everything that any grant says.
+excepted(exception) := {
+	"action": "allow",
+	"code": "OK",
+	"reason": concat("", ["allowed until ", exception.until, " by exception ", exception.id, ", for which ", exception.owner, " answers"]),
+	"rule": concat("", ["exception/", exception.id]),
 	"obligations": {},
 }
 

@@ -3,6 +3,7 @@ import { LineCounter, type Node, parseDocument } from 'yaml';
 import { z } from 'zod';
 import { alertSettings, mapAlertSources } from './alerts.ts';
 import { containment, noContainment } from './containment.ts';
+import { condition, pointer } from './condition.ts';
 import {
   type Credential,
   credential,
@@ -31,30 +32,6 @@ import { evidenceSettings } from './witnesses.ts';
 // agentgate.yaml (PROTOCOL.md, "Configuration"). Reading the file is the caller's; this parses, checks and makes paths absolute.
 
 const text = (max: number) => z.string().min(1).max(max);
-const pointer = z
-  .string()
-  .max(512)
-  .regex(/^(\/([^~/]|~[01])*)*$/, 'must be a JSON pointer (RFC 6901)');
-const scalar = z.union([z.string().max(4096), z.number(), z.boolean(), z.null()]);
-const conditionShape = {
-  under: text(4096).optional(),
-  equals: scalar.optional(),
-  one_of: z.array(scalar).min(1).max(1024).optional(),
-  matches: text(1024).optional(),
-  min: z.number().optional(),
-  max: z.number().optional(),
-  max_length: z.int().min(0).optional(),
-  host_in: z.array(text(253)).min(1).max(1024).optional(),
-  cidr_in: z.array(text(64)).min(1).max(1024).optional(),
-  optional: z.boolean().optional(),
-};
-const member = z.strictObject(conditionShape);
-/** What an argument must satisfy: all that is named must hold. `each` is about every member of an array. */
-export const condition = z
-  .strictObject({ ...conditionShape, each: member.optional() })
-  .refine((c) => Object.keys(c).some((k) => k !== 'optional'), 'names no condition');
-export type Condition = z.infer<typeof condition>;
-
 export const grant = z.strictObject({
   id: name,
   to: z

@@ -7,6 +7,7 @@ import {
   callId,
   digest,
   incidentId,
+  exceptionId,
   instance,
   json,
   name,
@@ -17,6 +18,7 @@ import {
 import { killReceipt, scope } from './operator.ts';
 import { decision, policyRevision } from './permit.ts';
 import { policyVersion } from './policy-revisions.ts';
+import { exceptionLimits, policyException, shadowTotals } from './policy-trials.ts';
 import { quarantineReason, toolFlags } from './tool-pin.ts';
 
 /** SHA-256 over the salt and the canonical form (evidence's `saltedDigest`); `bytes` is the canonical form's length. */
@@ -189,6 +191,31 @@ export const eventData = {
   }),
   /** Another engineer has to ask the same before it is activated. */
   'policy.activation_asked': z.strictObject({ version: policyVersion, bundle: digest, by: name, reason: z.string() }),
+  /** An operator lets it pass until then. Nothing counts that is not in evidence first. */
+  'policy.exception_added': z.strictObject({
+    exception: exceptionId,
+    tools: z.array(toolName).max(exceptionLimits.tools),
+    where: policyException.shape.where,
+    owner: z.string(),
+    reason: z.string(),
+    by: name,
+    until: timestamp,
+  }),
+  /** By an operator, or by itself (`expired`: it counted no longer than to its `until`, whenever this is written). */
+  'policy.exception_ended': z.strictObject({
+    exception: exceptionId,
+    why: z.enum(['operator', 'expired']),
+    by: name.optional(),
+    reason: z.string().optional(),
+  }),
+  /** Another revision decides beside the active one, without effect; without a version, none does any more. `before` is what the last one came to. */
+  'policy.shadowed': z.strictObject({
+    version: policyVersion.optional(),
+    policy: policyRevision.optional(),
+    by: name,
+    reason: z.string(),
+    before: z.strictObject({ version: policyVersion, ...shadowTotals.omit({ kinds: true }).shape }).optional(),
+  }),
   /** First seen, and trusted unless `tool.quarantined` follows. */
   'tool.registered': z.strictObject({ tool: toolName, schema_digest: digest, flags: toolFlags }),
   'tool.changed': z.strictObject({ tool: toolName, was: digest, schema_digest: digest, flags: toolFlags }),

@@ -26,6 +26,7 @@ import {
 import { killReceipt, scope } from './operator.ts';
 import { decision, obligations, policyRevision, seal } from './permit.ts';
 import { policyVersion } from './policy-revisions.ts';
+import { shadowCursor, shadowDifference, shadowReplica } from './policy-trials.ts';
 import { toolDefinition } from './tool-pin.ts';
 
 // Messages between services: ours to change. Identities in them were read by ingress from the subject that NATS enforced.
@@ -168,6 +169,20 @@ export const policyPrepare = broadcast('svc.v1.policy.prepare', {
   by: ['policy'],
   of: ['policy'],
   timeoutMs: 15_000,
+});
+/** What the shadow said in each replica since it was last asked. */
+export const policyShadowTold = broadcast('svc.v1.policy.shadow-told', {
+  ask: z.strictObject({ v, after: shadowCursor }),
+  answer: z.strictObject({
+    v,
+    ...shadowReplica.shape,
+    differences: z.array(shadowDifference).max(256),
+    missed: z.int().min(0),
+    last: z.int().min(0),
+  }),
+  by: ['policy'],
+  of: ['policy'],
+  timeoutMs: 2_000,
 });
 /** Answers once the replica decides by the record of this epoch. */
 export const policySettle = broadcast('svc.v1.policy.settle', {
@@ -525,6 +540,7 @@ export const internalContracts = {
   policyAlive,
   policyPrepare,
   policySettle,
+  policyShadowTold,
   killCheck,
   killOrder,
   killPulse,

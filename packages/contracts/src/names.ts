@@ -14,6 +14,7 @@ export const sessionId = idOf('ses');
 export const callId = idOf('call');
 export const approvalId = idOf('apr');
 export const eventId = idOf('evt');
+export const exceptionId = idOf('exc');
 export const permitId = idOf('prm');
 export const incidentId = idOf('inc');
 /** A person's token, as the broker keeps it for the sessions that were opened with it. */

@@ -43,6 +43,18 @@ import {
   policyRollbackAsk,
   policyRolloutAnswer,
 } from './policy-revisions.ts';
+import {
+  policyDiffAnswer,
+  policyDiffAsk,
+  policyExceptAnswer,
+  policyExceptAsk,
+  policyExceptEndAnswer,
+  policyExceptEndAsk,
+  policyExceptionsAnswer,
+  policyExceptionsAsk,
+  policyShadowAnswer,
+  policyShadowAsk,
+} from './policy-trials.ts';
 
 // What operators and approvers can ask, and who answers.
 
@@ -83,6 +95,21 @@ export const operatorVerbs = {
     policyRollbackAsk,
     z.union([policyRolloutAnswer, refusal]),
     policy(60_000),
+  ),
+  'policy-shadow': verb('policy-shadow', policyShadowAsk, z.union([policyShadowAnswer, refusal]), policy(30_000)),
+  'policy-diff': verb('policy-diff', policyDiffAsk, z.union([policyDiffAnswer, refusal]), policy(5_000)),
+  'policy-except': verb('policy-except', policyExceptAsk, z.union([policyExceptAnswer, refusal]), policy(5_000)),
+  'policy-except-end': verb(
+    'policy-except-end',
+    policyExceptEndAsk,
+    z.union([policyExceptEndAnswer, refusal]),
+    policy(5_000),
+  ),
+  'policy-exceptions': verb(
+    'policy-exceptions',
+    policyExceptionsAsk,
+    z.union([policyExceptionsAnswer, refusal]),
+    policy(5_000),
   ),
   'policy-history': verb('policy-history', policyHistoryAsk, z.union([policyHistoryAnswer, refusal]), policy(5_000)),
   approvals: verb('approvals', approvalsAsk, z.union([approvalsAnswer, refusal]), approvals),

@@ -231,7 +231,9 @@ export const personPermissions = (person: string, role: PersonRole): Permissions
           `ops.${person}.alerts`,
           `ops.${person}.retry-alert`,
           `ops.${person}.test-alert`,
-          `ops.${person}.policy-rollback`,
+          ...['rollback', 'shadow', 'diff', 'except', 'except-end', 'exceptions'].map(
+            (w) => `ops.${person}.policy-${w}`,
+          ),
           `ops.${person}.policy-history`,
           ...seesServices,
           ...evidenceReader,
@@ -241,11 +243,13 @@ export const personPermissions = (person: string, role: PersonRole): Permissions
     case 'approver':
       return { pub: [`ops.${person}.approvals`, `ops.${person}.approve`, `ops.${person}.reject`], sub };
     case 'auditor':
-      return { pub: [`ops.${person}.policy-history`, ...evidenceReader], sub };
+      return { pub: [`ops.${person}.policy-history`, `ops.${person}.policy-exceptions`, ...evidenceReader], sub };
     // What an engineer pushes counts only with its author's signature, and an operator may take it back.
     case 'engineer':
       return {
-        pub: ['push', 'activate', 'rollback', 'history'].map((word) => `ops.${person}.policy-${word}`),
+        pub: ['push', 'activate', 'rollback', 'history', 'shadow', 'diff', 'exceptions'].map(
+          (word) => `ops.${person}.policy-${word}`,
+        ),
         sub,
       };
     default:

@@ -1,4 +1,5 @@
 import type { PolicyRevision } from '@agentgate/contracts';
+import { canonical, sha256Hex } from '@agentgate/evidence';
 import { refuse } from './bundle/refused.ts';
 import { compiledPolicy, type Revision } from './bundle/revision.ts';
 import { runSelfTests } from './bundle/self-tests.ts';
@@ -15,6 +16,8 @@ export interface Instance {
   data: PolicyData;
   engine: PolicyEngine;
   facts: FactFinder;
+  /** Two with the same one find the same facts about a call. */
+  factsDigest: string;
 }
 
 export interface InstanceOptions {
@@ -49,7 +52,8 @@ export const startInstance = async (options: InstanceOptions): Promise<Instance>
     }
     const { tools, policy } = revision.data.gate;
     const facts = createFactFinder({ tools, policy: { ...policy, secrets: {} }, secrets, memory });
-    return { version: revision.version, revision: revision.id, data: revision.data, engine, facts };
+    const factsDigest = sha256Hex(canonical({ tools, policy }));
+    return { version: revision.version, revision: revision.id, data: revision.data, engine, facts, factsDigest };
   } catch (error) {
     await engine.close();
     throw error;

@@ -7,6 +7,7 @@ import {
   limits,
   type Obligations,
   type PermitClaims,
+  type PolicyException,
   type ToolFlag,
 } from '@agentgate/contracts';
 import { canonical, sha256Hex } from '@agentgate/evidence';
@@ -15,6 +16,7 @@ import {
   type Commit,
   deny,
   type Found,
+  inputOf,
   outcomeOf,
   type PolicyInput,
   type SessionFacts,
@@ -25,6 +27,7 @@ import { approvalBinding, checkGrant, quarantineOf } from '@agentgate/runtime';
 import { heldByInvariant } from './invariants.ts';
 import type { Waiting } from './ports.ts';
 import type { PolicyOptions } from './service.ts';
+import type { Watched } from './shadow.ts';
 
 // One batch of calls: what settles them before the engine, what the packs ask about them, the engine, what policy carries out
 // itself, permits.
@@ -40,6 +43,10 @@ interface Case {
   /** What a person said, and what is asked again with. */
   grant?: ApprovalGrant;
   waiting?: Waiting;
+  /** The operator's exception that was shown to the engine. */
+  exception?: PolicyException;
+  /** What the engine was asked at first, and said. */
+  judged?: Pick<Watched, 'input' | 'decision'>;
   decision?: Decision | AgentGateError;
 }
 
@@ -51,7 +58,9 @@ export const decideAll = async (opts: PolicyOptions, asks: DecideAsk[]): Promise
   await askPeople(opts, cases);
   await carryOut(opts, cases);
   countDenied(opts, cases);
-  return answer(opts, cases);
+  const answers = answer(opts, cases);
+  watchBy(opts, cases);
+  return answers;
 };
 
 export const isServed = (opts: Pick<PolicyOptions, 'servers'>, tool: string) =>
@@ -105,37 +114,21 @@ const findFacts = async (opts: PolicyOptions, cases: Case[]): Promise<void> => {
   }
 };
 
-const inputOf = (
-  { ask, digest, asked, found, grant }: Case & Required<Pick<Case, 'asked' | 'found'>>,
+const shownOf = ({ id, owner, until }: PolicyException) => ({ id, owner, until });
+
+const inputFor = (
+  { digest, asked, found, grant, exception }: OpenCase & Required<Pick<Case, 'found'>>,
   { now, flags }: { now: number; flags: readonly ToolFlag[] },
-): PolicyInput => {
-  const { session, tool, labels } = asked;
-  return {
-    call: { tool: ask.tool, ...splitTool(ask.tool), arguments: ask.arguments, digest },
-    tool: {
-      labels: found.labels,
-      annotations: tool.annotations,
-      schema_digest: tool.schema_digest,
-      // No other comes here.
-      pinned: true,
-      flags: [...new Set(flags.map(({ kind }) => kind))],
-    },
-    agent: { name: ask.agent, tenant: ask.tenant, labels },
-    session: {
-      id: ask.session,
-      age_s: Math.max(0, Math.floor((now - session.openedAt) / 1000)),
-      purpose: session.purpose,
-      taint: [...new Set([...session.taint.session, ...session.taint.agent])].sort(),
-      calls: session.calls,
-      denied: session.denied,
-      ...(session.subject && { person: session.subject.person }),
-    },
-    provenance: found.provenance,
+): PolicyInput =>
+  inputOf({
+    asked,
+    found,
+    digest,
+    flags: flags.map(({ kind }) => kind),
     approval: grant ? { granted: true, by: grant.claims.by.join(', '), at: grant.claims.granted_at } : null,
+    exception: exception && shownOf(exception),
     now,
-    facts: found.facts,
-  };
-};
+  });
 
 type OpenCase = Case & Required<Pick<Case, 'asked'>>;
 
@@ -143,21 +136,48 @@ const askEngine = async (opts: PolicyOptions, cases: OpenCase[]): Promise<void> 
   const now = opts.now();
   const open = cases.flatMap((each) => {
     const flags = opts.pins.get(each.ask.tool)?.accepted?.flags ?? [];
-    if (each.found) return [{ each, input: inputOf({ ...each, found: each.found }, { now, flags }) }];
+    const exception = opts.exceptions.covering(each.ask);
+    if (exception) each.exception = exception;
+    else delete each.exception;
+    if (each.found) return [{ each, input: inputFor({ ...each, found: each.found }, { now, flags }) }];
     each.decision = new AgentGateError('POLICY_UNAVAILABLE', 'nothing could be found out about the call');
     return [];
   });
   if (open.length === 0) return;
   const evaluations = await opts.engine.decide(open.map(({ input }) => input));
-  for (const [i, { each }] of open.entries()) {
+  for (const [i, { each, input }] of open.entries()) {
     const { server } = splitTool(each.ask.tool);
     const evaluation = evaluations[i] ?? new AgentGateError('POLICY_UNAVAILABLE', 'the policy engine gave no answer');
     try {
-      each.decision = outcomeOf(evaluation, { server, credentials: opts.data.credentials });
+      const decision = outcomeOf(evaluation, { server, credentials: opts.data.credentials });
+      if (!each.grant) each.judged ??= { input, decision };
+      each.decision = withinException(each, decision);
     } catch (error) {
       each.decision = toFailure(error);
     }
   }
+};
+
+const exceptionRule = 'exception/';
+/** Rego names exceptions, and makes none. */
+const withinException = ({ exception }: Case, decision: Decision): Decision =>
+  !decision.rule?.startsWith(exceptionRule) || decision.rule === `${exceptionRule}${exception?.id}`
+    ? decision
+    : deny('POLICY_INVALID', `the policy's answer cannot be used: there is no ${decision.rule}`);
+
+/** When the exception that a call passes by is over; for ever where it passes by itself. */
+const exceptionEnds = ({ decision, exception }: Case): number =>
+  decision && !(decision instanceof AgentGateError) && exception && decision.rule === `${exceptionRule}${exception.id}`
+    ? Date.parse(exception.until)
+    : Number.POSITIVE_INFINITY;
+
+/** Hands what the engine was asked to the revision in the shadow, which begins when the answers have left. */
+const watchBy = ({ shadow, factsDigest }: PolicyOptions, cases: Case[]): void => {
+  if (!shadow.isOn()) return;
+  shadow.offer(
+    cases.flatMap(({ asked, judged }) => (asked && judged ? [{ asked, ...judged }] : [])),
+    factsDigest,
+  );
 };
 
 const toFailure = (error: unknown): AgentGateError =>
@@ -321,6 +341,11 @@ const answer = (opts: PolicyOptions, cases: Case[]): (DecideAnswer | AgentGateEr
       each.decision = deny('TIMEOUT', 'the deadline passed before the permit was signed');
       continue;
     }
+    const endsAt = exceptionEnds(each);
+    if (endsAt <= issuedAt) {
+      each.decision = deny('NO_GRANT', `${each.decision.rule} ended before the permit was signed`);
+      continue;
+    }
     const claimed: PermitClaims = {
       // In canonical order, which serializes three times as fast.
       agent,
@@ -328,10 +353,10 @@ const answer = (opts: PolicyOptions, cases: Case[]): (DecideAnswer | AgentGateEr
       call,
       call_digest: each.digest,
       deadline,
-      expires_at: Math.min(issuedAt + limits.permitTtlMs, deadline),
+      expires_at: Math.min(issuedAt + limits.permitTtlMs, deadline, endsAt),
       id: newId('prm'),
       issued_at: issuedAt,
-      obligations: withinSession(each.decision.obligations, each.asked?.session.expiresAt, issuedAt),
+      obligations: within(each.decision.obligations, Math.min(each.asked.session.expiresAt, endsAt), issuedAt),
       policy: revision,
       schema_digest: each.asked.tool.schema_digest,
       session,
@@ -363,11 +388,11 @@ const answer = (opts: PolicyOptions, cases: Case[]): (DecideAnswer | AgentGateEr
   });
 };
 
-/** What is leased for a session's calls ends with the session. */
-const withinSession = (obligations: Obligations, sessionEndsAt: number | undefined, now: number): Obligations => {
+/** What is leased for a session's calls ends with the session, and with the exception that lets them pass. */
+const within = (obligations: Obligations, endsAt: number, now: number): Obligations => {
   const { credential } = obligations;
-  if (credential?.ttl_s === undefined || sessionEndsAt === undefined) return obligations;
-  const left = Math.max(1, Math.floor((sessionEndsAt - now) / 1_000));
+  if (credential?.ttl_s === undefined) return obligations;
+  const left = Math.max(1, Math.floor((endsAt - now) / 1_000));
   return left >= credential.ttl_s ? obligations : { ...obligations, credential: { ...credential, ttl_s: left } };
 };
 

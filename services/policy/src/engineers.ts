@@ -20,8 +20,11 @@ import {
 import type { ActivePolicy } from './active-policy.ts';
 import type { Rollout } from './rollout.ts';
 
-export interface ServingRollouts {
+export interface ServingPeople {
   bus: Pick<Bus, 'serveRaw' | 'serveBroadcast' | 'instance'>;
+  log: { error(fields: object, message: string): void };
+}
+export interface ServingRollouts extends ServingPeople {
   rollout: Rollout;
   active: Pick<ActivePolicy, 'prepare' | 'settle'>;
   /** Told of a bundle that this replica does not take. */
@@ -29,15 +32,15 @@ export interface ServingRollouts {
     about: { version: number; bundle?: string | undefined; action: 'activate' | 'rollback'; by: string },
     why: string,
   ): Promise<unknown>;
-  log: { error(fields: object, message: string): void };
 }
 
 /** A push is base64 in JSON. */
 const pushBytes = Math.ceil(maxBundleBytes / 3) * 4 + 1024;
 
-/** Engineers' messages to the domain and back, and what the replicas ask each other. */
-export const serveRollouts = ({ bus, rollout, active, onRefused, log }: ServingRollouts): void => {
-  const serve = <A, B>(contract: RequestContract<A, B>, answer: (by: string, body: Uint8Array) => Promise<unknown>) =>
+/** Serves what people say: who says it stands in the subject. */
+export const servePeople =
+  ({ bus, log }: ServingPeople) =>
+  <A, B>(contract: RequestContract<A, B>, answer: (by: string, body: Uint8Array) => Promise<unknown>): void =>
     bus.serveRaw(contract, async (body, { subject }) => {
       try {
         // NATS enforces the person's name; one that is none is nobody's.
@@ -46,10 +49,14 @@ export const serveRollouts = ({ bus, rollout, active, onRefused, log }: ServingR
         return await answer(by.data, body);
       } catch (error) {
         const { code, message } = toAgentGateError(error);
-        if (code === 'INTERNAL') log.error({ err: error, subject }, 'an engineer could not be answered');
+        if (code === 'INTERNAL') log.error({ err: error, subject }, 'a person could not be answered');
         return { v: 1, status: statusOfRefusal(code), code, reason: message.slice(0, 2048) };
       }
     });
+
+/** Engineers' messages to the domain and back, and what the replicas ask each other. */
+export const serveRollouts = ({ bus, rollout, active, onRefused, log }: ServingRollouts): void => {
+  const serve = servePeople({ bus, log });
   serve(operatorVerbs['policy-push'], (by, body) => {
     const { bundle } = parseField(policyPushAsk, parseStrict(body, { bytes: pushBytes }));
     return rollout.push(by, new Uint8Array(Buffer.from(bundle, 'base64')));

@@ -40,9 +40,11 @@ const start = async (ctx: ServiceContext) => {
   const catalog = await watchCatalog(bus.bucket(buckets.tools), log);
   const pins = await watchPins(bus.bucket(buckets.pins), log);
   const memory = createRedisMemory(redis);
-  const revisions = await startRevisions(ctx, config, memory);
+  const revisions = await startRevisions(ctx, config, { memory, agents });
   const policy = createPolicy({
     under: revisions.under,
+    exceptions: revisions.exceptions,
+    shadow: revisions.shadow,
     memory,
     rateLimits: createRedisRateLimits(redis),
     approvals: {

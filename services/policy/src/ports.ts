@@ -7,13 +7,17 @@ import type {
   AskedRecord,
   BundleRecord,
   CatalogTool,
+  DecideAsk,
   EventDraft,
+  ExceptionsRecord,
   ListingClaims,
   ListingPermit,
   Obligations,
   Permit,
   PermitClaims,
+  PolicyException,
   PolicyHistory,
+  ShadowRecord,
   ToolPin,
   TurnRecord,
 } from '@agentgate/contracts';
@@ -127,6 +131,21 @@ export interface PolicyRecords {
   ask(record: AskedRecord, revision: number): Promise<number | undefined>;
   /** The newest first. */
   history(): Pick<PolicyHistory, 'activations' | 'bundles'>;
+}
+/** What stands in the records beside the policies themselves. */
+export interface ExceptionRecords {
+  /** As their leader has it now. */
+  exceptions(): Promise<Kept<ExceptionsRecord> | undefined>;
+  keepExceptions(record: ExceptionsRecord, revision: number): Promise<number | undefined>;
+}
+export interface ShadowRecords {
+  shadow(): Promise<Kept<ShadowRecord> | undefined>;
+  setShadow(record: ShadowRecord, revision: number): Promise<number | undefined>;
+}
+/** The operator's exceptions, as a decision asks about them. */
+export interface Exempt {
+  covering(ask: Pick<DecideAsk, 'tenant' | 'agent' | 'tool' | 'arguments'>): PolicyException | undefined;
+  mayCover(ask: Pick<DecideAsk, 'tenant' | 'agent' | 'tool'>): boolean;
 }
 interface Kept<T> {
   value: T;

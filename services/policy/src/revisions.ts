@@ -1,21 +1,27 @@
-import { bundlesStore, policyAlive, policyPrepare, policySettle } from '@agentgate/contracts';
+import { bundlesStore, policyAlive, policyPrepare, policySettle, policyShadowTold } from '@agentgate/contracts';
 import { sha256Hex } from '@agentgate/evidence';
 import { type Instance, openBundle, type Recall, type Revision, refuse, startInstance } from '@agentgate/policy-engine';
-import type { ServiceContext } from '@agentgate/runtime';
+import { newId, type ServiceContext } from '@agentgate/runtime';
 import { type ActivePolicy, createActivePolicy, type Target } from './active-policy.ts';
 import { openPolicyRecords } from './adapters/policy-records.ts';
 import type { PolicyConfig } from './config.ts';
 import { serveRollouts } from './engineers.ts';
-import type { PolicyRecords } from './ports.ts';
-import { createReplicas, type Replicas } from './replicas.ts';
+import { createExceptions, type Exceptions } from './exceptions.ts';
+import { serveTrials } from './operators.ts';
+import type { Agents, PolicyRecords } from './ports.ts';
+import { createReplicas, type Replicas, silentAfterMs } from './replicas.ts';
 import { createRollout, type ReplicaAnswer } from './rollout.ts';
 import type { Deciding } from './service.ts';
+import { createShadow, type Shadow } from './shadow.ts';
+import { createTrials, targetOf } from './trials.ts';
 
 export interface Revisions {
   under<T>(work: (deciding: Deciding) => Promise<T>): Promise<T>;
   /** Workers that had to be ended, of the revision that decides now. */
   lost(): number;
   epoch(): number;
+  exceptions: Exceptions;
+  shadow: Shadow;
   close(): Promise<void>;
 }
 
@@ -24,8 +30,12 @@ const aliveMs = 1_000;
 const loadMs = 10_000;
 
 /** The life of revisions in this replica: which one decides, and what engineers do with them. Resolves also where none can decide yet. */
-export const startRevisions = async (ctx: ServiceContext, config: PolicyConfig, memory: Recall): Promise<Revisions> => {
-  const { bus, log, evidence, instance } = ctx;
+export const startRevisions = async (
+  ctx: ServiceContext,
+  config: PolicyConfig,
+  { memory, agents }: { memory: Recall; agents: Agents },
+): Promise<Revisions> => {
+  const { bus, log, evidence, instance, now } = ctx;
   const monotonic = () => performance.now();
   const replicas = createReplicas(monotonic);
   bus.hear(policyAlive, (told) => replicas.alive(told.instance, told.epoch, told.state));
@@ -41,11 +51,39 @@ export const startRevisions = async (ctx: ServiceContext, config: PolicyConfig, 
     return revision;
   };
   let isFirst = true;
-  const state: { active?: ActivePolicy } = {};
+  const state: { active?: ActivePolicy; exceptions?: Exceptions } = {};
   const settle = () => {
     state.active?.settle().catch((error: unknown) => log.error({ err: error }, 'the active policy cannot be loaded'));
   };
-  const records = await openPolicyRecords(bus, { log, onActive: () => settle() });
+  const startShadow = async (target: Target) =>
+    startInstance({
+      revision: await fetch(target),
+      secrets: config.secrets,
+      memory,
+      log,
+      spare: false,
+      startMs: loadMs,
+    });
+  const shadow = createShadow({ start: startShadow, now, log });
+  const records = await openPolicyRecords(bus, {
+    log,
+    onActive: () => settle(),
+    onExceptions: (record, revision) => state.exceptions?.take(record, revision),
+    onShadow: (record) =>
+      void shadow
+        .follow(targetOf(record))
+        .catch((error: unknown) => log.error({ err: error }, 'the shadow cannot be loaded')),
+  });
+  const exceptions = createExceptions({
+    records,
+    agents,
+    record: (draft) => evidence.record(draft),
+    newId,
+    now,
+    monotonic,
+    log,
+  });
+  state.exceptions = exceptions;
   const active = createActivePolicy({
     fetch,
     start: async (revision, { spare }) => {
@@ -63,16 +101,32 @@ export const startRevisions = async (ctx: ServiceContext, config: PolicyConfig, 
   const tell = (now: 'up' | 'leaving') =>
     bus.notify(policyAlive, { v: 1, instance, epoch: active.epoch(), state: now });
   serve(ctx, { config, active, records, replicas, put: (bundle, archive) => objects.put(bundle, archive) });
+  serveTrials({
+    bus,
+    log,
+    exceptions,
+    shadow,
+    trials: createTrials({
+      records,
+      shadow,
+      verify: async (target) => (await startShadow(target)).engine.close(),
+      told: (after) => bus.broadcast(policyShadowTold, { v: 1, after }, { enough: saysAll(replicas) }),
+      record: (draft) => evidence.record(draft),
+      now,
+    }),
+  });
   ctx.health.check('policy', () => active.problem() ?? true);
   // A replica that cannot load what is active must still be there for somebody to take it back.
   await active.settle().catch((error: unknown) => {
     if (records.history().activations.length === 0) throw error;
     log.error({ err: error }, 'the active policy cannot be loaded');
   });
+  await exceptions.settle();
   tell('up');
   const timer = setInterval(() => {
     tell('up');
     settle();
+    void exceptions.settle();
   }, aliveMs);
   let engine: Instance['engine'] | undefined;
   return {
@@ -83,13 +137,24 @@ export const startRevisions = async (ctx: ServiceContext, config: PolicyConfig, 
       }),
     lost: () => engine?.lost ?? 0,
     epoch: () => active.epoch(),
+    exceptions,
+    shadow,
     close: async () => {
       clearInterval(timer);
       tell('leaving');
-      await Promise.all([records.close(), active.close()]);
+      await Promise.all([records.close(), active.close(), shadow.close()]);
     },
   };
 };
+
+/** Whoever lately said that it runs has answered. */
+const saysAll =
+  (replicas: Replicas) =>
+  (answers: { instance: string }[]): boolean =>
+    replicas
+      .known()
+      .filter(({ silentMs }) => silentMs < silentAfterMs)
+      .every(({ instance }) => answers.some((answer) => answer.instance === instance));
 
 const serve = (
   { bus, evidence, log, now }: ServiceContext,

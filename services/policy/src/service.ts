@@ -15,6 +15,7 @@ import type { KeyRing } from '@agentgate/evidence';
 import {
   type AgentIdentity,
   type FactFinder,
+  matchingGrants,
   mayCall,
   type PolicyData,
   resultValues,
@@ -28,12 +29,14 @@ import type {
   Catalog,
   Engine,
   Evidence,
+  Exempt,
   Memory,
   Permits,
   Pins,
   RateLimits,
   Sessions,
 } from './ports.ts';
+import type { Shadow } from './shadow.ts';
 
 /** The one revision that decides a batch, from its first call to its last. */
 export interface Deciding {
@@ -41,6 +44,8 @@ export interface Deciding {
   facts: FactFinder;
   data: PolicyData;
   revision: PolicyRevision;
+  /** As `Instance` has it. */
+  factsDigest?: string;
 }
 export interface PolicyOptions extends Deciding {
   sessions: Sessions;
@@ -52,6 +57,8 @@ export interface PolicyOptions extends Deciding {
   memory: Memory;
   rateLimits: RateLimits;
   approvals: Approvals;
+  exceptions: Exempt;
+  shadow: Pick<Shadow, 'isOn' | 'offer'>;
   /** Verifies what the approvals service signs. */
   trust: KeyRing;
   /** The servers of the configuration: what the catalog still knows of others is not called. */
@@ -131,9 +138,12 @@ export const createPolicy = (
       if (refused) throw new AgentGateError(refused.code, refused.reason);
     }
     const identity: AgentIdentity = { tenant, name: agent, labels: record.labels };
+    const mayReach = (data: PolicyData, name: string) =>
+      mayCall(data, identity, name) ||
+      (opts.exceptions.mayCover({ tenant, agent, tool: name }) && !isDenied(data, identity, name));
     return opts.under(async ({ data }) =>
       Array.from(opts.catalog.all())
-        .filter(({ name }) => isServed(opts, name) && mayCall(data, identity, name))
+        .filter(({ name }) => isServed(opts, name) && mayReach(data, name))
         .filter(({ name, schema_digest }) => quarantineOf(name, opts.pins.get(name), schema_digest) === undefined)
         .map(({ name, description, input_schema, annotations }) => ({ name, description, input_schema, annotations }))
         .sort((a, b) => (a.name < b.name ? -1 : 1)),
@@ -210,6 +220,13 @@ export const createPolicy = (
 
   return { decide, openSession, visible, hold, observe, clearTaint, whoseSession, permitListing };
 };
+
+/** An exception stands in for a grant, and for nothing that a grant denies. */
+const isDenied = (data: PolicyData, agent: AgentIdentity, tool: string): boolean =>
+  matchingGrants(data, agent, tool).some((n) => {
+    const grant = data.grants.list[n];
+    return grant?.effect === 'deny' && !grant.conditional;
+  });
 
 const nameOnly = (tool: string): CatalogTool => ({
   v: 1,

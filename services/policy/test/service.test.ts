@@ -223,6 +223,8 @@ const policyWith = (more: Partial<PolicyOptions> = {}) => {
       },
     },
     data: compileGrants(gate).data,
+    exceptions: { covering: () => undefined, mayCover: () => false },
+    shadow: { isOn: () => false, offer: () => expect.fail('the shadow was told') },
     servers: new Set(['fs', 'crm']),
     revision,
     newId: (prefix) => `${prefix}_000000000${++ids}`,

@@ -44,6 +44,8 @@ export interface Facts {
   overflow: boolean;
   dlp: DlpFinding[];
   hosts: EgressHost[];
+  /** The operator's exception that covers this very call now, if there is one. */
+  exception?: { id: string; owner: string; until: string };
   /** What the configuration asks for with this tool. */
   profile: Pick<Obligations, 'taint' | 'rate_limits' | 'redact' | 'evidence' | 'witnessed'>;
 }

@@ -7,15 +7,26 @@ import {
   buckets,
   bundleKey,
   bundleRecord,
+  type ExceptionsRecord,
+  exceptionsRecord,
   parseField,
   policyBucket,
+  type ShadowRecord,
+  shadowRecord,
   turnRecord,
 } from '@agentgate/contracts';
 import type { z } from 'zod';
-import type { PolicyRecords } from '../ports.ts';
+import type { ExceptionRecords, PolicyRecords, ShadowRecords } from '../ports.ts';
 
 interface Log {
   error(fields: object, message: string): void;
+}
+
+export interface PolicyRecordsOptions {
+  log: Log;
+  onActive(): void;
+  onExceptions(record: ExceptionsRecord, revision: number): void;
+  onShadow(record: ShadowRecord): void;
 }
 
 const decode = <T>(schema: z.ZodType<T>, bytes: Uint8Array): T =>
@@ -24,8 +35,8 @@ const decode = <T>(schema: z.ZodType<T>, bytes: Uint8Array): T =>
 /** What was activated and pushed, in bucket POLICY. Every change is a compare-and-set. */
 export const openPolicyRecords = async (
   bus: Pick<Bus, 'bucket' | 'lastMessage'>,
-  { log, onActive }: { log: Log; onActive: () => void },
-): Promise<PolicyRecords & { close(): Promise<void> }> => {
+  { log, onActive, onExceptions, onShadow }: PolicyRecordsOptions,
+): Promise<PolicyRecords & ExceptionRecords & ShadowRecords & { close(): Promise<void> }> => {
   const bucket = bus.bucket(buckets.policy);
   const activations = new Map<number, ActiveRecord>();
   const bundles = new Map<number, BundleRecord>();
@@ -36,7 +47,8 @@ export const openPolicyRecords = async (
     } else if (key.startsWith('bundle.')) {
       const record = decode(bundleRecord, value);
       bundles.set(record.version, record);
-    }
+    } else if (key === 'exceptions') onExceptions(decode(exceptionsRecord, value), revision);
+    else if (key === 'shadow') onShadow(decode(shadowRecord, value));
   };
   const follower: Follower = await bucket.watch((entry) => {
     try {
@@ -60,6 +72,14 @@ export const openPolicyRecords = async (
     takeTurn: (record, revision) => orUndefined(() => bucket.update('turn', JSON.stringify(record), revision)),
     asked: () => read(bucket, 'asked', askedRecord),
     ask: (record, revision) => orUndefined(() => bucket.update('asked', JSON.stringify(record), revision)),
+    exceptions: async () => {
+      const found = await bus.lastMessage(policyBucket.name, `$KV.${buckets.policy}.exceptions`);
+      return found && { value: decode(exceptionsRecord, found.data), revision: found.seq };
+    },
+    keepExceptions: async (record, revision) =>
+      orUndefined(() => bucket.update('exceptions', JSON.stringify(record), revision)),
+    shadow: () => read(bucket, 'shadow', shadowRecord),
+    setShadow: async (record, revision) => orUndefined(() => bucket.update('shadow', JSON.stringify(record), revision)),
     history: () => ({
       activations: [...activations].map(([epoch, record]) => ({ ...record, epoch })).sort((a, b) => b.epoch - a.epoch),
       bundles: [...bundles.values()].sort((a, b) => b.version - a.version),
