@@ -1,18 +1,14 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import {
-  type OperatorVerb,
-  operatorSubject,
-  operatorVerbs,
-  type PolicyHistory,
-  type PolicyRolloutAnswer,
-} from '@agentgate/contracts';
+import type { PolicyHistory, PolicyRolloutAnswer } from '@agentgate/contracts';
 import { packBundle, signBundle, startInstance } from '@agentgate/policy-engine';
 import { type Command, InvalidArgumentError } from 'commander';
 import { type CliContext, CliError } from '../context.ts';
+import { askAs } from '../policy/ask.ts';
 import { authorKey, buildFiles, openForTest } from '../policy/bundle-file.ts';
 import type { Run } from '../run.ts';
-import { withUser } from '../stack.ts';
+import { registerLive } from './policy-live.ts';
+import { registerTrials } from './policy-try.ts';
 
 const person = 'engineer';
 
@@ -23,21 +19,8 @@ const version = (text: string): number => {
 };
 const target = (text: string): number => (text === 'config' ? 0 : version(text));
 
-const ask = async <V extends OperatorVerb>(
-  ctx: CliContext,
-  as: string,
-  verb: V,
-  body: Parameters<(typeof operatorVerbs)[V]['ask']['parse']>[0],
-) =>
-  withUser(ctx.home, as, async (bus) => {
-    const answer = await bus.ask(operatorVerbs[verb] as never, body as never, { subject: operatorSubject(as, verb) });
-    const refused = answer as { code?: string; reason?: string };
-    if (refused.code !== undefined) throw new CliError(`${refused.code}: ${refused.reason}`);
-    return answer as unknown;
-  });
-
-export const askHistory = async (ctx: CliContext, as = person) =>
-  (await ask(ctx, as, 'policy-history', { v: 1 })) as PolicyHistory;
+export const askHistory = (ctx: CliContext, as = person): Promise<PolicyHistory> =>
+  askAs(ctx, as, 'policy-history', { v: 1 });
 
 export const nameOf = (version: number): string => (version === 0 ? 'agentgate.yaml' : `version ${version}`);
 
@@ -166,12 +149,7 @@ const registerPush = (policy: Command, run: Run): void => {
     .action(
       run(async (ctx, file: string, flags: { as: string }) => {
         const bytes = readBytes(file);
-        const answer = (await ask(ctx, flags.as, 'policy-push', { v: 1, bundle: bytes.toString('base64') })) as {
-          status: string;
-          version: number;
-          policy: { revision: string };
-          bundle: string;
-        };
+        const answer = await askAs(ctx, flags.as, 'policy-push', { v: 1, bundle: bytes.toString('base64') });
         ctx.answer(
           answer,
           () =>
@@ -193,7 +171,7 @@ const registerRollouts = (policy: Command, run: Run): void => {
     .action(
       run(async (ctx, number: number, flags: { reason: string; as: string }) => {
         const body = { v: 1 as const, version: number, reason: flags.reason };
-        const answer = (await ask(ctx, flags.as, 'policy-activate', body)) as PolicyRolloutAnswer;
+        const answer = await askAs(ctx, flags.as, 'policy-activate', body);
         ctx.answer(answer, () => tellRollout(ctx, answer));
         return codeOf[answer.status];
       }),
@@ -207,7 +185,7 @@ const registerRollouts = (policy: Command, run: Run): void => {
     .action(
       run(async (ctx, flags: { reason: string; to?: number; as: string }) => {
         const body = { v: 1 as const, reason: flags.reason, ...(flags.to !== undefined && { version: flags.to }) };
-        const answer = (await ask(ctx, flags.as, 'policy-rollback', body)) as PolicyRolloutAnswer;
+        const answer = await askAs(ctx, flags.as, 'policy-rollback', body);
         ctx.answer(answer, () => tellRollout(ctx, answer));
         return codeOf[answer.status];
       }),
@@ -234,6 +212,9 @@ const readBytes = (file: string): Buffer => {
 };
 
 export const registerPolicy = (program: Command, run: Run): void => {
-  const policy = program.command('policy').description('the life of a policy: build, test, push, activate, take back');
-  for (const register of [registerBuild, registerTest, registerPush, registerRollouts]) register(policy, run);
+  const policy = program
+    .command('policy')
+    .description('the life of a policy: check, build, test, try, push, activate, take back, except');
+  for (const register of [registerBuild, registerTest, registerTrials, registerPush, registerRollouts, registerLive])
+    register(policy, run);
 };
