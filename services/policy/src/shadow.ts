@@ -45,7 +45,8 @@ export interface Shadow {
 
 /** Calls that may wait for it. */
 const maxWaiting = 1_024;
-const maxBatch = 64;
+/** Small, so that one that hangs is given up after few: a lost batch is decided again call by call, on a new worker for each. */
+const maxBatch = 8;
 const maxKept = 1_024;
 const maxTold = 256;
 const maxKinds = 64;

@@ -9,6 +9,7 @@ import {
   decideAnswer,
   type GrantClaims,
   listingDomain,
+  type PolicyException,
   type PolicySettings,
   parseConfig,
   permitDomain,
@@ -867,5 +868,124 @@ describe('behind an engine that allows everything', () => {
     const [answer] = await policyWith({ data: data as never }).decide([ask()]);
     if (!answer || answer instanceof AgentGateError) throw new Error('no answer');
     expect(answer.permit?.claims.expires_at).toBe(at + 5_000);
+  });
+});
+
+describe('with an exception', () => {
+  const until = new Date(at + 60_000).toISOString();
+  const exception: PolicyException = {
+    id: 'exc_0000000001',
+    tenant: 'default',
+    agent: 'demo',
+    tools: ['fs/read'],
+    owner: 'ann',
+    reason: 'because',
+    by: 'ann',
+    at: new Date(at).toISOString(),
+    until,
+  };
+  const byException = { ...allow, rule: 'exception/exc_0000000001' };
+  const covering = (one: PolicyException | undefined): PolicyOptions['exceptions'] => ({
+    covering: () => one,
+    mayCover: ({ tool }) => one?.tools.includes(tool) ?? false,
+  });
+  const decideWith = async (one: PolicyException | undefined, more: Partial<PolicyOptions> = {}) => {
+    const [answer] = await policyWith({ exceptions: covering(one), ...more }).decide([ask()]);
+    if (!answer || answer instanceof AgentGateError) throw new Error('no answer');
+    return answer;
+  };
+
+  test('the engine is shown it, and the call passes by its rule', async () => {
+    world.results = [byException];
+    const { decision, permit } = await decideWith(exception);
+    expect(world.engine[0]?.facts.exception).toEqual({ id: 'exc_0000000001', owner: 'ann', until });
+    expect(decision).toMatchObject({ action: 'allow', rule: 'exception/exc_0000000001' });
+    expect(permit?.claims.expires_at).toBe(at + 5_000);
+  });
+
+  test('neither the permit nor what is leased for it outlives it', async () => {
+    const ends = { ...exception, until: new Date(at + 2_500).toISOString() };
+    world.results = [{ ...byException, obligations: { credential: { name: 'k', ttl_s: 3_600 } } }];
+    const data = { ...compileGrants(gate).data, credentials: { fs: { name: 'k' } } };
+    const { permit } = await decideWith(ends, { data: data as never });
+    expect(permit?.claims.expires_at).toBe(at + 2_500);
+    expect(permit?.claims.obligations.credential?.ttl_s).toBe(2);
+  });
+
+  test('that ends while the engine decides gives no permit', async () => {
+    let now = at;
+    const engine = {
+      decide: async () => {
+        now = at + 1_000;
+        return [{ result: byException }];
+      },
+    };
+    const ends = { ...exception, until: new Date(at + 1_000).toISOString() };
+    const { decision, permit } = await decideWith(ends, { engine, now: () => now });
+    expect(decision).toMatchObject({
+      action: 'deny',
+      code: 'NO_GRANT',
+      reason: 'exception/exc_0000000001 ended before the permit was signed',
+    });
+    expect(permit).toBeUndefined();
+  });
+
+  test.each([
+    ['there is none', undefined],
+    ['there is another', { ...exception, id: 'exc_0000000002' }],
+  ])('a policy that names one is denied with POLICY_INVALID where %s', async (_, one) => {
+    world.results = [byException];
+    const { decision, permit } = await decideWith(one);
+    expect(decision).toMatchObject({
+      action: 'deny',
+      code: 'POLICY_INVALID',
+      reason: "the policy's answer cannot be used: there is no exception/exc_0000000001",
+    });
+    expect(permit).toBeUndefined();
+  });
+
+  test('a quarantined tool, an unknown one and a held session stay what they are', async () => {
+    world.results = [byException];
+    const pins = { get: () => undefined };
+    expect((await decideWith(exception, { pins })).decision.code).toBe('TOOL_QUARANTINED');
+    expect((await decideWith(exception, { servers: new Set() })).decision.code).toBe('UNKNOWN_TOOL');
+    expect(world.engine).toEqual([]);
+  });
+
+  test('a part that is silent denies the call all the same', async () => {
+    const engine = { decide: async () => [new AgentGateError('POLICY_UNAVAILABLE', 'it hangs')] };
+    const [answer] = await policyWith({ exceptions: covering(exception), engine }).decide([ask()]);
+    expect(answer).toMatchObject({ code: 'POLICY_UNAVAILABLE' });
+  });
+
+  test('its tool is shown to the agent, and one that a grant denies is not', async () => {
+    const names = async (grants: string) => {
+      const config = parseConfig(
+        `v: 1\ntenants: {}\nservers: { fs: { stdio: { command: ./fs } } }\ngrants: ${grants}\n`,
+        '/etc/agentgate/agentgate.yaml',
+      );
+      const policy = policyWith({ exceptions: covering(exception), data: compileGrants(config).data });
+      return (await policy.visible({ tenant: 'default', agent: 'demo' })).map(({ name }) => name);
+    };
+    expect(await names('[]')).toEqual(['fs/read']);
+    expect(await names('[{ id: d, to: { agents: [demo] }, tools: ["fs/*"], effect: deny }]')).toEqual([]);
+  });
+});
+
+describe('with a revision in the shadow', () => {
+  test('it is told what the engine was asked and said at first, and nothing of what was settled without it', async () => {
+    const offered: unknown[] = [];
+    const shadow = {
+      isOn: () => true,
+      offer: (watched: readonly { asked: { ask: DecideAsk }; decision: object }[], facts: string | undefined) =>
+        void offered.push(...watched.map(({ asked, decision }) => [asked.ask.tool, decision, facts])),
+    };
+    world.results = [{ ...allow, obligations: { rate_limits: [{ key: 'k', limit: 1, window_s: 60 }] } }];
+    const rateLimits = { take: async () => ({ key: 'k', retryAfterMs: 9 }) };
+    const policy = policyWith({ shadow, rateLimits, factsDigest: 'facts' });
+    const [limited, unknown] = await policy.decide([ask(), ask({ tool: 'fs/gone' })]);
+    expect(limited).toMatchObject({ decision: { code: 'RATE_LIMITED' } });
+    expect(unknown).toMatchObject({ decision: { code: 'UNKNOWN_TOOL' } });
+    expect(offered).toEqual([['fs/read', expect.objectContaining({ action: 'allow', rule: 'a' }), 'facts']]);
   });
 });

@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { AgentGateError, ConfigError } from '@agentgate/contracts';
+import { ownTenant } from '@agentgate/ground';
 import { checkPolicy, createHistory, createReplay, type Finding, type RecordedCall } from '@agentgate/policy-engine';
 import { type Command, InvalidArgumentError } from 'commander';
 import type { CliContext } from '../context.ts';
@@ -215,6 +216,7 @@ const recordedCalls = async (
   const history = createHistory();
   let calls: RecordedCall[] = [];
   const isWanted = (call: RecordedCall) =>
+    call.tenant !== ownTenant &&
     call.at >= from &&
     call.at <= to &&
     (agent === undefined || [call.agent, `${call.tenant}/${call.agent}`].includes(agent));

@@ -11,7 +11,7 @@ const text = (value: string | number): string =>
     (char) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' })[char] ?? '',
   );
 
-const signs = { denied: '✕', held: '⏸', allowed: '✓', other_rule: '≈' } as const;
+const signs = { denied: '✕', held: '‖', allowed: '✓', other_rule: '≈' } as const;
 
 const style = `
 :root { color-scheme: light dark; --line: #8884; --soft: #8881; --denied: #b3261e; --held: #8a5a00; --allowed: #1b6e37; --other: #5a5a5a }
@@ -20,12 +20,12 @@ body { font: 16px/1.5 system-ui, sans-serif; max-width: 68rem; margin: 2rem auto
 h1 { font-size: 1.5rem; margin: 0 } h2 { font-size: 1.15rem; margin: 2rem 0 .5rem }
 code { font: .9em ui-monospace, monospace; overflow-wrap: anywhere }
 p.lead { margin: .25rem 0 1.25rem }
-ul.totals { display: flex; flex-wrap: wrap; gap: .75rem; padding: 0; list-style: none }
-ul.totals li { flex: 1 1 10rem; border: 1px solid var(--line); border-radius: .5rem; padding: .6rem .9rem }
+ul.totals { display: grid; grid-template-columns: repeat(auto-fit, minmax(9rem, 1fr)); gap: .75rem; padding: 0; list-style: none }
+ul.totals li { border: 1px solid var(--line); border-radius: .5rem; padding: .6rem .9rem }
 ul.totals b { display: block; font-size: 1.7rem; line-height: 1.2; font-variant-numeric: tabular-nums }
 .denied { color: var(--denied) } .held { color: var(--held) } .allowed { color: var(--allowed) } .other_rule { color: var(--other) }
 div.wide { overflow-x: auto }
-table { border-collapse: collapse; width: 100% } caption { text-align: left; font-weight: 600; padding: .4rem 0 }
+table { border-collapse: collapse; width: 100%; margin-bottom: 1rem } time { white-space: nowrap } caption { text-align: left; font-weight: 600; padding: .4rem 0 }
 th, td { text-align: left; vertical-align: top; padding: .35rem .6rem; border-bottom: 1px solid var(--line) }
 thead th { background: var(--soft) } td.n, th.n { text-align: right; font-variant-numeric: tabular-nums }
 @media print { body { margin: 0; max-width: none; font-size: 10pt } tr, li { break-inside: avoid } thead { display: table-header-group } div.wide { overflow: visible } }
@@ -114,7 +114,7 @@ ${changes
   .join('\n')}
 <h2>What this does not say</h2>
 ${leftOut(report)}
-${report.by_exception > 0 ? `<p>${text(report.by_exception)} of the calls passed by an operator's exception, and were replayed with it.</p>` : ''}
+${report.by_exception > 0 ? `<p>Calls that passed by an operator's exception, and were replayed with it: ${text(report.by_exception)}.</p>` : ''}
 <p>Agents' labels and tools' descriptions are those of today. Rate limits are not counted again, and a person's word counts as it was given.</p>
 </main></body></html>
 `;

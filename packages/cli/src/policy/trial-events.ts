@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { decodeEntries, parseTilePath, verifyEntry } from '@agentgate/evidence';
+import { decodeEntries, type KeyRing, parseTilePath, verifyEntry } from '@agentgate/evidence';
 import type { TrialEvent } from '@agentgate/policy-engine';
 import { type CliContext, CliError } from '../context.ts';
 import { readEvidence } from '../evidence/index.ts';
@@ -18,7 +18,8 @@ export const readTrialEvents = (
   ctx: CliContext,
   log: string | undefined,
   onEvent: (event: TrialEvent) => void,
-): Promise<EventsRead> => (log === undefined ? ofStream(ctx, onEvent) : ofFolder(ctx, resolve(log), onEvent));
+): Promise<EventsRead> =>
+  log === undefined ? ofStream(ctx, onEvent) : eventsOfFolder(resolve(log), trustOf(ctx.home), onEvent);
 
 const ofStream = (ctx: CliContext, onEvent: (event: TrialEvent) => void): Promise<EventsRead> =>
   withUser(ctx.home, 'auditor', async (bus) => {
@@ -35,8 +36,12 @@ const ofStream = (ctx: CliContext, onEvent: (event: TrialEvent) => void): Promis
     return { refused };
   });
 
-const ofFolder = async (ctx: CliContext, folder: string, onEvent: (event: TrialEvent) => void): Promise<EventsRead> => {
-  const keys = trustOf(ctx.home);
+/** Of a folder of a log (C2SP tlog-tiles). Throws CliError where it is none. */
+export const eventsOfFolder = async (
+  folder: string,
+  keys: KeyRing,
+  onEvent: (event: TrialEvent) => void,
+): Promise<EventsRead> => {
   let refused = 0;
   for (const { path, width } of entryTiles(folder))
     for (const bytes of decodeEntries(readFileSync(path), width)) {

@@ -15,6 +15,10 @@ export type Evaluator = (input: PolicyInput, entryPoint?: EntryPoint) => Evaluat
 /** More than this about one call would have the engine weigh grants instead of deciding. */
 const maxMatching = 200;
 
+/** What goes from thread to thread is copied while everybody else waits: an answer that is no decision any more stays here. */
+const maxResultLength = 256 * 1024;
+const isBounded = (result: unknown): boolean => (JSON.stringify(result)?.length ?? 0) <= maxResultLength;
+
 /** Facts first, engine second. Runs in a worker: a pattern or the engine may run on, and only a worker can be ended. */
 export const createEvaluator = async (policy: CompiledPolicy, module: WebAssembly.Module): Promise<Evaluator> => {
   const { data } = policy;
@@ -42,6 +46,7 @@ export const createEvaluator = async (policy: CompiledPolicy, module: WebAssembl
     if (!grants) return { result: undefined };
     const call = { ...input.call, arguments: bounded.value };
     const asked: InputWithFacts = { ...input, call, facts: { ...input.facts, grants } };
-    return { result: engine(asked, entryPoint).result };
+    const { result } = engine(asked, entryPoint);
+    return { result: isBounded(result) ? result : undefined };
   };
 };
