@@ -36,6 +36,7 @@ const suites: Record<string, () => Promise<boolean>> = {
     }),
   leases: async () => (await import('./leases.ts')).benchLeases({ json: values.json }),
   policy: async () => (await import('./policy.ts')).benchPolicy({ json: values.json }),
+  replay: async () => (await import('./replay.ts')).benchReplay({ json: values.json }),
   swap: async () =>
     (await import('./swap.ts')).benchSwap({ json: values.json, seconds: Number(values.seconds ?? 60), swaps: 100 }),
   verify: async () =>

@@ -162,6 +162,10 @@ test('a stricter policy is replayed, watched, activated, explained, and excepted
   });
   expect(await ruleOf(passed as CallReply)).toBe(`exception/${id}`);
   expect(await said('rm -rf', 'other')).toBe('denied ARGUMENT_NOT_ALLOWED');
+  const imagined = ['--tool', 'probe/echo', '--args', '{"text":"rm -rf"}', '--bundle', bundle];
+  const standing = await agentgate('policy', 'explain', '--agent', 'demo', ...imagined);
+  expect(standing, standing.err).toMatchObject({ code: 0, out: expect.stringContaining(`rule exception/${id}`) });
+  expect((await agentgate('policy', 'explain', '--agent', 'other', ...imagined)).code).toBe(2);
   const was = stack.pid('policy');
   stack.kill('policy', 'SIGKILL');
   await stack.restarted('policy', was);

@@ -25,7 +25,7 @@ import { createRedisRateLimits } from './adapters/redis-rate-limits.ts';
 import { createRedisSessions } from './adapters/redis-sessions.ts';
 import { env, readPolicyConfig } from './config.ts';
 import { type Serving, servePolicy } from './handlers.ts';
-import { startRevisions } from './revisions.ts';
+import { type Revisions, startRevisions } from './revisions.ts';
 import { createPolicy } from './service.ts';
 
 const start = async (ctx: ServiceContext) => {
@@ -76,9 +76,16 @@ const start = async (ctx: ServiceContext) => {
   };
 };
 
+const shadowHelp = {
+  decided: 'that the revision in the shadow decided',
+  differed: 'that it decided otherwise than the active one',
+  failed: 'that it gave no decision for',
+  dropped: 'that it was not asked about, because too many waited',
+} as const;
+
 const createMeter = (
   { metrics }: ServiceContext,
-  { lost, epoch }: { lost(): number; epoch(): number },
+  { lost, epoch, shadow }: Pick<Revisions, 'lost' | 'epoch' | 'shadow'>,
 ): Serving['observe'] => {
   const registers = [metrics];
   const decisions = new Counter({
@@ -100,6 +107,13 @@ const createMeter = (
     lost,
   );
   createGauge(metrics, 'agentgate_policy_epoch', 'The activation epoch that this replica decides by.', epoch);
+  for (const key of ['decided', 'differed', 'failed', 'dropped'] as const)
+    createGauge(
+      metrics,
+      `agentgate_policy_shadow_${key}`,
+      `Calls ${shadowHelp[key]}, since the shadow was set.`,
+      () => shadow.told(0).totals[key],
+    );
   return ({ decisions: codes, ms }) => {
     for (const code of codes) decisions.inc({ code });
     seconds.observe(ms / 1000);

@@ -5,7 +5,7 @@ import { ownTenant } from '@agentgate/ground';
 import { checkPolicy, createHistory, createReplay, type Finding, type RecordedCall } from '@agentgate/policy-engine';
 import { type Command, InvalidArgumentError } from 'commander';
 import type { CliContext } from '../context.ts';
-import { explain, type ImaginedCall, imaginedCall, recordedCall, tellExplained } from '../policy/explain.ts';
+import { excepted, explain, type ImaginedCall, imaginedCall, recordedCall, tellExplained } from '../policy/explain.ts';
 import { grantLines } from '../policy/grant-lines.ts';
 import { reportHtml } from '../policy/replay-html.ts';
 import { tellReport } from '../policy/replay-text.ts';
@@ -147,9 +147,12 @@ const registerExplain = (policy: Command, run: Run): void => {
           throw new AgentGateError('FIELD_INVALID', 'name an event, or --tool and --agent');
         const call =
           event === undefined
-            ? imaginedCall(
-                { ...flags, tool: tool ?? '', agent: agent ?? '', approved: flags.approved ?? false },
-                Date.now(),
+            ? await excepted(
+                ctx,
+                imaginedCall(
+                  { ...flags, tool: tool ?? '', agent: agent ?? '', approved: flags.approved ?? false },
+                  Date.now(),
+                ),
               )
             : await recordedCall(ctx, event, flags.log);
         const told = await explain(call, { revision, world: await trialWorld(ctx, revision, config) });

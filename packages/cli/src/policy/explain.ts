@@ -10,15 +10,17 @@ import {
   inputOfRecorded,
   isSettledElsewhere,
   nothingRemembered,
+  prepareWhere,
   type RecordedCall,
   type Revision,
   type TrialWorld,
 } from '@agentgate/policy-engine';
 import { visible } from '../commands/approvals.ts';
 import { type CliContext, CliError } from '../context.ts';
+import { askAs } from './ask.ts';
 import { gapName } from './replay-text.ts';
 import { readTrialEvents } from './trial-events.ts';
-import { compiledOf } from './trial-policy.ts';
+import { compiledOf, isRunning } from './trial-policy.ts';
 
 export interface Explained {
   policy: { revision: string; digest: string };
@@ -82,6 +84,20 @@ export const imaginedCall = (flags: ImaginedCall, now: number): RecordedCall => 
     opened: true,
     remembers: false,
   };
+};
+
+/** With the exception that stands for it in the running stack, as the gate would find it. */
+export const excepted = async (ctx: CliContext, call: RecordedCall): Promise<RecordedCall> => {
+  if (!isRunning(ctx)) return call;
+  const { exceptions } = await askAs(ctx, 'operator', 'policy-exceptions', { v: 1 });
+  const found = exceptions.find(
+    ({ tenant, agent, tools, where }) =>
+      tenant === call.tenant &&
+      agent === call.agent &&
+      tools.includes(call.tool) &&
+      prepareWhere(where ?? {})(call.arguments ?? {}).state === 'holds',
+  );
+  return found ? { ...call, exception: { id: found.id, owner: found.owner, until: found.until } } : call;
 };
 
 const argumentsOf = (json: string): Record<string, unknown> => {

@@ -12,7 +12,7 @@ export interface CheckWorld {
   tools?: readonly string[] | undefined;
 }
 
-export type FindingKind = 'no_agent' | 'no_server' | 'no_tool' | 'contradiction' | 'shadowed';
+type FindingKind = 'no_agent' | 'no_server' | 'no_tool' | 'contradiction' | 'shadowed';
 export interface Finding {
   grant: string;
   kind: FindingKind;

@@ -18,7 +18,7 @@ export interface ReplayExample {
   now: { action: Decision['action']; code: string; rule?: string; reason: string };
 }
 
-export interface ReplayGroup {
+interface ReplayGroup {
   change: Change;
   rule: string;
   tenant: string;
