@@ -106,7 +106,12 @@ const diff = async (ctx: CliContext, { follow, as }: { follow?: true; as: string
     else for (const line of tellDifferences(ctx, answer)) ctx.out(line);
     await setTimeout(followMs, undefined, { signal: stop.signal }).catch(() => {});
     if (stop.signal.aborted) break;
-    answer = await askAs(ctx, as, 'policy-diff', { v: 1, after: answer.after });
+    const { after } = answer;
+    answer = await askAs(ctx, as, 'policy-diff', { v: 1, after }).catch((error: unknown) => {
+      // Whoever watches goes on watching when the gate is started anew.
+      ctx.err(`agentgate: ${error instanceof Error ? error.message : 'the gate did not answer'}`);
+      return { ...answer, differences: [], missed: 0 };
+    });
   }
   ctx.err(tellTotals(ctx, answer));
   return 0;

@@ -92,7 +92,7 @@ const check = async (ctx: CliContext, bundle: string | undefined, flags: CheckFl
       ...findings.map((one) => tellFinding(ctx, one)),
       ...checked.unreached.map((tool) => `${ctx.paint.dim(`no grant reaches ${visible(tool)}`)}`),
       bad
-        ? `${findings.length} grants that never decide anything${checked.unreached.length > 0 ? `, ${checked.unreached.length} tools that nobody may call` : ''}`
+        ? `grants that never decide anything: ${new Set(findings.map(({ grant }) => grant)).size}; tools that nobody may call: ${checked.unreached.length}`
         : `${source}: ${revision.data.grants.list.length} grants, nothing found (tools: ${checked.tools === 'catalogue' ? 'the live catalogue' : 'by the names in the policy'})`,
     ].join('\n'),
   );
