@@ -19,6 +19,8 @@ const grants = (where = '') => `grants:
   - { id: never, to: { agents: [barred] }, tools: ["probe/*"], effect: deny }
 `;
 const config = (where?: string) => `v: 1
+operators: [night]
+dual_control: [exception]
 tenants:
   default: { agents: { demo: { labels: [dev] }, other: { labels: [dev] }, barred: { labels: [dev] }, bare: {} } }
 servers:
@@ -53,11 +55,17 @@ const said = async (text: string, who?: string) => {
 const decided = (reply: CallReply) => evidence.event('call.decided', reply.evidence?.decided);
 const ruleOf = async (reply: CallReply) => (await decided(reply)).data.decision.rule;
 const diff = async () => (await policy<PolicyDiffAnswer>('diff')).answer;
-const except = (agent: string, time: string) =>
-  policy<{ exception: PolicyException }>(
-    ...['except', 'add', '--agent', agent, '--tool', 'probe/echo', '--for', time],
+const ask = (as: string, agent: string, time: string) =>
+  policy<{ status: string; exception: PolicyException }>(
+    ...['except', 'add', '--agent', agent, '--tool', 'probe/echo', '--for', time, '--as', as],
     ...['--owner', 'the release team', '--reason', 'the release is on fire'],
   );
+/** One operator asks, and another the same. */
+const except = async (agent: string, time: string) => {
+  const first = await ask('operator', agent, time);
+  expect(first, first.err).toMatchObject({ code: 0, answer: { status: 'pending_second' } });
+  return ask('night', agent, time);
+};
 
 let bundle: string;
 
@@ -101,6 +109,8 @@ test('a stricter policy is replayed, watched, activated, explained, and excepted
   expect(readFileSync(html, 'utf8')).toContain('does not satisfy');
   const ofOther = await policy<ReplayReport>('replay', bundle, '--agent', 'other');
   expect(ofOther, ofOther.err).toMatchObject({ code: 0, answer: { calls: 1, same: 1 } });
+  const ofFolder = await policy<ReplayReport>('replay', bundle, '--log', stack.status.log.dir);
+  expect(ofFolder, ofFolder.err).toMatchObject({ code: 2, answer: { calls: 4, changes: { denied: 2 }, refused: 0 } });
 
   expect((await policy('push', bundle)).code).toBe(0);
   const shadowing = await policy('shadow', '1', '--reason', 'does it hit anybody?');
@@ -137,6 +147,7 @@ test('a stricter policy is replayed, watched, activated, explained, and excepted
   expect(activated, activated.err).toMatchObject({ code: 0 });
   const off = await policy('shadow', 'off', '--reason', 'it is active');
   expect(off).toMatchObject({ code: 0, answer: { status: 'off' } });
+  await eventually('both are in evidence', () => evidence.all('policy.shadowed').length === 2);
   expect(evidence.all('policy.shadowed').map(({ data }) => [data.version, data.by, data.before?.differed])).toEqual([
     [1, 'operator', undefined],
     [undefined, 'operator', 1],
@@ -153,9 +164,11 @@ test('a stricter policy is replayed, watched, activated, explained, and excepted
   const added = await except('demo', '10m');
   expect(added, added.err).toMatchObject({
     code: 0,
-    answer: { exception: { by: 'operator', owner: 'the release team' } },
+    answer: { status: 'added', exception: { by: 'night', asked_by: 'operator', owner: 'the release team' } },
   });
   const { id } = added.answer.exception;
+  await eventually('that it was asked for is in evidence', () => evidence.all('policy.exception_asked').length > 0);
+  expect(evidence.all('policy.exception_asked').at(-1)?.data).toMatchObject({ by: 'operator', for_s: 600 });
   const passed = await eventually('every replica knows the exception', async () => {
     const replies = await Promise.all(Array.from({ length: 8 }, () => call('rm -rf')));
     return replies.every(({ status }) => status === 'ok') && replies[0];
@@ -234,7 +247,7 @@ test('check names grants that never match by file and line, and tools that nobod
   );
   const { code, out } = await agentgate('policy', 'check', '--config', file);
   expect(code).toBe(2);
-  expect(out).toMatch(/dead\.yaml:9: grant typo: no agent: there is no agent dmeo/);
+  expect(out).toMatch(/dead\.yaml:11: grant typo: no agent: there is no agent dmeo/);
   writeFileSync(file, config().replace('tools: [probe/echo], effect: allow', 'tools: [probe/ehco], effect: allow'));
   const wrong = await agentgate('policy', 'check', '--config', file);
   expect(wrong.out).toMatch(/dead\.yaml:\d+: grant echoes: no tool: no server lists probe\/ehco/);

@@ -2,8 +2,8 @@ import { dirname, isAbsolute, resolve } from 'node:path';
 import { LineCounter, type Node, parseDocument } from 'yaml';
 import { z } from 'zod';
 import { alertSettings, mapAlertSources } from './alerts.ts';
-import { containment, noContainment } from './containment.ts';
 import { condition, pointer } from './condition.ts';
+import { containment, noContainment } from './containment.ts';
 import {
   type Credential,
   credential,
@@ -162,11 +162,11 @@ export const config = z
     engineers: z.array(name).max(64).default([]),
     /**
      * Kinds of scopes whose kills are lifted only when a second operator asks the same within five minutes. `policy`: a policy is
-     * activated only when a second engineer asks the same; taking one back needs nobody else.
+     * activated only when a second engineer asks the same; taking one back needs nobody else. `exception`: one counts only when a second operator asks the same.
      */
     dual_control: z
-      .array(z.enum(['session', 'agent', 'tool', 'tenant', 'global', 'policy']))
-      .max(6)
+      .array(z.enum(['session', 'agent', 'tool', 'tenant', 'global', 'policy', 'exception']))
+      .max(7)
       .default([]),
     /** What stops an agent, a session or a tool without anybody asking (services/sentinel). */
     containment: containment.default(noContainment),

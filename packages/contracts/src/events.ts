@@ -6,8 +6,8 @@ import {
   approvalId,
   callId,
   digest,
-  incidentId,
   exceptionId,
+  incidentId,
   instance,
   json,
   name,
@@ -199,7 +199,17 @@ export const eventData = {
     owner: z.string(),
     reason: z.string(),
     by: name,
+    /** Who asked for it first, where two operators have to. */
+    asked_by: name.optional(),
     until: timestamp,
+  }),
+  /** Another operator has to ask the same before it counts. */
+  'policy.exception_asked': z.strictObject({
+    tools: z.array(toolName).max(exceptionLimits.tools),
+    where: policyException.shape.where,
+    reason: z.string(),
+    by: name,
+    for_s: z.int(),
   }),
   /** By an operator, or by itself (`expired`: it counted no longer than to its `until`, whenever this is written). */
   'policy.exception_ended': z.strictObject({

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { code } from './codes.ts';
 import { condition, pointer } from './condition.ts';
-import { callId, digest, exceptionId, instance, name, timestamp, toolName } from './names.ts';
+import { callId, digest, epochMs, exceptionId, instance, name, timestamp, toolName } from './names.ts';
 import { policyRevision } from './permit.ts';
 import { policyVersion } from './policy-revisions.ts';
 
@@ -37,6 +37,8 @@ export const policyException = z.strictObject({
   owner: z.string().min(1).max(128),
   reason,
   by: name,
+  /** Who asked for it first, where two operators have to. */
+  asked_by: name.optional(),
   at: timestamp,
   until: timestamp,
 });
@@ -44,6 +46,9 @@ export type PolicyException = z.infer<typeof policyException>;
 
 /** The value of key `exceptions` of bucket POLICY: all that stand, in one record, so that every replica has all or knows that it does not. */
 export const exceptionsRecord = z.strictObject({ v, exceptions: z.array(policyException).max(exceptionLimits.active) });
+/** The value of key `exception-asked`, where two operators have to agree (`dual_control`): who asked first, for what. */
+export const exceptionAskedRecord = z.strictObject({ v, by: name, wanted: digest, at: epochMs });
+export type ExceptionAskedRecord = z.infer<typeof exceptionAskedRecord>;
 export type ExceptionsRecord = z.infer<typeof exceptionsRecord>;
 
 export const policyExceptAsk = z.strictObject({
@@ -56,7 +61,13 @@ export const policyExceptAsk = z.strictObject({
   for_s: z.int().min(exceptionLimits.minS).max(exceptionLimits.maxS),
 });
 export type PolicyExceptAsk = z.infer<typeof policyExceptAsk>;
-export const policyExceptAnswer = z.strictObject({ v, status: z.literal('added'), exception: policyException });
+/** `pending_second`: another operator has to ask the same within five minutes. */
+export const policyExceptAnswer = z.strictObject({
+  v,
+  status: z.enum(['added', 'pending_second']),
+  exception: policyException.optional(),
+});
+export type PolicyExceptAnswer = z.infer<typeof policyExceptAnswer>;
 export const policyExceptionsAsk = z.strictObject({ v });
 /** The one that ends first stands first. */
 export const policyExceptionsAnswer = z.strictObject({ v, exceptions: z.array(policyException) });

@@ -1,12 +1,12 @@
 import { readFileSync } from 'node:fs';
-import { type Config, parseConfig } from '@agentgate/contracts';
+import { parseConfig, type Scope } from '@agentgate/contracts';
 import { type BaseConfig, readTenants, required } from '@agentgate/runtime';
 
 export interface KillSwitchConfig {
   /** The file that holds the URL of Redis, where the view is. */
   redisUrlFile: string;
   /** Kinds of scopes whose kills two operators have to lift. */
-  dualControl: ReadonlySet<Exclude<Config['dual_control'][number], 'policy'>>;
+  dualControl: ReadonlySet<Scope['kind']>;
   /** The NATS account of each tenant. */
   accountOf: ReadonlyMap<string, string>;
 }
@@ -16,7 +16,9 @@ export const readConfig = (base: BaseConfig, env: Record<string, string | undefi
   return {
     redisUrlFile: required(base.AGENTGATE_REDIS_URL_FILE, 'AGENTGATE_REDIS_URL_FILE'),
     dualControl: new Set(
-      parseConfig(readFileSync(file, 'utf8'), file).dual_control.filter((kind) => kind !== 'policy'),
+      parseConfig(readFileSync(file, 'utf8'), file).dual_control.filter(
+        (kind) => kind !== 'policy' && kind !== 'exception',
+      ),
     ),
     accountOf: new Map(
       [...readTenants(required(env.AGENTGATE_TENANTS, 'AGENTGATE_TENANTS'))].map(([account, tenant]) => [

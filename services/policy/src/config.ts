@@ -33,6 +33,8 @@ export interface PolicyConfig {
   servers: ReadonlySet<string>;
   /** A policy is activated when two engineers ask for it. */
   dualControl: boolean;
+  /** An exception counts when two operators ask for it. */
+  dualExceptions: boolean;
   /** What the pack `dlp` looks for. */
   secrets: { name: string; bytes: Uint8Array }[];
   redisUrlFile: string;
@@ -59,6 +61,7 @@ export const readPolicyConfig = (base: BaseConfig, env: Environment): PolicyConf
     authors: authors === undefined ? new Map() : readAuthors(authors),
     servers: new Set(Object.keys(gate.servers)),
     dualControl: gate.dual_control.includes('policy'),
+    dualExceptions: gate.dual_control.includes('exception'),
     secrets: Object.entries(gate.policy.secrets).map(([name, from]) => readSecret(name, from, env)),
     redisUrlFile: required(base.AGENTGATE_REDIS_URL_FILE, 'AGENTGATE_REDIS_URL_FILE'),
   };

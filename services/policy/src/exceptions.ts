@@ -8,6 +8,7 @@ import {
   type PolicyException,
   type policyExceptEndAsk,
 } from '@agentgate/contracts';
+import { canonical, sha256Hex } from '@agentgate/evidence';
 import { type PreparedWhere, prepareWhere, UnsafeCondition } from '@agentgate/policy-engine';
 import type { z } from 'zod';
 import type { Agents, ExceptionRecords } from './ports.ts';
@@ -19,7 +20,14 @@ import type { Agents, ExceptionRecords } from './ports.ts';
 export interface ExceptionsOptions {
   records: ExceptionRecords;
   agents: Agents;
-  record(draft: EventDraft<'policy.exception_added'> | EventDraft<'policy.exception_ended'>): Promise<unknown>;
+  record(
+    draft:
+      | EventDraft<'policy.exception_asked'>
+      | EventDraft<'policy.exception_added'>
+      | EventDraft<'policy.exception_ended'>,
+  ): Promise<unknown>;
+  /** Two operators have to ask the same. */
+  dualControl: boolean;
   newId(prefix: 'exc'): string;
   /** Milliseconds since the epoch, */
   now(): number;
@@ -33,7 +41,8 @@ export interface Exceptions {
   covering(ask: Pick<DecideAsk, 'tenant' | 'agent' | 'tool' | 'arguments'>): PolicyException | undefined;
   /** Whether one may cover some call of this agent on this tool now. */
   mayCover(ask: Pick<DecideAsk, 'tenant' | 'agent' | 'tool'>): boolean;
-  add(by: string, ask: PolicyExceptAsk): Promise<PolicyException>;
+  /** Undefined where a second operator has to ask the same. */
+  add(by: string, ask: PolicyExceptAsk): Promise<PolicyException | undefined>;
   end(by: string, ask: z.infer<typeof policyExceptEndAsk>): Promise<'ended' | 'not_found'>;
   /** As the records' leader has them. */
   list(): Promise<PolicyException[]>;
@@ -45,6 +54,8 @@ export interface Exceptions {
 
 /** So long exceptions count here without a word from the records' leader: one may have been ended meanwhile. */
 const staleMs = 3_000;
+/** So long a second operator may take. */
+const secondMs = 300_000;
 /** Others write at the same time. */
 const tries = 8;
 const maxRecordBytes = 256 * 1024;
@@ -104,7 +115,25 @@ export const createExceptions = (opts: ExceptionsOptions): Exceptions => {
     return mine.filter(({ until, tools }) => at < until && tools.has(ask.tool));
   };
 
-  const add: Exceptions['add'] = async (by, { v: _, owner, for_s, ...ask }) => {
+  /** Who asked first, or undefined where nobody else did. */
+  const firstOf = async (by: string, { tenant, agent, tools, where, reason, for_s }: PolicyExceptAsk) => {
+    const wanted = sha256Hex(canonical({ tenant, agent, tools: [...tools].sort(), where: where ?? {}, for_s }));
+    const asked = await records.exceptionAsked();
+    const isOpen = asked?.value.wanted === wanted && now() - asked.value.at < secondMs;
+    if (isOpen && asked.value.by !== by) return asked.value.by;
+    await opts.record({
+      name: 'policy.exception_asked',
+      subject: agent,
+      tenant,
+      agent,
+      data: { tools, ...(where && { where }), reason, by, for_s },
+    });
+    if (!isOpen) await records.askException({ v: 1, by, wanted, at: now() }, asked?.revision ?? 0);
+    return undefined;
+  };
+
+  const add: Exceptions['add'] = async (by, wish) => {
+    const { v: _, owner, for_s, ...ask } = wish;
     if (!opts.agents.get(ask.tenant, ask.agent))
       throw new AgentGateError('FIELD_INVALID', `/agent: tenant ${ask.tenant} has no agent ${ask.agent}`);
     const at = now();
@@ -124,13 +153,25 @@ export const createExceptions = (opts: ExceptionsOptions): Exceptions => {
     }
     const { id, tenant, agent, tools, where, reason, until } = exception;
     requireRoom((await read()).value.exceptions, at);
+    const first = opts.dualControl ? await firstOf(by, wish) : undefined;
+    if (opts.dualControl && first === undefined) return undefined;
+    if (first !== undefined) exception.asked_by = first;
     // Evidence first: nothing passes by what nobody can read of.
     await opts.record({
       name: 'policy.exception_added',
       subject: id,
       tenant,
       agent,
-      data: { exception: id, tools, ...(where && { where }), owner: exception.owner, reason, by, until },
+      data: {
+        exception: id,
+        tools,
+        ...(where && { where }),
+        owner: exception.owner,
+        reason,
+        by,
+        ...(first !== undefined && { asked_by: first }),
+        until,
+      },
     });
     await change((exceptions) => {
       requireRoom(exceptions, at);

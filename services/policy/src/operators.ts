@@ -24,11 +24,10 @@ export interface ServingTrials extends ServingPeople {
 export const serveTrials = ({ bus, log, exceptions, trials, shadow }: ServingTrials): void => {
   const serve = servePeople({ bus, log });
   const v = 1 as const;
-  serve(operatorVerbs['policy-except'], async (by, body) => ({
-    v,
-    status: 'added',
-    exception: await exceptions.add(by, parseField(policyExceptAsk, parseStrict(body))),
-  }));
+  serve(operatorVerbs['policy-except'], async (by, body) => {
+    const exception = await exceptions.add(by, parseField(policyExceptAsk, parseStrict(body)));
+    return exception ? { v, status: 'added', exception } : { v, status: 'pending_second' };
+  });
   serve(operatorVerbs['policy-except-end'], async (by, body) => ({
     v,
     status: await exceptions.end(by, parseField(policyExceptEndAsk, parseStrict(body))),

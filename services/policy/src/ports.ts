@@ -9,6 +9,7 @@ import type {
   CatalogTool,
   DecideAsk,
   EventDraft,
+  ExceptionAskedRecord,
   ExceptionsRecord,
   ListingClaims,
   ListingPermit,
@@ -137,6 +138,8 @@ export interface ExceptionRecords {
   /** As their leader has it now. */
   exceptions(): Promise<Kept<ExceptionsRecord> | undefined>;
   keepExceptions(record: ExceptionsRecord, revision: number): Promise<number | undefined>;
+  exceptionAsked(): Promise<Kept<ExceptionAskedRecord> | undefined>;
+  askException(record: ExceptionAskedRecord, revision: number): Promise<number | undefined>;
 }
 export interface ShadowRecords {
   shadow(): Promise<Kept<ShadowRecord> | undefined>;

@@ -77,6 +77,7 @@ export const startRevisions = async (
   const exceptions = createExceptions({
     records,
     agents,
+    dualControl: config.dualExceptions,
     record: (draft) => evidence.record(draft),
     newId,
     now,

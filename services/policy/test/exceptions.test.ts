@@ -1,4 +1,11 @@
-import { AgentGateError, type EventDraft, type ExceptionsRecord, type PolicyExceptAsk } from '@agentgate/contracts';
+import {
+  AgentGateError,
+  type EventDraft,
+  type ExceptionAskedRecord,
+  type ExceptionsRecord,
+  type PolicyExceptAsk,
+  type PolicyException,
+} from '@agentgate/contracts';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { createExceptions, type Exceptions } from '../src/exceptions.ts';
 
@@ -13,10 +20,11 @@ const world = {
   evidenceFails: false,
   recordsFail: false,
   before: undefined as (() => void) | undefined,
+  asked: undefined as { value: ExceptionAskedRecord; revision: number } | undefined,
 };
 let ids = 0;
 
-const replica = (): Exceptions =>
+const replica = (dualControl = false): Exceptions =>
   createExceptions({
     records: {
       exceptions: async () => {
@@ -29,7 +37,13 @@ const replica = (): Exceptions =>
         world.record = { value, revision: revision + 1 };
         return revision + 1;
       },
+      exceptionAsked: async () => structuredClone(world.asked),
+      askException: async (value, revision) => {
+        world.asked = { value, revision: revision + 1 };
+        return revision + 1;
+      },
     },
+    dualControl,
     agents: {
       get: (tenant, agent) =>
         tenant === 'default' && ['demo', 'other'].includes(agent)
@@ -54,6 +68,11 @@ const wish = (more: Partial<PolicyExceptAsk> = {}): PolicyExceptAsk => ({
   for_s: 600,
   ...more,
 });
+const added = async (exceptions: Exceptions, by: string, ask: PolicyExceptAsk): Promise<PolicyException> => {
+  const exception = await exceptions.add(by, ask);
+  if (!exception) throw new Error('nothing was added');
+  return exception;
+};
 const call = (more: object = {}) => ({ tenant: 'default', agent: 'demo', tool: 'fs/write', arguments: {}, ...more });
 
 beforeEach(() => {
@@ -66,13 +85,14 @@ beforeEach(() => {
     evidenceFails: false,
     recordsFail: false,
     before: undefined,
+    asked: undefined,
   });
 });
 
 describe('add', () => {
   test('covers this agent and this tool from then on, for as long as was said', async () => {
     const exceptions = replica();
-    const { id, until, owner } = await exceptions.add('ann', wish());
+    const { id, until, owner } = await added(exceptions, 'ann', wish());
     expect({ until, owner }).toEqual({ until: '2026-11-25T12:10:00.000Z', owner: 'ann' });
     expect(exceptions.covering(call())?.id).toBe(id);
     for (const other of [{ agent: 'other' }, { tenant: 'acme' }, { tool: 'fs/write2' }, { tool: 'fs/*' }])
@@ -135,7 +155,7 @@ describe('add', () => {
     await expect(exceptions.add('ann', wish())).rejects.toMatchObject({ code: 'OVERLOADED' });
     world.now = at + 61_000;
     await exceptions.settle();
-    expect((await exceptions.add('ann', wish())).id).toBeDefined();
+    expect((await added(exceptions, 'ann', wish())).id).toBeDefined();
   });
 
   test('keeps what another replica wrote in the same moment', async () => {
@@ -152,10 +172,41 @@ describe('add', () => {
   });
 });
 
+describe('where two operators have to agree', () => {
+  test('one counts when another asks the same, and both names are in evidence', async () => {
+    const [one, two] = [replica(true), replica(true)];
+    expect(await one.add('ann', wish())).toBeUndefined();
+    expect(one.covering(call())).toBeUndefined();
+    const exception = await two.add('bob', wish({ reason: 'I agree' }));
+    expect(exception).toMatchObject({ by: 'bob', asked_by: 'ann' });
+    expect(two.covering(call())).toBeDefined();
+    expect(world.events.map(({ name, data }) => [name, (data as { by: string }).by])).toEqual([
+      ['policy.exception_asked', 'ann'],
+      ['policy.exception_added', 'bob'],
+    ]);
+    expect(world.events[1]?.data).toMatchObject({ asked_by: 'ann' });
+  });
+
+  test.each([
+    ['the same operator asks again', 'ann', {}, 0],
+    ['another asks for another tool', 'bob', { tools: ['fs/delete'] }, 0],
+    ['another asks for longer', 'bob', { for_s: 601 }, 0],
+    ['another asks without its conditions', 'bob', { where: undefined }, 0],
+    ['another asks five minutes later', 'bob', {}, 300_000],
+  ])('none counts when %s', async (_, by, more, later) => {
+    const exceptions = replica(true);
+    const asked = wish({ where: { '/path': { under: '/srv' } } });
+    await exceptions.add('ann', asked);
+    world.now += later;
+    expect(await exceptions.add(by, { ...asked, ...more })).toBeUndefined();
+    expect(world.record).toBeUndefined();
+  });
+});
+
 describe('end', () => {
   test('ends it everywhere, and says so with the operator’s name', async () => {
     const [one, two] = [replica(), replica()];
-    const { id } = await one.add('ann', wish());
+    const { id } = await added(one, 'ann', wish());
     await two.settle();
     expect(two.covering(call())?.id).toBe(id);
     expect(await one.end('bob', { v: 1, exception: id, reason: 'over' })).toBe('ended');
@@ -171,7 +222,7 @@ describe('end', () => {
 
   test('ends it although evidence cannot be written', async () => {
     const exceptions = replica();
-    const { id } = await exceptions.add('ann', wish());
+    const { id } = await added(exceptions, 'ann', wish());
     world.evidenceFails = true;
     await expect(exceptions.end('ann', { v: 1, exception: id, reason: 'over' })).rejects.toMatchObject({
       code: 'EVIDENCE_UNAVAILABLE',
@@ -183,7 +234,7 @@ describe('end', () => {
 
 describe('a replica', () => {
   test('has those of before its start', async () => {
-    const { id } = await replica().add('ann', wish());
+    const { id } = await added(replica(), 'ann', wish());
     const restarted = replica();
     expect(restarted.covering(call())).toBeUndefined();
     await restarted.settle();
@@ -206,7 +257,7 @@ describe('a replica', () => {
 
   test('does not go back to an older record that comes late', async () => {
     const exceptions = replica();
-    const { id } = await exceptions.add('ann', wish());
+    const { id } = await added(exceptions, 'ann', wish());
     const older = structuredClone(world.record);
     await exceptions.end('ann', { v: 1, exception: id, reason: 'over' });
     if (older) exceptions.take(older.value, older.revision);
@@ -219,7 +270,7 @@ describe('a replica', () => {
     ['with a condition that cannot be enforced', { where: { '/path': { under: 'relative' } } }],
   ])('does not count one %s, whoever wrote it', async (_, more) => {
     const exceptions = replica();
-    const { id } = await exceptions.add('ann', wish());
+    const { id } = await added(exceptions, 'ann', wish());
     const [honest] = world.record?.value.exceptions ?? [];
     world.record = { value: { v: 1, exceptions: [{ ...honest, ...more } as never] }, revision: 99 };
     await exceptions.settle();
@@ -228,7 +279,7 @@ describe('a replica', () => {
 
   test('takes what is over out of the record, and one replica says so', async () => {
     const [one, two] = [replica(), replica()];
-    const { id } = await one.add('ann', wish());
+    const { id } = await added(one, 'ann', wish());
     world.now = at + 600_000;
     await Promise.all([one.settle(), two.settle()]);
     await two.settle();

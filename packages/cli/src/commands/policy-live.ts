@@ -199,7 +199,12 @@ const registerExceptions = (policy: Command, run: Run): void => {
     .action(
       run(async (ctx, flags: AddFlags) => {
         const answer = await askAs(ctx, flags.as, 'policy-except', exceptionAsk(flags));
-        ctx.answer(answer, () => tellException(ctx, answer.exception, Date.now()));
+        const { exception } = answer;
+        ctx.answer(answer, () =>
+          exception
+            ? tellException(ctx, exception, Date.now())
+            : 'noted; a second operator has to ask the same within 5 minutes',
+        );
         return 0;
       }),
     );

@@ -8,6 +8,7 @@ import {
   bundleKey,
   bundleRecord,
   type ExceptionsRecord,
+  exceptionAskedRecord,
   exceptionsRecord,
   parseField,
   policyBucket,
@@ -78,6 +79,9 @@ export const openPolicyRecords = async (
     },
     keepExceptions: async (record, revision) =>
       orUndefined(() => bucket.update('exceptions', JSON.stringify(record), revision)),
+    exceptionAsked: () => read(bucket, 'exception-asked', exceptionAskedRecord),
+    askException: async (record, revision) =>
+      orUndefined(() => bucket.update('exception-asked', JSON.stringify(record), revision)),
     shadow: () => read(bucket, 'shadow', shadowRecord),
     setShadow: async (record, revision) => orUndefined(() => bucket.update('shadow', JSON.stringify(record), revision)),
     history: () => ({
