@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { eventually } from '../eventually.ts';
 import { readEvidence } from '../evidence-reader.ts';
 import { type Agent, openAgent } from '../parties.ts';
 import { replicate } from '../replicas.ts';
