@@ -24,6 +24,7 @@ import {
   splitTool,
 } from '@agentgate/policy-engine';
 import { approvalBinding, checkGrant, quarantineOf } from '@agentgate/runtime';
+import { exceptionEnds, shownOf, withinException } from './by-exception.ts';
 import { heldByInvariant } from './invariants.ts';
 import type { Waiting } from './ports.ts';
 import type { PolicyOptions } from './service.ts';
@@ -114,8 +115,6 @@ const findFacts = async (opts: PolicyOptions, cases: Case[]): Promise<void> => {
   }
 };
 
-const shownOf = ({ id, owner, until }: PolicyException) => ({ id, owner, until });
-
 const inputFor = (
   { digest, asked, found, grant, exception }: OpenCase & Required<Pick<Case, 'found'>>,
   { now, flags }: { now: number; flags: readonly ToolFlag[] },
@@ -151,25 +150,12 @@ const askEngine = async (opts: PolicyOptions, cases: OpenCase[]): Promise<void> 
     try {
       const decision = outcomeOf(evaluation, { server, credentials: opts.data.credentials });
       if (!each.grant) each.judged ??= { input, decision };
-      each.decision = withinException(each, decision);
+      each.decision = withinException(each.exception, decision);
     } catch (error) {
       each.decision = toFailure(error);
     }
   }
 };
-
-const exceptionRule = 'exception/';
-/** Rego names exceptions, and makes none. */
-const withinException = ({ exception }: Case, decision: Decision): Decision =>
-  !decision.rule?.startsWith(exceptionRule) || decision.rule === `${exceptionRule}${exception?.id}`
-    ? decision
-    : deny('POLICY_INVALID', `the policy's answer cannot be used: there is no ${decision.rule}`);
-
-/** When the exception that a call passes by is over; for ever where it passes by itself. */
-const exceptionEnds = ({ decision, exception }: Case): number =>
-  decision && !(decision instanceof AgentGateError) && exception && decision.rule === `${exceptionRule}${exception.id}`
-    ? Date.parse(exception.until)
-    : Number.POSITIVE_INFINITY;
 
 /** Hands what the engine was asked to the revision in the shadow, which begins when the answers have left. */
 const watchBy = ({ shadow, factsDigest }: PolicyOptions, cases: Case[]): void => {
@@ -341,7 +327,7 @@ const answer = (opts: PolicyOptions, cases: Case[]): (DecideAnswer | AgentGateEr
       each.decision = deny('TIMEOUT', 'the deadline passed before the permit was signed');
       continue;
     }
-    const endsAt = exceptionEnds(each);
+    const endsAt = exceptionEnds(each.exception, each.decision);
     if (endsAt <= issuedAt) {
       each.decision = deny('NO_GRANT', `${each.decision.rule} ended before the permit was signed`);
       continue;

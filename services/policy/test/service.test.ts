@@ -944,7 +944,12 @@ describe('with an exception', () => {
     expect(permit).toBeUndefined();
   });
 
-  test('a quarantined tool, an unknown one and a held session stay what they are', async () => {
+  test('a policy cannot make one up where none was shown', async () => {
+    world.results = [{ ...byException, rule: 'exception/undefined' }];
+    expect((await decideWith(undefined)).decision.code).toBe('POLICY_INVALID');
+  });
+
+  test('a quarantined tool and an unknown one stay what they are', async () => {
     world.results = [byException];
     const pins = { get: () => undefined };
     expect((await decideWith(exception, { pins })).decision.code).toBe('TOOL_QUARANTINED');
