@@ -76,6 +76,7 @@ test('refuses to mint an agent whose name could stand for others', async () => {
     'agent-demo.creds',
     'approver.creds',
     'auditor.creds',
+    'engineer.creds',
     'operator.creds',
   ]);
 });
