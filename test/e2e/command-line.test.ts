@@ -43,7 +43,7 @@ test('status shows every service healthy, and says so by its exit code', async (
   const { code, answer } = await json('status');
   const services = answer.services as { service: string; healthy: boolean; pid: number }[];
   expect(services.map((s) => s.service).sort()).toEqual(
-    ['nats-server', 'redis-server', ...Object.keys(stack.status.metrics)].sort(),
+    ['nats-server', 'redis-server', 'witness', ...Object.keys(stack.status.metrics)].sort(),
   );
   expect({ code, unhealthy: services.filter((s) => !s.healthy) }).toEqual({ code: 0, unhealthy: [] });
   const people = await run('status');

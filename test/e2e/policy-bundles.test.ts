@@ -120,7 +120,7 @@ test('a replica that is frozen during an activation is named, and decides nothin
   try {
     process.kill(stack.pid('policy'), 'SIGSTOP');
     // Until NATS has given it up, half of what is asked goes to the one that sleeps.
-    await new Promise((resolve) => setTimeout(resolve, 18_000));
+    await new Promise((resolve) => setTimeout(resolve, 30_000));
     const activated = await policy('activate', '2', '--reason', 'while one sleeps');
     expect(activated).toMatchObject({ code: 2, answer: { status: 'incomplete', version: 2 } });
     expect(activated.answer.replicas.map(({ status }) => status).sort()).toEqual(['confirmed', 'silent']);
