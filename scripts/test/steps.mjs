@@ -91,7 +91,7 @@ export const steps = [
   regoTests('rego'),
   bundle('bundle'),
   vitest('unit', 12 * MINUTE_MS),
-  vitest('integration', 15 * MINUTE_MS),
+  vitest('integration', 20 * MINUTE_MS),
   vitest('e2e', 25 * MINUTE_MS),
   bench('bench', 'kill', '--rounds', '5', '--standing', '0'),
 ];
