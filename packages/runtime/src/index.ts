@@ -7,6 +7,7 @@ export type { Health, HttpAnswer } from './http.ts';
 export { newId } from './ids.ts';
 export { createKillState, createKillView, type KillState, type KillView } from './kill-view.ts';
 export { createListingSeal, createPermitSeal, permitRefused, refuseOtherTime } from './permit.ts';
+export { type AnswerPerson, createAnswerPerson } from './person.ts';
 export { announcePoint } from './point.ts';
 export { createProducer, type Producer } from './producer.ts';
 export { connectRedis, redisReady } from './redis.ts';

@@ -1,22 +1,16 @@
 import type { Bus } from '@agentgate/bus';
 import {
-  AgentGateError,
   approvalRedeem,
   approvalRequest,
   approvalsAsk,
   approveAsk,
   describeScope,
-  name,
   operatorVerbs,
   parseField,
   parseStrict,
-  personOf,
   pointContain,
-  type Refusal,
-  statusOfRefusal,
-  toAgentGateError,
 } from '@agentgate/contracts';
-import type { KillView } from '@agentgate/runtime';
+import { createAnswerPerson, type KillView } from '@agentgate/runtime';
 import type { Approvals } from './service.ts';
 
 export interface Serving {
@@ -36,17 +30,7 @@ export const serveApprovals = ({ bus, approvals, kills, log }: Serving): void =>
     const voided = await approvals.voidScope({ epoch, scope, why: `${describeScope(scope)} was killed` });
     return { v: 1 as const, service: 'approvals' as const, instance: bus.instance, epoch, calls: [], voided };
   });
-  const answer = async <T>(subject: string, handle: (person: string) => T | Promise<T>): Promise<T | Refusal> => {
-    try {
-      const by = name.safeParse(personOf(subject));
-      if (!by.success) throw new AgentGateError('MALFORMED', 'subject: holds no name of a person');
-      return await handle(by.data);
-    } catch (error) {
-      const { code, message } = toAgentGateError(error);
-      if (code === 'INTERNAL') log.error({ err: error }, 'an approval could not be handled');
-      return { v: 1, status: statusOfRefusal(code), code, reason: message.slice(0, 2048) };
-    }
-  };
+  const answer = createAnswerPerson(log, 'an approval could not be handled');
   bus.serveRaw(operatorVerbs.approvals, (body, { subject }) =>
     answer(subject, () => {
       const { tenant } = parseField(approvalsAsk, parseStrict(body));

@@ -8,18 +8,15 @@ import {
   killOrder,
   killsAsk,
   liftAsk,
-  name,
   operatorVerbs,
   parseField,
   parseStrict,
-  personOf,
   pointAlive,
   progressNotes,
   type Refusal,
   releaseAsk,
-  statusOfRefusal,
-  toAgentGateError,
 } from '@agentgate/contracts';
+import { createAnswerPerson } from '@agentgate/runtime';
 import type { createCheck } from './check.ts';
 import type { Points } from './points.ts';
 import type { KillSwitch } from './service.ts';
@@ -51,13 +48,9 @@ export const serveAll = ({ bus, killSwitch, check, log }: Handlers): { idle(wait
       inFlight--;
     }
   };
-  const answer = async <T>(subject: string, handle: (person: string) => Promise<T>): Promise<T | Refusal> => {
-    try {
-      return await counted(() => handle(person(subject)));
-    } catch (error) {
-      return refusal(error, log);
-    }
-  };
+  const answerPerson = createAnswerPerson(log, 'an order could not be handled');
+  const answer = <T>(subject: string, handle: (person: string) => Promise<T>): Promise<T | Refusal> =>
+    answerPerson(subject, (by) => counted(() => handle(by)));
   bus.serveRaw(operatorVerbs.kill, (body, { subject, tell }) =>
     answer(subject, async (by) => {
       let left = progressNotes;
@@ -87,17 +80,4 @@ export const serveAll = ({ bus, killSwitch, check, log }: Handlers): { idle(wait
       for (let waited = 0; inFlight > 0 && waited < waitMs; waited += idlePollMs) await sleep(idlePollMs);
     },
   };
-};
-
-/** NATS enforces the person's name; one that is none is nobody's. */
-const person = (subject: string): string => {
-  const parsed = name.safeParse(personOf(subject));
-  if (!parsed.success) throw new AgentGateError('MALFORMED', 'subject: holds no name of a person');
-  return parsed.data;
-};
-
-const refusal = (error: unknown, log: Log): Refusal => {
-  const { code, message } = toAgentGateError(error);
-  if (code === 'INTERNAL') log.error({ err: error }, 'an order could not be handled');
-  return { v: 1, status: statusOfRefusal(code), code, reason: message.slice(0, 2048) };
 };

@@ -1,12 +1,9 @@
 import type { Bus } from '@agentgate/bus';
 import {
-  AgentGateError,
   maxBundleBytes,
-  name,
   operatorVerbs,
   parseField,
   parseStrict,
-  personOf,
   policyActivateAsk,
   policyHistoryAsk,
   policyPrepare,
@@ -14,9 +11,9 @@ import {
   policyRollbackAsk,
   policySettle,
   type RequestContract,
-  statusOfRefusal,
   toAgentGateError,
 } from '@agentgate/contracts';
+import { createAnswerPerson } from '@agentgate/runtime';
 import type { ActivePolicy } from './active-policy.ts';
 import type { Rollout } from './rollout.ts';
 
@@ -38,21 +35,11 @@ export interface ServingRollouts extends ServingPeople {
 const pushBytes = Math.ceil(maxBundleBytes / 3) * 4 + 1024;
 
 /** Serves what people say: who says it stands in the subject. */
-export const servePeople =
-  ({ bus, log }: ServingPeople) =>
-  <A, B>(contract: RequestContract<A, B>, answer: (by: string, body: Uint8Array) => Promise<unknown>): void =>
-    bus.serveRaw(contract, async (body, { subject }) => {
-      try {
-        // NATS enforces the person's name; one that is none is nobody's.
-        const by = name.safeParse(personOf(subject));
-        if (!by.success) throw new AgentGateError('MALFORMED', 'subject: holds no name of a person');
-        return await answer(by.data, body);
-      } catch (error) {
-        const { code, message } = toAgentGateError(error);
-        if (code === 'INTERNAL') log.error({ err: error, subject }, 'a person could not be answered');
-        return { v: 1, status: statusOfRefusal(code), code, reason: message.slice(0, 2048) };
-      }
-    });
+export const servePeople = ({ bus, log }: ServingPeople) => {
+  const answerPerson = createAnswerPerson(log, 'a person could not be answered');
+  return <A, B>(contract: RequestContract<A, B>, answer: (by: string, body: Uint8Array) => Promise<unknown>): void =>
+    bus.serveRaw(contract, (body, { subject }) => answerPerson(subject, (by) => answer(by, body)));
+};
 
 /** Engineers' messages to the domain and back, and what the replicas ask each other. */
 export const serveRollouts = ({ bus, rollout, active, onRefused, log }: ServingRollouts): void => {

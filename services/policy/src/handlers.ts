@@ -4,22 +4,19 @@ import {
   AgentGateError,
   type Code,
   clearTaintAsk,
-  name,
   operatorVerbs,
   parseField,
   parseStrict,
-  personOf,
   policyDecide,
   policyHold,
   policyObserve,
   policyOpenSession,
   policyPermitListing,
   policyVisible,
-  type Refusal,
   sessionOwnerAsk,
-  statusOfRefusal,
   toAgentGateError,
 } from '@agentgate/contracts';
+import { createAnswerPerson } from '@agentgate/runtime';
 import type { Policy } from './service.ts';
 
 export interface Serving {
@@ -59,18 +56,7 @@ export const servePolicy = ({ bus, policy, log, observe }: Serving): void => {
     }
     return answers;
   });
-  const answer = async <T>(subject: string, handle: (person: string) => Promise<T>): Promise<T | Refusal> => {
-    try {
-      // NATS enforces the person's name; one that is none is nobody's.
-      const by = name.safeParse(personOf(subject));
-      if (!by.success) throw new AgentGateError('MALFORMED', 'subject: holds no name of a person');
-      return await handle(by.data);
-    } catch (error) {
-      const { code, message } = toAgentGateError(error);
-      if (code === 'INTERNAL') log.error({ err: error }, "an operator's question could not be answered");
-      return { v: 1, status: statusOfRefusal(code), code, reason: message.slice(0, 2048) };
-    }
-  };
+  const answer = createAnswerPerson(log, "an operator's question could not be answered");
   bus.serveRaw(operatorVerbs['clear-taint'], (body, { subject }) =>
     answer(subject, async (by) => policy.clearTaint(by, parseField(clearTaintAsk, parseStrict(body)))),
   );

@@ -1,18 +1,13 @@
 import type { Bus } from '@agentgate/bus';
 import {
-  AgentGateError,
-  name,
   operatorVerbs,
   parseField,
   parseStrict,
-  personOf,
-  type Refusal,
-  statusOfRefusal,
-  toAgentGateError,
   toolAsk,
   toolsAskOfOperator,
   toolVerdictAsk,
 } from '@agentgate/contracts';
+import { createAnswerPerson } from '@agentgate/runtime';
 import type { Verdicts } from './pins/verdicts.ts';
 
 export interface OperatorParts {
@@ -23,17 +18,7 @@ export interface OperatorParts {
 
 /** What operators say of tools. NATS enforces the person's name in the subject; one that is none is nobody's. */
 export const serveVerdicts = ({ bus, verdicts, log }: OperatorParts): void => {
-  const answer = async <T>(subject: string, handle: (person: string) => T | Promise<T>): Promise<T | Refusal> => {
-    try {
-      const person = name.safeParse(personOf(subject));
-      if (!person.success) throw new AgentGateError('MALFORMED', 'subject: holds no name of a person');
-      return await handle(person.data);
-    } catch (error) {
-      const { code, message } = toAgentGateError(error);
-      if (code === 'INTERNAL') log.error({ err: error }, 'an operator could not be answered');
-      return { v: 1, status: statusOfRefusal(code), code, reason: message.slice(0, 2048) };
-    }
-  };
+  const answer = createAnswerPerson(log, 'an operator could not be answered');
   bus.serveRaw(operatorVerbs.tools, (body, { subject }) =>
     answer(subject, () => {
       parseField(toolsAskOfOperator, parseStrict(body));

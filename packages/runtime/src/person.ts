@@ -1,0 +1,21 @@
+import { AgentGateError, name, personOf, type Refusal, statusOfRefusal, toAgentGateError } from '@agentgate/contracts';
+
+/**
+ * Answers a person's question: `handle` is given the name that NATS enforced in the subject, and one that is none is nobody's. What goes wrong
+ * becomes a refusal; a failure of our own is logged as `failed`, and the person hears of it without its message.
+ */
+export type AnswerPerson = <T>(subject: string, handle: (person: string) => T | Promise<T>) => Promise<T | Refusal>;
+
+export const createAnswerPerson =
+  (log: { error(fields: object, message: string): void }, failed: string): AnswerPerson =>
+  async (subject, handle) => {
+    try {
+      const person = name.safeParse(personOf(subject));
+      if (!person.success) throw new AgentGateError('MALFORMED', 'subject: holds no name of a person');
+      return await handle(person.data);
+    } catch (error) {
+      const { code, message } = toAgentGateError(error);
+      if (code === 'INTERNAL') log.error({ err: error }, failed);
+      return { v: 1, status: statusOfRefusal(code), code, reason: message.slice(0, 2048) };
+    }
+  };
