@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { runMain, setUp } from './setup/main.mjs';
 import { steps } from './test/steps.mjs';
-import { closingLine, sum } from './test/totals.mjs';
+import { closingLine, sum, toldFailures } from './test/totals.mjs';
 
 const NEEDS_OPA = ['rego', 'bundle'];
 
@@ -50,6 +50,8 @@ process.exitCode = await runMain(async (context) => {
       if (context.isStopped()) return 1;
     }
     printTable(results);
+    const failures = results.flatMap((each) => each.failures ?? []);
+    if (failures.length > 0) console.log(`\n${toldFailures(failures, context.root)}`);
     const total = sum(results);
     console.log(`\n${closingLine(total)}`);
     return total.failed === 0 ? 0 : 1;

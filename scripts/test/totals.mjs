@@ -19,9 +19,18 @@ export const fromVitest = (report, code) => {
     passed: report.numPassedTests,
     failed: report.numFailedTests + unloadable.length,
     skipped: report.numPendingTests + report.numTodoTests,
+    failures: [
+      ...unloadable.map(({ name, message }) => ({ name, why: message })),
+      ...report.testResults.flatMap(failuresIn),
+    ],
   };
   return counts.passed + counts.failed === 0 ? { ...counts, failed: 1 } : withExitCode(counts, code);
 };
+
+const failuresIn = ({ name, assertionResults }) =>
+  assertionResults
+    .filter(({ status }) => status === 'failed')
+    .map(({ fullName, failureMessages }) => ({ name: `${name} > ${fullName}`, why: failureMessages[0] }));
 
 /** The closing lines of node's TAP reporter. */
 export const fromTap = (tap, code) => {
@@ -47,6 +56,19 @@ export const sum = (all) =>
     }),
     none,
   );
+
+const whyLines = 6;
+
+/** Named once more at the end, since what they printed when they failed is far up by then. */
+export const toldFailures = (failures, root) =>
+  failures
+    .map(({ name, why }) => {
+      const lines = String(why ?? '')
+        .split('\n')
+        .slice(0, whyLines);
+      return [`✗ ${name.replace(`${root}/`, '')}`, ...lines.map((line) => `    ${line}`)].join('\n');
+    })
+    .join('\n');
 
 export const closingLine = ({ passed, failed, skipped }) =>
   `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`;

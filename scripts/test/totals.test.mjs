@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { closingLine, fromExitCode, fromOpa, fromTap, fromVitest, sum } from './totals.mjs';
+import { closingLine, fromExitCode, fromOpa, fromTap, fromVitest, sum, toldFailures } from './totals.mjs';
 
 const vitest = (more) => ({
   numPassedTests: 3,
@@ -12,7 +12,7 @@ const vitest = (more) => ({
 });
 
 test('adds up the counts of a vitest report', () => {
-  assert.deepEqual(fromVitest(vitest({}), 0), { passed: 3, failed: 0, skipped: 1 });
+  assert.deepEqual(fromVitest(vitest({}), 0), { passed: 3, failed: 0, skipped: 1, failures: [] });
 });
 
 test('counts one failure when vitest left no report, found no test, or ended with an error that is no test', () => {
@@ -24,6 +24,26 @@ test('counts one failure when vitest left no report, found no test, or ended wit
 test('counts a test file that cannot be loaded', () => {
   const testResults = [{ status: 'failed', assertionResults: [] }];
   assert.equal(fromVitest(vitest({ testResults }), 1).failed, 1);
+});
+
+test('names what failed, with the beginning of why', () => {
+  const assertionResults = [
+    { status: 'passed', fullName: 'holds', failureMessages: [] },
+    { status: 'failed', fullName: 'a kill holds', failureMessages: ['Error: it ran\n  at 1\n2\n3\n4\n5\n6\n7'] },
+  ];
+  const testResults = [
+    { name: '/repo/a.test.ts', status: 'failed', assertionResults },
+    { name: '/repo/b.test.ts', status: 'failed', assertionResults: [], message: 'no such module' },
+  ];
+  const { failed, failures } = fromVitest(vitest({ numFailedTests: 1, testResults }), 1);
+  assert.equal(failed, 2);
+  assert.equal(
+    toldFailures(failures, '/repo'),
+    [
+      '✗ b.test.ts\n    no such module',
+      '✗ a.test.ts > a kill holds\n    Error: it ran\n      at 1\n    2\n    3\n    4\n    5',
+    ].join('\n'),
+  );
 });
 
 test('reads the closing lines of a TAP report, and fails without them', () => {

@@ -118,6 +118,14 @@ test('only rollback brings an older version back', async () => {
 test('a replica that is frozen during an activation is named, and decides nothing until it has the active policy', async () => {
   const replica = await replicate(stack, 'policy');
   try {
+    // Each hears of the other with its next heartbeat, and any of the two may answer.
+    let inARow = 0;
+    const bothKnow = async () => {
+      const { answer } = await policy('history');
+      inARow = answer.replicas.length === 2 ? inARow + 1 : 0;
+      return inARow;
+    };
+    await expect.poll(bothKnow, { timeout: 60_000, interval: 300 }).toBeGreaterThan(8);
     process.kill(stack.pid('policy'), 'SIGSTOP');
     // Until NATS has given it up, half of what is asked goes to the one that sleeps.
     await new Promise((resolve) => setTimeout(resolve, 30_000));
