@@ -1,12 +1,15 @@
 import { z } from 'zod';
 import { code } from './codes.ts';
+import { disclosureScope } from './erasure.ts';
 import { incidentKind, ledBy } from './incident.ts';
 import { leaseEnd } from './internal.ts';
 import {
   approvalId,
   callId,
   digest,
+  eventId,
   exceptionId,
+  holdId,
   incidentId,
   instance,
   json,
@@ -21,8 +24,8 @@ import { policyVersion } from './policy-revisions.ts';
 import { exceptionLimits, policyException, shadowTotals } from './policy-trials.ts';
 import { quarantineReason, toolFlags } from './tool-pin.ts';
 
-/** SHA-256 over the salt and the canonical form (evidence's `saltedDigest`); `bytes` is the canonical form's length. */
-const saltedDigest = z.strictObject({ sha256: digest, salt: z.string(), bytes: z.int().min(0) });
+/** SHA-256 over a salt and the canonical form (evidence's `saltedDigest`); `bytes` is the canonical form's length. The salt is a disclosure. */
+const saltedDigest = z.strictObject({ sha256: digest, bytes: z.int().min(0) });
 
 /** What shows that a lease is over. `refused`: it was tried after its end and refused; `unprovable`: there is no way to try. */
 const leaseProof = z.strictObject({
@@ -83,6 +86,7 @@ export const eventData = {
     outcome: z.enum(['ok', 'tool_error', 'aborted', 'timeout', 'unknown']),
     code,
     duration_ms: z.number(),
+    /** Salted, too: results may be of few possible values. */
     result_digest: digest.optional(),
     lease: z.string().optional(),
     redacted: z.array(z.string()),
@@ -250,6 +254,12 @@ export const eventData = {
   'key.added': z.strictObject(producerKey),
   /** From this entry on it signs no more. */
   'key.revoked': z.strictObject(producerKey),
+  /** The disclosures of `events` events are gone for good; their digests, and every proof, are as before. */
+  'evidence.erased': z.strictObject({ scope: disclosureScope, events: z.int(), reason: z.string(), by: z.string() }),
+  'evidence.held': z.strictObject({ hold: holdId, scope: disclosureScope, reason: z.string(), by: z.string() }),
+  'evidence.released': z.strictObject({ hold: holdId, scope: disclosureScope, reason: z.string(), by: z.string() }),
+  /** A person was told what opens this event's digests. */
+  'evidence.disclosed': z.strictObject({ event: eventId, fields: z.array(z.string()), by: z.string() }),
   'evidence.anomaly': z.strictObject({
     kind: z.string().max(64),
     about: z.string().max(512),
@@ -270,6 +280,8 @@ export interface EventDraft<N extends EventName = EventName> {
   agent?: string;
   session?: string;
   data: EventData<N>;
+  /** What opens the digests in `data` (evidence's `Disclosure`): travels beside the event, and can be erased. */
+  disclosures?: readonly { field: string; salt: string; value?: unknown }[];
 }
 
 /** The producer that says which keys sign for whom: no process, but batches that the ground seals beforehand with the deployment's key. */

@@ -7,6 +7,7 @@ export * from './config.ts';
 export * from './containment.ts';
 export * from './contract.ts';
 export * from './credentials.ts';
+export * from './erasure.ts';
 export * from './error.ts';
 export * from './events.ts';
 export * from './incident.ts';

@@ -17,6 +17,8 @@ export const eventId = idOf('evt');
 export const exceptionId = idOf('exc');
 export const permitId = idOf('prm');
 export const incidentId = idOf('inc');
+/** A legal hold on what is kept beside the evidence log. */
+export const holdId = idOf('hold');
 /** A person's token, as the broker keeps it for the sessions that were opened with it. */
 export const subjectId = idOf('sub');
 

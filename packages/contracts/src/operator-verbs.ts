@@ -2,6 +2,18 @@ import { z } from 'zod';
 import { refusal } from './agent.ts';
 import { alertsAnswer, alertsAsk, retryAlertAnswer, retryAlertAsk, testAlertAnswer, testAlertAsk } from './alerts.ts';
 import { request } from './contract.ts';
+import {
+  disclosuresAnswer,
+  disclosuresAsk,
+  eraseAnswer,
+  eraseAsk,
+  holdAnswer,
+  holdAsk,
+  holdsAnswer,
+  holdsAsk,
+  releaseHoldAnswer,
+  releaseHoldAsk,
+} from './erasure.ts';
 import { incidentsAnswer, incidentsAsk, noteAnswer, noteAsk, releaseAsk } from './incident.ts';
 import { name, type ServiceName } from './names.ts';
 import {
@@ -56,7 +68,7 @@ import {
   policyShadowAsk,
 } from './policy-trials.ts';
 
-// What operators and approvers can ask, and who answers.
+// What operators, approvers and auditors can ask, and who answers.
 
 const verb = <A, B>(
   word: string,
@@ -70,6 +82,8 @@ const killSwitch = (timeoutMs: number) => ({ service: 'kill-switch' as const, ti
 const runner = { service: 'tool-runner' as const, timeoutMs: 5_000 };
 const policy = (timeoutMs: number) => ({ service: 'policy' as const, timeoutMs });
 const notifier = (timeoutMs: number) => ({ service: 'notifier' as const, timeoutMs });
+/** An erasure takes as long as what it erases. */
+const audit = (timeoutMs: number) => ({ service: 'audit' as const, timeoutMs });
 const sentinel = { service: 'sentinel' as const, timeoutMs: 5_000 };
 
 export const operatorVerbs = {
@@ -131,6 +145,12 @@ export const operatorVerbs = {
   alerts: verb('alerts', alertsAsk, z.union([alertsAnswer, refusal]), notifier(5_000)),
   'retry-alert': verb('retry-alert', retryAlertAsk, z.union([retryAlertAnswer, refusal]), notifier(30_000)),
   'test-alert': verb('test-alert', testAlertAsk, z.union([testAlertAnswer, refusal]), notifier(15_000)),
+  erase: verb('erase', eraseAsk, z.union([eraseAnswer, refusal]), audit(60_000)),
+  /** Auditors hold and release what operators then cannot erase: neither can destroy evidence's content alone against the other. */
+  hold: verb('hold', holdAsk, z.union([holdAnswer, refusal]), audit(5_000)),
+  'release-hold': verb('release-hold', releaseHoldAsk, z.union([releaseHoldAnswer, refusal]), audit(5_000)),
+  holds: verb('holds', holdsAsk, z.union([holdsAnswer, refusal]), audit(5_000)),
+  disclosures: verb('disclosures', disclosuresAsk, z.union([disclosuresAnswer, refusal]), audit(5_000)),
 };
 export type OperatorVerb = keyof typeof operatorVerbs;
 export const operatorSubject = (person: string, word: OperatorVerb): string => `ops.${name.parse(person)}.${word}`;

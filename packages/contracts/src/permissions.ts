@@ -235,6 +235,8 @@ export const personPermissions = (person: string, role: PersonRole): Permissions
             (w) => `ops.${person}.policy-${w}`,
           ),
           `ops.${person}.policy-history`,
+          `ops.${person}.erase`,
+          `ops.${person}.holds`,
           ...seesServices,
           ...evidenceReader,
         ],
@@ -243,7 +245,18 @@ export const personPermissions = (person: string, role: PersonRole): Permissions
     case 'approver':
       return { pub: [`ops.${person}.approvals`, `ops.${person}.approve`, `ops.${person}.reject`], sub };
     case 'auditor':
-      return { pub: [`ops.${person}.policy-history`, `ops.${person}.policy-exceptions`, ...evidenceReader], sub };
+      return {
+        pub: [
+          `ops.${person}.policy-history`,
+          `ops.${person}.policy-exceptions`,
+          `ops.${person}.disclosures`,
+          `ops.${person}.hold`,
+          `ops.${person}.release-hold`,
+          `ops.${person}.holds`,
+          ...evidenceReader,
+        ],
+        sub,
+      };
     // What an engineer pushes counts only with its author's signature, and an operator may take it back.
     case 'engineer':
       return {

@@ -39,15 +39,18 @@ export const MAX_BATCH_EVENTS = 512;
 export const MAX_BATCH_BYTES = 1_000_000;
 /** More than everything in a batch except its events. */
 const ENVELOPE_BYTES = 4_096;
+/** More than what a batch puts around each disclosure. */
+const DISCLOSURE_BYTES = 64;
 const BATCH_FIELDS = 'epoch,events,keyid,root,sig,size,source,v';
 
 /** How many of the waiting items, from the first on, fit into one batch: at least one, if there is any. */
 export function batchFit(items: readonly ChainItem[]): number {
   let bytes = ENVELOPE_BYTES;
   let count = 0;
-  for (const { text } of items) {
+  for (const { text, disclosures = [] } of items) {
     // In JSON a text at most doubles: canonical texts hold no raw control characters, so only quotes and backslashes are escaped.
     bytes += 2 * Buffer.byteLength(text) + 3;
+    for (const disclosure of disclosures) bytes += Buffer.byteLength(disclosure) + DISCLOSURE_BYTES;
     if (count === MAX_BATCH_EVENTS || (bytes > MAX_BATCH_BYTES && count > 0)) break;
     count += 1;
   }

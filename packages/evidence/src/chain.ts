@@ -18,6 +18,8 @@ export interface ChainItem {
   readonly event: EvidenceEvent;
   /** The canonical form: these bytes are hashed, signed and stored, never serialized anew. */
   readonly text: string;
+  /** What travels beside it (disclosureText), and is no part of it. */
+  readonly disclosures?: readonly string[];
 }
 
 /** A producer's side of its hash chain. Items must be published in the order in which they were made. */

@@ -4,6 +4,7 @@ export * from './canonical.ts';
 export * from './chain.ts';
 export * from './checkpoint.ts';
 export * from './cosignature.ts';
+export * from './disclosure.ts';
 export * from './entry.ts';
 export * from './error.ts';
 export * from './event.ts';

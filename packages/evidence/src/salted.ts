@@ -3,8 +3,8 @@ import { canonical } from './canonical.ts';
 import { sha256Hex } from './hash.ts';
 
 /**
- * Stands for content that must not lie in the log. The digest goes into the event; the salt stays with the content.
- * Once both are erased, the digest says nothing of what it stood for, and no proof breaks.
+ * Stands for content that must not lie in the log. The digest goes into the event, the salt beside it (Disclosure).
+ * Once salt and content are erased, the digest says nothing of what it stood for, and no proof breaks.
  */
 export interface SaltedDigest {
   /** 32 random bytes, base64url. */

@@ -1,7 +1,7 @@
 import { randomFillSync } from 'node:crypto';
 
 const alphabet = '0123456789abcdefghjkmnpqrstvwxyz';
-type Prefix = 'call' | 'ses' | 'evt' | 'prm' | 'apr' | 'sub' | 'exc';
+type Prefix = 'call' | 'ses' | 'evt' | 'prm' | 'apr' | 'sub' | 'exc' | 'hold';
 
 const randomChars = 16;
 /** Asking the system for 16 bytes costs 10 µs, and a call has four ids: so many are asked for at once, and each is used once. */

@@ -11,7 +11,9 @@ import {
   batchFit,
   type ChainItem,
   createChain,
+  disclosureText,
   encodeBatch,
+  joinDisclosures,
   MAX_BATCH_EVENTS,
   type SigningKey,
 } from '@agentgate/evidence';
@@ -41,6 +43,7 @@ export interface Producer {
 
 /** Events that may wait for a stream that does not acknowledge; beyond it nothing new is taken, so calls are denied. */
 const maxPending = 8_192;
+const maxDisclosedBytes = 64 * 1024 * 1024;
 const publishMs = 2_000;
 const retryMs = 100;
 
@@ -73,14 +76,15 @@ export const createProducer = ({ bus, service, instance, key, log, now }: Produc
   let sending: Promise<void> | undefined;
   let closed = false;
   let count = 0;
+  /** Bytes of disclosures that wait. */
+  let disclosed = 0;
 
   const send = async () => {
     while (queue.length > 0) {
       const batch = queue.splice(0, batchFit(queue.slice(0, MAX_BATCH_EVENTS).map((w) => w.item)));
-      const body = encodeBatch(
-        batch.map((w) => w.item),
-        key,
-      );
+      const items = batch.map((w) => w.item);
+      const body = joinDisclosures(encodeBatch(items, key), items);
+      disclosed -= disclosedBytes(items);
       const first = batch[0]?.item.event.id ?? '';
       for (let failures = 0; ; failures++) {
         try {
@@ -126,14 +130,17 @@ export const createProducer = ({ bus, service, instance, key, log, now }: Produc
     },
     record: (draft, { timeoutMs = publishMs, onDurable } = {}) =>
       new Promise((resolve, reject) => {
-        if (closed || queue.length >= maxPending)
+        if (closed || queue.length >= maxPending || disclosed >= maxDisclosedBytes)
           return reject(
             new AgentGateError(
               'EVIDENCE_UNAVAILABLE',
               closed ? 'the producer has stopped' : 'too much evidence waits to be written',
             ),
           );
-        const item = chain.next(toChained(draft, newId('evt', now()), new Date(now()).toISOString()));
+        const disclosures = draft.disclosures?.map(disclosureText);
+        const chained = chain.next(toChained(draft, newId('evt', now()), new Date(now()).toISOString()));
+        const item = disclosures ? { ...chained, disclosures } : chained;
+        disclosed += disclosedBytes([item]);
         const waiting: Waiting = { item, settled: false, timer: undefined, resolve, reject, onDurable };
         waiting.timer = setTimeout(() => settle(waiting, () => reject(late(timeoutMs))), timeoutMs);
         queue.push(waiting);
@@ -156,7 +163,14 @@ const settle = (w: Waiting, then: () => void) => {
   then();
 };
 
-const toChained = <N extends EventName>({ name, ...draft }: EventDraft<N>, id: string, time: string) => ({
+const disclosedBytes = (items: readonly ChainItem[]): number =>
+  items.reduce((sum, { disclosures = [] }) => disclosures.reduce((n, text) => n + text.length, sum), 0);
+
+const toChained = <N extends EventName>(
+  { name, disclosures: _, ...draft }: EventDraft<N>,
+  id: string,
+  time: string,
+) => ({
   ...draft,
   id,
   type: eventType(name),

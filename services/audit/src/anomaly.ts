@@ -3,6 +3,7 @@ import type { BatchFailureCode } from '@agentgate/evidence';
 /**
  * What can be wrong with evidence. The first line is a batch that proves nothing: it is quarantined. `hole` to `late` are verified
  * events in a wrong place: they are appended all the same. `repeat` and `id_reused` cannot be appended: their place is taken.
+ * `bad_disclosure` came beside a good event, and does not open its digest.
  */
 export type AnomalyKind =
   | Lowercase<BatchFailureCode>
@@ -12,6 +13,7 @@ export type AnomalyKind =
   | 'late'
   | 'repeat'
   | 'id_reused'
+  | 'bad_disclosure'
   | 'orphan'
   | 'silent'
   | 'fork'

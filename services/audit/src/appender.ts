@@ -2,12 +2,15 @@ import { eventType } from '@agentgate/contracts';
 import {
   type ChainHead,
   checkLink,
+  type DisclosedEvent,
   type EvidenceEvent,
   type LinkFailureCode,
   leafHash,
+  readDisclosures,
   type SealedEvent,
   sealedText,
   sha256Hex,
+  splitDisclosures,
 } from '@agentgate/evidence';
 import { type Anomaly, type AnomalyKind, aboutMax, detailMax } from './anomaly.ts';
 import type { Incoming, LogStore } from './log-store.ts';
@@ -28,6 +31,8 @@ export interface Appender<M> {
   append(taken: Taken<M>, batch: VerifiedBatch<M>): void;
   refuse(taken: Taken<M>, message: M, why: Refusal): void;
   report(taken: Taken<M>, anomaly: Anomaly): void;
+  /** What opens digests of the events that were appended since it was last asked. */
+  takeDisclosed(): DisclosedEvent[];
 }
 
 /** What takes each entry's place in the tree. */
@@ -44,24 +49,24 @@ export const createAppender = <M extends Incoming>({
   tree: EntryTree;
   now: () => number;
 }): Appender<M> => {
+  const disclosed: DisclosedEvent[] = [];
   const report = (taken: Taken<M>, anomaly: Anomaly) => {
     const { about, detail } = anomaly;
     const bounded = { ...anomaly, about: about.slice(0, aboutMax), detail: detail.slice(0, detailMax) };
     if (store.addAnomaly(bounded, now())) taken.anomalies.push(bounded);
   };
   const refuse = (taken: Taken<M>, message: M, { kind, about, detail }: Refusal) => {
-    const digest = sha256Hex(message.data);
-    store.quarantine(message, { kind, digest, at: now() });
+    // What came beside it could never be erased from here.
+    const { sealed: data } = splitDisclosures(message.data);
+    const digest = sha256Hex(data);
+    store.quarantine({ ...message, data }, { kind, digest, at: now() });
     const key = `${kind} ${about} ${digest}`;
     report(taken, { kind, about, detail: `${detail}; batch ${digest}`, key, toEvidence: !isOwn(message) });
   };
 
   /** False when it could not be appended, which is reported then. */
-  const appendEvent = (
-    { taken, batch }: Work<M>,
-    { event, seal, text: eventText }: SealedEvent,
-    eventHash: string,
-  ): boolean => {
+  const appendEvent = (work: Work<M>, { event, seal, text: eventText }: SealedEvent, eventHash: string): boolean => {
+    const { taken, batch } = work;
     const { message, service } = batch;
     const text = sealedText(eventText, seal);
     const hash = leafHash(text);
@@ -71,6 +76,7 @@ export const createAppender = <M extends Incoming>({
     }
     tree.push(text, hash);
     taken.appended++;
+    work.appended.add(event.id);
     if (event.type === startedType) store.setAlive(batch, true);
     else if (event.type === stoppedType) store.setAlive(batch, false);
     const opening = service === 'ingress' ? openingOf(event) : undefined;
@@ -107,14 +113,28 @@ export const createAppender = <M extends Incoming>({
     }
   };
 
+  /** Of events that were appended now: a repeat must not bring back what was erased meanwhile. */
+  const takeDisclosures = ({ taken, batch, appended }: Work<M>) => {
+    if (!batch.disclosures) return;
+    const events = batch.events.map(({ event }) => event);
+    const { kept, faults } = readDisclosures(batch.disclosures, events);
+    disclosed.push(...kept.filter(({ event }) => appended.has(event.id)));
+    for (const { event, reason: detail } of faults) {
+      const about = placeOf(event ?? (events[0] as EvidenceEvent));
+      const key = `bad_disclosure ${about} ${detail}`;
+      report(taken, { kind: 'bad_disclosure', about, detail, key, toEvidence: !isOwn(batch.message) });
+    }
+  };
+
   return {
     report,
     refuse,
+    takeDisclosed: () => disclosed.splice(0),
     append: (taken, batch) => {
       const { source, epoch } = batch;
       const before = store.head(source, epoch);
       const hashAt = (seq: number) => store.hashAt(source, epoch, seq);
-      const work = { taken, batch };
+      const work = { taken, batch, appended: new Set<string>() };
       let head = before;
       for (const sealed of batch.events) {
         const link = checkLink(head && { ...head, hashAt }, sealed.event, sealed.text);
@@ -124,6 +144,7 @@ export const createAppender = <M extends Incoming>({
         } else head = appendMisplaced(work, sealed, { ...link, head });
       }
       if (head && head !== before) store.setHead(source, head);
+      takeDisclosures(work);
       taken.settled.push(batch.message);
     },
   };
@@ -135,6 +156,8 @@ const stoppedType = eventType('producer.stopped');
 interface Work<M> {
   taken: Taken<M>;
   batch: VerifiedBatch<M>;
+  /** The ids of those of its events that were. */
+  appended: Set<string>;
 }
 
 interface Misplaced {

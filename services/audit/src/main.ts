@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import type { Bus, ConsumedMessage } from '@agentgate/bus';
 import { auditConsumer, auditStream, deploymentProducer, eventsSubject, evidenceStream } from '@agentgate/contracts';
 import {
+  newId,
   type Running,
   readWitnesses,
   required,
@@ -12,8 +13,11 @@ import {
 import { createEvidenceStream } from './adapters/evidence-stream.ts';
 import { createLogEntries } from './adapters/log-entries.ts';
 import { createLogHttp } from './adapters/log-http.ts';
+import { openSqliteDisclosures } from './adapters/sqlite-disclosures.ts';
 import { createAnomalyReporter } from './anomaly-reporter.ts';
 import { env, graceTicks, readAuditConfig } from './config.ts';
+import { createErasure } from './erasure.ts';
+import { serveErasure } from './erasure-handlers.ts';
 import { everySecond } from './every-second.ts';
 import { createHandlers, eventsIn } from './handlers.ts';
 import { createMetrics } from './metrics.ts';
@@ -50,8 +54,11 @@ const start = async (ctx: ServiceContext): Promise<Running> => {
     onWait: () => log.info('another audit sequences the log; waiting'),
   });
   const { store, folder, sequencer } = opened;
+  // Only the one that sequences opens it: whoever waits for the lease holds nothing.
+  const disclosures = openSqliteDisclosures(config.folder);
   const audit = createAudit<ConsumedMessage>({
     store,
+    disclosures: { keep: (disclosed) => disclosures.transaction(() => disclosures.keep(disclosed)) },
     tree: witnessing.watch(sequencer),
     keys: ctx.trust,
     now,
@@ -67,6 +74,14 @@ const start = async (ctx: ServiceContext): Promise<Running> => {
   onPublished = publisher.wake;
   const reporter = createAnomalyReporter(store, (draft) => ctx.evidence.record(draft));
   const untold = (error: unknown) => log.warn({ err: error }, 'an anomaly is not in evidence yet');
+  const erasure = createErasure({
+    store: disclosures,
+    record: (draft) => ctx.evidence.record(draft),
+    now,
+    newHold: () => newId('hold', now()),
+    onUntold: (err) => log.warn({ err }, 'an erasure or a hold is not in evidence yet'),
+  });
+  serveErasure({ bus: ctx.bus, erasure, log });
   const metrics = createMetrics(ctx.metrics, {
     size: store.size,
     published: () => sequencer.published().size,
@@ -110,6 +125,7 @@ const start = async (ctx: ServiceContext): Promise<Running> => {
       if (!bus.connected()) return;
       await orphans.tick();
       await reporter.report();
+      await erasure.tell();
     },
     (error) => log.warn({ err: error }, 'a periodic check of the evidence failed'),
   );
@@ -127,6 +143,7 @@ const start = async (ctx: ServiceContext): Promise<Running> => {
       await publisher.close(closeMs);
       await opened.close();
       witnessing.close();
+      disclosures.close();
     },
   };
 };

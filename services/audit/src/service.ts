@@ -1,4 +1,4 @@
-import type { Edge, KeyRing } from '@agentgate/evidence';
+import type { DisclosedEvent, Edge, KeyRing } from '@agentgate/evidence';
 import type { Anomaly } from './anomaly.ts';
 import { createAppender, type EntryTree, type Taken } from './appender.ts';
 import { createHeldBatches } from './held-batches.ts';
@@ -30,8 +30,14 @@ export interface LogTree extends EntryTree {
   published(): { size: number };
 }
 
+/** Where what opens digests is kept, apart from the log. Durable when it returns; what is there already, erased or not, stays as it is. */
+export interface DisclosureKeeper {
+  keep(disclosed: readonly DisclosedEvent[]): void;
+}
+
 export interface AuditOptions {
   store: LogStore;
+  disclosures: DisclosureKeeper;
   tree: LogTree;
   keys: KeyRing;
   now: () => number;
@@ -55,6 +61,7 @@ const orphansATime = 256;
  */
 export const createAudit = <M extends Incoming>({
   store,
+  disclosures,
   tree,
   keys,
   now,
@@ -70,6 +77,9 @@ export const createAudit = <M extends Incoming>({
     store.transaction(() => {
       work(taken);
       if (taken.appended > 0) store.setEdge(tree.edge());
+      // Before the events are: a crash in between leaves disclosures that the same batch brings again, never events without theirs.
+      const disclosed = appender.takeDisclosed();
+      if (disclosed.length > 0) disclosures.keep(disclosed);
       store.prune(bundleStart(tree.published().size) - keptEntries);
     });
     return taken;

@@ -1,5 +1,5 @@
 import { deploymentProducer, eventSource, type ServiceName, serviceName } from '@agentgate/contracts';
-import { type KeyRing, openBatch, type SealedEvent } from '@agentgate/evidence';
+import { type KeyRing, openBatch, type SealedEvent, splitDisclosures } from '@agentgate/evidence';
 import { z } from 'zod';
 import type { AnomalyKind } from './anomaly.ts';
 import type { Incoming } from './log-store.ts';
@@ -13,6 +13,8 @@ export interface VerifiedBatch<M> {
   /** The place of its first event in the producer's chain. */
   first: number;
   events: SealedEvent[];
+  /** What came beside it to open its digests; not sealed, and not looked at yet. */
+  disclosures: Uint8Array | undefined;
 }
 
 export interface Refusal {
@@ -29,7 +31,8 @@ export const verifyBatch = <M extends Incoming>(message: M, keys: KeyRing): Veri
   const about = message.subject;
   const service = producerName.safeParse(message.subject.split('.').at(-1));
   if (!service.success) return { kind: 'wrong_subject', about, detail: 'no service publishes here' };
-  const opened = openBatch(message.data, keys);
+  const { sealed, disclosures } = splitDisclosures(message.data);
+  const opened = openBatch(sealed, keys);
   if (!opened.ok) {
     return { kind: opened.code.toLowerCase() as Lowercase<typeof opened.code>, about, detail: opened.reason };
   }
@@ -37,5 +40,6 @@ export const verifyBatch = <M extends Incoming>(message: M, keys: KeyRing): Veri
   if (!source.startsWith(eventSource(service.data, ''))) {
     return { kind: 'wrong_subject', about, detail: `a batch of ${source}` };
   }
-  return { message, service: service.data, source, epoch, first: events[0]?.event.producerseq ?? 1, events };
+  const first = events[0]?.event.producerseq ?? 1;
+  return { message, service: service.data, source, epoch, first, events, disclosures };
 };

@@ -149,7 +149,15 @@ test('appends a batch once when it was killed between commit and acknowledgement
       onFailure: (error) => expect.fail(String(error)),
     },
   );
-  const options = { store, tree: sequencer, keys: ground.trust, now: Date.now, graceTicks: 12, maxHeld: 128 };
+  const options = {
+    store,
+    disclosures: { keep: () => {} },
+    tree: sequencer,
+    keys: ground.trust,
+    now: Date.now,
+    graceTicks: 12,
+    maxHeld: 128,
+  };
   const dying = createAudit(options);
   const consumption = bus.consume(auditConsumer.stream, auditConsumer.name, {
     maxMessages: 16,

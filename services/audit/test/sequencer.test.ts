@@ -66,7 +66,9 @@ const createWorld = () => {
         onTrouble: () => {},
         onFailure: (error) => failures.push(error),
       });
-      const audit = createAudit({ store, tree: sequencer, keys: trustIn(producer), now, graceTicks: 1, maxHeld: 8 });
+      const disclosures = { keep: () => {} };
+      const keys = trustIn(producer);
+      const audit = createAudit({ store, disclosures, tree: sequencer, keys, now, graceTicks: 1, maxHeld: 8 });
       return {
         sequencer,
         lease,

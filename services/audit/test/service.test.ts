@@ -2,7 +2,18 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { createTree, edgeRoot, leafHash, merkleRoot, verifyEntry } from '@agentgate/evidence';
+import {
+  createTree,
+  type DisclosedEvent,
+  disclosureText,
+  edgeRoot,
+  joinDisclosures,
+  leafHash,
+  merkleRoot,
+  saltedDigest,
+  sha256Hex,
+  verifyEntry,
+} from '@agentgate/evidence';
 import { expect, test } from 'vitest';
 import { createSqliteLog, openSqliteLog, type SqliteLog } from '../src/adapters/sqlite-log.ts';
 import type { Incoming } from '../src/log-store.ts';
@@ -22,9 +33,11 @@ const setUp = (store: SqliteLog = createSqliteLog(new DatabaseSync(':memory:'), 
     edge: grown.edge,
     published: () => ({ size: 0 }),
   };
-  const audit = createAudit<Incoming>({ store, tree, keys, now: () => at, graceTicks: 3, maxHeld });
+  const kept: DisclosedEvent[] = [];
+  const disclosures = { keep: (disclosed: readonly DisclosedEvent[]) => void kept.push(...disclosed) };
+  const audit = createAudit<Incoming>({ store, disclosures, tree, keys, now: () => at, graceTicks: 3, maxHeld });
   const ids = () => entriesOf(store).map((e) => (JSON.parse(e.text) as { event: { id: string } }).event.id);
-  return { store, audit, ids };
+  return { store, audit, ids, kept };
 };
 const entriesOf = (store: SqliteLog) => store.entries(0, 1_000) ?? [];
 /** A fresh producer of ingress, whose key is the trusted one. */
@@ -416,4 +429,54 @@ test('takes what the deployment says of keys, and from nobody else', () => {
     appended: 0,
     anomalies: [{ kind: 'wrong_subject', detail: expect.stringContaining(`a batch of ${policy.source}`) }],
   });
+});
+
+/** A decision whose arguments are a digest, in a batch with what opens it. */
+const disclosing = (p: ReturnType<typeof fresh>, { value, shown = value }: { value: unknown; shown?: unknown }) => {
+  const { digest, salt } = saltedDigest(value);
+  const { arguments: _, ...data } = decided(callOf(1));
+  const item = p.event('call.decided', { ...data, arguments_digest: { sha256: digest, bytes: 9 } });
+  const disclosures = [disclosureText({ field: 'arguments_digest', salt, value: shown })];
+  const sealed = p.seal([item]);
+  return { sealed, salt, message: joinDisclosures(sealed, [{ disclosures }]), event: item.event };
+};
+
+test('keeps what opens a digest apart from the log, once', () => {
+  const { audit, store, kept } = setUp();
+  const { message, salt, event } = disclosing(fresh(), { value: { secret: 'blue' } });
+  expect(audit.take([incoming('ingress', message)])).toMatchObject({ appended: 1, anomalies: [] });
+  const disclosure = { field: 'arguments_digest', salt, value: { secret: 'blue' } };
+  expect(kept).toEqual([{ event, disclosure }]);
+  const [entry] = entriesOf(store);
+  expect(entry?.text).not.toContain(salt);
+  expect(entry?.text).not.toContain('blue');
+  expect(audit.take([incoming('ingress', message)])).toMatchObject({ appended: 0, anomalies: [] });
+  expect(kept).toHaveLength(1);
+});
+
+test('appends the event, keeps nothing and reports bad_disclosure when what came beside it does not open its digest', () => {
+  const { audit, store, kept } = setUp();
+  const { message, event } = disclosing(fresh(), { value: { secret: 'blue' }, shown: { secret: 'red' } });
+  const taken = audit.take([incoming('ingress', message)]);
+  expect(taken).toMatchObject({ appended: 1 });
+  expect(taken.anomalies).toMatchObject([
+    {
+      kind: 'bad_disclosure',
+      about: `${event.source} ${event.producerepoch} ${event.producerseq}`,
+      detail: 'what is disclosed of arguments_digest is not what its digest stands for',
+      toEvidence: true,
+    },
+  ]);
+  expect(store.size()).toBe(1);
+  expect(kept).toEqual([]);
+});
+
+test('quarantines a refused batch without what came beside it', () => {
+  const db = new DatabaseSync(':memory:');
+  const { audit } = setUp(createSqliteLog(db, 'memory'));
+  const { message, sealed } = disclosing(createTestProducer('ingress', { instance: 'forger' }), { value: 'blue' });
+  const { anomalies } = audit.take([incoming('ingress', message)]);
+  expect(kinds(anomalies)).toEqual(['unknown_key']);
+  const rows = db.prepare('SELECT digest, body FROM quarantine').all() as { digest: string; body: Uint8Array }[];
+  expect(rows.map(({ digest, body }) => [digest, Buffer.from(body).toString()])).toEqual([[sha256Hex(sealed), sealed]]);
 });

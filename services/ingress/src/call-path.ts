@@ -19,7 +19,7 @@ import {
   toAgentGateError,
   type WitnessedEntry,
 } from '@agentgate/contracts';
-import { canonical, saltedDigest, sha256Hex } from '@agentgate/evidence';
+import { canonical, saltedDigest } from '@agentgate/evidence';
 import type { Ending, LiveCall } from './live-calls.ts';
 import { judge, type Verdict } from './verdict.ts';
 
@@ -121,10 +121,11 @@ const recordDecision = async (
 ): Promise<string | Reply> => {
   const { decision, policy, epoch } = verdict;
   const about = approval ?? verdict.approval?.id;
+  const { inEvent, disclosures } = argumentsInEvidence(call.arguments, decision.obligations);
   // In canonical order, which serializes three times as fast.
   const data: EventData<'call.decided'> = {
     ...(about === undefined ? {} : { approval: about }),
-    ...argumentsInEvidence(call.arguments, decision.obligations),
+    ...inEvent,
     call: live.call,
     ...(decision.action === 'allow' ? { deadline: call.deadline } : {}),
     decision,
@@ -140,6 +141,7 @@ const recordDecision = async (
       agent: live.agent,
       session: live.session,
       data,
+      ...(disclosures && { disclosures }),
     });
   } catch (error) {
     const { code, message } = toAgentGateError(error);
@@ -152,17 +154,30 @@ const recordDecision = async (
   }
 };
 
-/** Whole, with what is to be redacted taken out, or as a salted digest: of what is too large, and of what policy wants as one. */
+/**
+ * Whole, with what is to be redacted taken out, or as a salted digest: of what is too large, which is kept beside the log, and of what policy
+ * wants as one. Of that only the salt is kept: whoever has the arguments can prove them, and nobody can look them up.
+ */
 const argumentsInEvidence = (args: Record<string, unknown>, { evidence = 'full', redact }: Obligations) => {
   const { value, redacted } = redactAt(args, redact?.arguments ?? []);
-  const bytes = Buffer.byteLength(canonical(value));
   const isWanted = evidence === 'full' || (evidence === 'redacted' && redact?.arguments !== undefined);
   // Arguments that are redacted as a whole are no object any more.
-  if (isWanted && typeof value === 'object' && bytes <= limits.evidenceInlineBytes)
-    return { arguments: value, ...(redacted.length > 0 && { redacted }) };
-  const { digest, salt } = saltedDigest(args);
-  return { arguments_digest: { sha256: digest, salt, bytes: Buffer.byteLength(canonical(args)) } };
+  if (!isWanted || typeof value !== 'object') {
+    const { digest, salt } = saltedDigest(args);
+    return digestOnly(digest, Buffer.byteLength(canonical(args)), { salt });
+  }
+  const bytes = Buffer.byteLength(canonical(value));
+  const taken = redacted.length > 0 && { redacted };
+  if (bytes <= limits.evidenceInlineBytes) return { inEvent: { arguments: value, ...taken }, disclosures: undefined };
+  const { digest, salt } = saltedDigest(value);
+  const { inEvent, disclosures } = digestOnly(digest, bytes, { salt, value });
+  return { inEvent: { ...inEvent, ...taken }, disclosures };
 };
+
+const digestOnly = (sha256: string, bytes: number, opening: { salt: string; value?: unknown }) => ({
+  inEvent: { arguments_digest: { sha256, bytes } },
+  disclosures: [{ field: 'arguments_digest', ...opening }],
+});
 
 const refuse = (live: LiveCall, { decision, retryAfterMs, approval }: Verdict, decided: string): Reply => ({
   call: live.call,
@@ -248,6 +263,7 @@ const endingCode = (ending: Ending): Code => (ending.why === 'cancelled' ? 'CANC
 
 const recordOutcome = async (ports: CallPorts, live: LiveCall, outcome: Outcome): Promise<string | undefined> => {
   const { code, duration_ms, result, lease, redacted } = outcome;
+  const salted = result === undefined ? undefined : saltedDigest(result);
   const data: EventData<'call.completed'> = {
     call: live.call,
     code,
@@ -255,7 +271,7 @@ const recordOutcome = async (ports: CallPorts, live: LiveCall, outcome: Outcome)
     ...(lease === undefined ? {} : { lease }),
     outcome: outcome.outcome === 'refused' ? 'aborted' : outcome.outcome,
     redacted,
-    ...(result === undefined ? {} : { result_digest: sha256Hex(canonical(result)) }),
+    ...(salted && { result_digest: salted.digest }),
     tool: live.tool,
   };
   let isLate = false;
@@ -268,6 +284,7 @@ const recordOutcome = async (ports: CallPorts, live: LiveCall, outcome: Outcome)
         agent: live.agent,
         session: live.session,
         data,
+        ...(salted && { disclosures: [{ field: 'result_digest', salt: salted.salt }] }),
       },
       () => {
         if (isLate) ports.hold(live, false);

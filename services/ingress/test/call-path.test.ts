@@ -1,4 +1,12 @@
-import { AgentGateError, type EventDraft, type ExecuteAnswer, type Permit, type Scope } from '@agentgate/contracts';
+import {
+  AgentGateError,
+  type EventData,
+  type EventDraft,
+  type ExecuteAnswer,
+  type Permit,
+  type Scope,
+} from '@agentgate/contracts';
+import { matchesSaltedDigest } from '@agentgate/evidence';
 import { describe, expect, test } from 'vitest';
 import { type CallPorts, runCall } from '../src/call-path.ts';
 import { createLiveCalls } from '../src/live-calls.ts';
@@ -46,8 +54,15 @@ const gate = (over: Partial<CallPorts> = {}) => {
     hold: (_, held) => void trail.push(held ? 'hold' : 'release'),
     ...over,
   };
-  return { trail, events, live, run: () => runCall(ports, live, call, undefined) };
+  return {
+    trail,
+    events,
+    live,
+    run: (args = call.arguments) => runCall(ports, live, { ...call, arguments: args }, undefined),
+  };
 };
+const digestIn = (event: EventDraft | undefined) =>
+  (event?.data as EventData<'call.decided'> | undefined)?.arguments_digest ?? { sha256: '' };
 const never = (what: string) => async () => expect.fail(`${what} was reached`);
 const down =
   (
@@ -74,6 +89,10 @@ describe('an allowed call', () => {
       evidence: { decided: 'evt_call_decided0', completed: 'evt_call_completed0' },
     });
     expect(g.trail).toEqual(['call.decided', 'execute', 'call.completed']);
+    const { data, disclosures = [] } = g.events[1] as EventDraft<'call.completed'>;
+    expect(disclosures).toEqual([{ field: 'result_digest', salt: expect.any(String) }]);
+    const salted = { salt: disclosures[0]?.salt ?? '', digest: data.result_digest ?? '' };
+    expect(matchesSaltedDigest({ content: [] }, salted)).toBe(true);
     expect(g.events[0]?.data).toMatchObject({
       kill_epoch: 7,
       policy,
@@ -208,11 +227,12 @@ describe('a result that policy wants to see', () => {
 describe('arguments in evidence', () => {
   const decided = (decision: object) => async () => ({ ...allow, decision: { ...allow.decision, ...decision } });
   const redactPath = { redact: { arguments: ['/path'] } };
-  const inEvidence = async (over: Partial<CallPorts>) => {
+  const ended = async (over: Partial<CallPorts>, args = call.arguments) => {
     const g = gate(over);
-    await g.run();
-    return g.events[0]?.data as Record<string, unknown>;
+    await g.run(args);
+    return g;
   };
+  const inEvidence = async (over: Partial<CallPorts>) => (await ended(over)).events[0]?.data as Record<string, unknown>;
 
   test.each([
     ['allowed', {}],
@@ -242,7 +262,29 @@ describe('arguments in evidence', () => {
   ])('stand as a salted digest when %s', async (_, decide) => {
     const data = await inEvidence({ decide });
     expect(data).not.toHaveProperty('arguments');
-    expect(data).toMatchObject({ arguments_digest: { sha256: expect.stringMatching(/^[0-9a-f]{64}$/) } });
+    expect(data.arguments_digest).toEqual({
+      sha256: expect.stringMatching(/^[0-9a-f]{64}$/),
+      bytes: expect.any(Number),
+    });
+  });
+
+  test('are told beside the event by their salt alone where policy wants a digest', async () => {
+    const { events } = await ended({ decide: decided({ obligations: { evidence: 'digest' } }) });
+    const [told] = events[0]?.disclosures ?? [];
+    expect(told).toEqual({ field: 'arguments_digest', salt: expect.any(String) });
+    const { sha256 } = digestIn(events[0]);
+    expect(matchesSaltedDigest(call.arguments, { salt: told?.salt ?? '', digest: sha256 })).toBe(true);
+  });
+
+  test('are told beside the event as evidence would hold them where they are too large for it', async () => {
+    const large = { ...call.arguments, path: 'secret', text: 'x'.repeat(40_000) };
+    const { events } = await ended({ decide: decided({ obligations: redactPath }) }, large);
+    const value = { ...large, path: '[redacted]' };
+    expect(events[0]?.disclosures).toEqual([{ field: 'arguments_digest', salt: expect.any(String), value }]);
+    expect(events[0]?.data).toMatchObject({ redacted: ['/path'] });
+    const { sha256 } = digestIn(events[0]);
+    const { salt = '' } = events[0]?.disclosures?.[0] ?? {};
+    expect(matchesSaltedDigest(value, { salt, digest: sha256 })).toBe(true);
   });
 });
 
