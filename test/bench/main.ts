@@ -45,6 +45,7 @@ const suites: Record<string, () => Promise<boolean>> = {
       entries: Number(values.entries),
       batch: Number(values.batch),
     }),
+  query: async () => (await import('./query.ts')).benchQuery({ json: values.json, entries: Number(values.entries) }),
   tamper: async () => (await import('./tamper.ts')).benchTamper({ json: values.json, trials: Number(values.trials) }),
   clean: async () => (await import('./tamper.ts')).benchClean({ json: values.json, runs: Number(values.runs) }),
   containment: async () =>

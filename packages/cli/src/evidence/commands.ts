@@ -2,7 +2,11 @@ import { type Command, InvalidArgumentError } from 'commander';
 import type { CliContext } from '../context.ts';
 import type { Run } from '../run.ts';
 import { trustOf, withUser } from '../stack.ts';
+import { registerErase } from './erase.ts';
+import { registerExport } from './export.ts';
 import { entryJson, entryLine } from './line.ts';
+import { registerProve } from './prove.ts';
+import { registerQuery } from './query.ts';
 import { type ReadEntry, readEvidence } from './read.ts';
 import { registerVerify } from './verify.ts';
 
@@ -100,5 +104,6 @@ export const registerEvidence = (program: Command, run: Run): void => {
     .argument('<id>', 'evt_…, call_… or ses_…')
     .addHelpText('after', ends)
     .action(run((ctx, id: string) => show(ctx, id)));
-  registerVerify(evidence, run);
+  for (const register of [registerVerify, registerProve, registerExport, registerQuery, registerErase])
+    register(evidence, run);
 };

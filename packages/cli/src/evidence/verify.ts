@@ -21,6 +21,7 @@ import { openLogServer } from './log-server.ts';
 import { openMemory } from './memory.ts';
 import { createProgress } from './progress.ts';
 import { type Asked, verdictJson, verdictText } from './verdict.ts';
+import { isFile, judgeFile } from './verify-file.ts';
 
 interface VerifyFlags {
   vkey?: string;
@@ -33,6 +34,7 @@ interface VerifyFlags {
   maxAge?: number;
   seals: boolean;
   acceptDisclosed?: true;
+  entry?: string;
 }
 
 /** What a script can tell apart: good, bad, and not known. */
@@ -100,7 +102,8 @@ const subjectOf = (ctx: CliContext, where: string | undefined, flags: VerifyFlag
   return { place: where ?? own?.log.dir ?? '', trust };
 };
 
-const open = async (place: string): Promise<ReadFile> => {
+/** Whatever serves a log's files. Throws CliError where nothing can. */
+export const openPlace = async (place: string): Promise<ReadFile> => {
   if (!/^[a-z]+:\/\//i.test(place)) return openLogFolder(place);
   const url = URL.canParse(place) ? new URL(place) : undefined;
   if (url?.protocol === 'http:' || url?.protocol === 'https:') return openLogServer(url);
@@ -109,12 +112,14 @@ const open = async (place: string): Promise<ReadFile> => {
 
 const judge = async (ctx: CliContext, where: string | undefined, flags: VerifyFlags): Promise<number> => {
   const { place, trust } = subjectOf(ctx, where, flags);
+  if (where !== undefined && isFile(where))
+    return judgeFile(ctx, { file: where, entry: flags.entry, trust }) ? exits.good : exits.bad;
   const origin = trust.log.name;
   const memory = flags.remember === undefined ? undefined : openMemory(flags.remember);
   const progress = createProgress(ctx);
   const { fromIndex, seals, maxAge: maxAgeMs, acceptDisclosed } = flags;
   const remembered = memory?.recall(origin);
-  const read = await open(place);
+  const read = await openPlace(place);
   const verifier = given('--deployment-key', () =>
     createVerifier({
       ...{ trust, remembered, fromIndex, seals, maxAgeMs, acceptDisclosed },
@@ -150,7 +155,7 @@ export const registerVerify = (evidence: Command, run: Run): void => {
   evidence
     .command('verify')
     .description('verify a log by its files and the keys given here alone')
-    .argument('[where]', 'its folder or web address (default: the running stack’s)')
+    .argument('[where]', 'its folder or web address, or a file of prove or export (default: the running stack’s log)')
     .option('--vkey <vkey>', 'the log’s key (default: the running stack’s)')
     .option('--witness <vkey>', 'a witness whose cosignature counts; may be given several times', gather, [])
     .option('--quorum <k>', 'how many of the witnesses must have cosigned (default: all)', whole)
@@ -161,6 +166,7 @@ export const registerVerify = (evidence: Command, run: Run): void => {
     .option('--from-index <n>', 'judge seals, chains and times from this entry on', whole, 0)
     .option('--no-seals', 'judge the log’s structure alone')
     .option('--accept-disclosed', 'holes that the log itself reports do not make it bad')
+    .option('--entry <file>', 'the entry that a proof is about (default: beside the proof)')
     .addHelpText('after', '\nExit code 0: good. 1: bad evidence. 2: it could not be read, or not be asked so.')
     .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? exits.good : exits.unread))
     .action(run((ctx, where: string | undefined, flags: VerifyFlags) => verify(ctx, where, flags)));

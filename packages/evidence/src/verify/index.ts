@@ -1,7 +1,15 @@
 export type { EntriesSummary } from './entry-checker.ts';
+export {
+  type Excerpt,
+  type ExcerptEntry,
+  type ExcerptVerdict,
+  type JudgedEntry,
+  parseExcerpt,
+  verifyExcerpt,
+} from './excerpt.ts';
 export type { Finding, FindingCode } from './finding.ts';
 export { TIME_TOLERANCE, type TimeTolerance } from './log-clock.ts';
-export type { ReadFile } from './log-files.ts';
+export { createLogFiles, type LogFiles, type ReadFile } from './log-files.ts';
 export {
   createVerifier,
   type LogTrust,

@@ -1,0 +1,104 @@
+import { rmSync, writeFileSync } from 'node:fs';
+import { basename, resolve } from 'node:path';
+import type { Excerpt } from '@agentgate/evidence';
+import { type Command, InvalidArgumentError } from 'commander';
+import { type CliContext, CliError } from '../context.ts';
+import type { Run } from '../run.ts';
+import { readStatus } from '../stack.ts';
+import { cloudEventsOf } from './cloudevents.ts';
+import { eventOf, excerptOf, selectEvents } from './excerpt.ts';
+import { ocsfEventsOf } from './ocsf.ts';
+import { pageOf } from './page.ts';
+import { printPdf } from './pdf.ts';
+import type { Selection } from './query-index.ts';
+import { type IndexFlags, selectionOf, withIndexedLog, withLogOptions, withSelection } from './selection.ts';
+
+const formats = ['json', 'html', 'pdf', 'ocsf', 'cloudevents'] as const;
+type Format = (typeof formats)[number];
+
+interface ExportFlags extends IndexFlags, Selection {
+  format: Format;
+  out?: string;
+  witness: string[];
+  deploymentKey?: string;
+}
+
+const formatOf = (text: string): Format => {
+  const found = formats.find((format) => format === text);
+  if (!found) throw new InvalidArgumentError(`must be one of ${formats.join(', ')}`);
+  return found;
+};
+const gather = (value: string, before: string[]): string[] => [...before, value];
+
+/** What was asked for, in words. */
+const askedText = (selection: Selection): string =>
+  Object.entries(selection)
+    .map(([name, value]) => `${name} ${typeof value === 'number' ? new Date(value).toISOString() : value}`)
+    .join(', ');
+
+/** The key that the log itself says is the deployment's: on a page it is shown, to be compared with what is known of it. */
+const deploymentKeyIn = ({ keys, entries }: Excerpt): string => {
+  for (const { entry } of [...keys, ...entries].sort((a, b) => a.index - b.index)) {
+    const { type, data } = eventOf(entry);
+    if (type === 'agentgate.key.added.v1' && data.service === 'deployment') return String(data.key);
+  }
+  throw new CliError('the log says nothing of its deployment’s key: give --deployment-key');
+};
+
+const pageFrom = (
+  ctx: CliContext,
+  excerpt: Excerpt,
+  { flags, selection, madeAt }: { flags: ExportFlags; selection: Selection; madeAt: string },
+) => {
+  const own = flags.log === undefined ? readStatus(ctx.home).witness?.vkey : undefined;
+  const stem = flags.out === undefined ? 'evidence' : basename(flags.out).replace(/\.\w+$/, '');
+  return pageOf(excerpt, {
+    title: `Evidence of ${askedText(selection)}`,
+    asked: `All entries of the log with ${askedText(selection)}`,
+    madeAt,
+    witnesses: flags.witness.length > 0 || own === undefined ? flags.witness : [own],
+    deploymentKey: flags.deploymentKey ?? deploymentKeyIn(excerpt),
+    file: `${stem}.json`,
+  });
+};
+
+const exportEvidence = (ctx: CliContext, flags: ExportFlags): Promise<number> =>
+  withIndexedLog(ctx, flags, async (log, index) => {
+    const selection = selectionOf(flags);
+    if (Object.keys(selection).length === 0)
+      throw new CliError('say what to export: --session, --agent, --tool, --call, --incident, --from, --to …');
+    const { format, out } = flags;
+    if (format === 'pdf' && out === undefined) throw new CliError('--out is missing: a PDF goes into a file');
+    const rows = await selectEvents(log, index, selection);
+    const madeAt = new Date().toISOString();
+    const about = { asked: selection, made_at: madeAt, log_size: log.checkpoint.size };
+    const excerpt = await excerptOf(log, index, { rows, about });
+    const page = () => pageFrom(ctx, excerpt, { flags, selection, madeAt });
+    if (format === 'pdf' && out !== undefined) {
+      rmSync(out, { force: true });
+      await printPdf(page(), resolve(out), ctx.environment.PATH);
+    } else {
+      const text = format === 'html' ? page() : `${JSON.stringify(inFormat(format, excerpt), null, 1)}\n`;
+      if (out === undefined) process.stdout.write(text);
+      else writeFileSync(out, text);
+    }
+    if (out !== undefined)
+      ctx.answer({ out, format, events: rows.length }, () => `${out}: ${rows.length} events, each with its proof`);
+    return 0;
+  });
+
+const inFormat = (format: Exclude<Format, 'html'>, excerpt: Excerpt): object => {
+  if (format === 'ocsf') return ocsfEventsOf(excerpt);
+  return format === 'cloudevents' ? cloudEventsOf(excerpt) : excerpt;
+};
+
+/** `agentgate evidence export`: some events with everything that it takes to verify them, for whoever has no log. */
+export const registerExport = (evidence: Command, run: Run): void => {
+  withSelection(withLogOptions(evidence.command('export')))
+    .description('events with their proofs, the checkpoint and its cosignatures, in one file')
+    .requiredOption('--format <format>', formats.join(', '), formatOf)
+    .option('--out <file>', 'write it there (default: stdout)')
+    .option('--witness <vkey>', 'a witness whose cosignature a page checks (default: the running stack’s)', gather, [])
+    .option('--deployment-key <key>', 'the deployment’s key that a page shows (default: as the log says)')
+    .action(run((ctx, flags: ExportFlags) => exportEvidence(ctx, flags)));
+};

@@ -1,0 +1,33 @@
+// What a page shows of an entry. Made twice, by whoever exports it and in the browser: the page is good only where both agree.
+
+const show = (value) => (typeof value === 'string' ? value : '');
+const fields = (value) => (value !== null && typeof value === 'object' ? value : {});
+/** Signed text may still turn a line around, or hide in it. */
+const plain = (text) => text.replace(/[\p{Cc}\p{Cf}]/gu, (c) => (c === '\n' ? c : '·'));
+
+export const cellsOf = (index, event) => {
+  const data = fields(event.data);
+  const scope = fields(data.scope);
+  const decision = fields(data.decision);
+  const about =
+    show(data.tool) ||
+    [show(scope.kind), show(scope.id)].filter(Boolean).join(' ') ||
+    show(data.lease) ||
+    show(event.subject);
+  const outcome = [show(data.outcome) || show(decision.action), show(data.code) || show(decision.code)]
+    .filter(Boolean)
+    .join(', ');
+  return {
+    index: String(index),
+    time: plain(show(event.time)),
+    type: plain(
+      show(event.type)
+        .replace(/^agentgate\./, '')
+        .replace(/\.v1$/, ''),
+    ),
+    who: plain([show(event.agent), show(event.session)].filter(Boolean).join('\n') || show(event.source)),
+    about: plain(about),
+    outcome: plain(outcome) || '–',
+    data: plain(JSON.stringify(data, null, 1)),
+  };
+};

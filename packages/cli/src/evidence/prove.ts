@@ -1,0 +1,49 @@
+import { writeFileSync } from 'node:fs';
+import { formatProof } from '@agentgate/evidence';
+import type { Command } from 'commander';
+import { type CliContext, CliError } from '../context.ts';
+import type { Run } from '../run.ts';
+import { type IndexFlags, withIndexedLog, withLogOptions } from './selection.ts';
+import { entryFileOf } from './verify-file.ts';
+
+interface ProveFlags extends IndexFlags {
+  out?: string;
+}
+
+/** For a shell: nothing in it is anything but itself. */
+export const quoted = (text: string): string =>
+  /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+
+const prove = (ctx: CliContext, id: string, flags: ProveFlags): Promise<number> =>
+  withIndexedLog(ctx, flags, async (log, index) => {
+    const found = index.byId(id);
+    if (!found) throw new CliError(`no event of the log has id ${id}`);
+    const [entry, path] = await Promise.all([log.entry(found.index), log.path(found.index)]);
+    const proof = formatProof({ index: found.index, path, checkpoint: log.note });
+    const { out } = flags;
+    if (out === undefined) {
+      if (ctx.json) ctx.out(JSON.stringify({ index: found.index, proof, entry }));
+      else process.stdout.write(proof);
+      return 0;
+    }
+    writeFileSync(out, proof);
+    writeFileSync(entryFileOf(out), entry);
+    const verify = `npx agentgate evidence verify ${quoted(out)} --vkey ${quoted(log.vkey)} --witness …`;
+    ctx.answer({ index: found.index, proof: out, entry: entryFileOf(out), verify }, () =>
+      [
+        `${out}: entry ${found.index} is in the log of ${log.checkpoint.size} entries; ${entryFileOf(out)} is that entry`,
+        `verify it with ${verify}`,
+        'or with any tool that knows c2sp.org/tlog-proof: the leaf is SHA-256 of a zero byte and the entry',
+      ].join('\n'),
+    );
+    return 0;
+  });
+
+/** `agentgate evidence prove`: that the log holds an event, in a file of a kilobyte. */
+export const registerProve = (evidence: Command, run: Run): void => {
+  withLogOptions(evidence.command('prove'))
+    .description('a C2SP tlog-proof that the log holds an event')
+    .argument('<event>', 'evt_…')
+    .option('--out <file>', 'write it there, and the entry beside it (default: the proof alone to stdout)')
+    .action(run((ctx, id: string, flags: ProveFlags) => prove(ctx, id, flags)));
+};

@@ -1,0 +1,70 @@
+import { mkdirSync, rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { type Command, InvalidArgumentError } from 'commander';
+import type { CliContext } from '../context.ts';
+import { createProgress } from './progress.ts';
+import { type LogFlags, openPublishedLog, type PublishedLog } from './published-log.ts';
+import { openQueryIndex, type QueryIndex, type Selection } from './query-index.ts';
+
+export interface IndexFlags extends LogFlags {
+  index?: string;
+}
+
+const moment = (text: string): number => {
+  const at = Date.parse(text);
+  if (!/^\d{4}-\d\d-\d\d/.test(text) || Number.isNaN(at))
+    throw new InvalidArgumentError('must be a time, as 2026-11-25 or 2026-11-25T18:00:00Z');
+  return at;
+};
+
+/** Which log, and which index of it. */
+export const withLogOptions = (command: Command): Command =>
+  command
+    .option('--log <where>', 'the log’s folder or web address (default: the running stack’s)')
+    .option('--vkey <vkey>', 'the log’s key (default: the running stack’s)')
+    .option('--index <file>', 'the query index (default: the running stack’s own; of another log one in memory)');
+
+/** Which events. */
+export const withSelection = (command: Command): Command =>
+  command
+    .option('--session <id>', 'of this session')
+    .option('--agent <name>', 'of this agent')
+    .option('--tenant <name>', 'of this tenant')
+    .option('--tool <server/tool>', 'about this tool')
+    .option('--call <id>', 'of this call')
+    .option('--type <type>', 'of this type, as call.decided')
+    .option('--outcome <outcome>', 'that ended so, as ok, deny or NO_GRANT')
+    .option('--incident <id>', 'of this incident')
+    .option('--from <time>', 'from this time on', moment)
+    .option('--to <time>', 'before this time', moment);
+
+export const selectionOf = (flags: Selection): Selection => {
+  const { session, agent, tenant, tool, call, type, outcome, incident, from, to } = flags;
+  const all = { session, agent, tenant, tool, call, type, outcome, incident, from, to };
+  return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
+};
+
+export const indexFile = (ctx: Pick<CliContext, 'home'>, { log, index }: IndexFlags): string =>
+  index ?? (log === undefined ? join(ctx.home, 'evidence-index.db') : ':memory:');
+
+/** Opens the log and an index that knows all of it. `anew` throws away what the index knew. */
+export const withIndexedLog = async <T>(
+  ctx: CliContext,
+  flags: IndexFlags & { anew?: boolean },
+  work: (log: PublishedLog, index: QueryIndex) => Promise<T> | T,
+): Promise<T> => {
+  const log = await openPublishedLog(ctx, flags);
+  const file = indexFile(ctx, flags);
+  if (file !== ':memory:') {
+    if (flags.anew) for (const end of ['', '-wal', '-shm']) rmSync(`${file}${end}`, { force: true });
+    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+  }
+  const index = openQueryIndex(file);
+  const progress = createProgress(ctx);
+  try {
+    await index.sync(log, (entries) => progress.show({ entries, size: log.checkpoint.size })).finally(progress.end);
+    return await work(log, index);
+  } finally {
+    index.close();
+  }
+};
