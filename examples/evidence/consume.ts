@@ -77,6 +77,9 @@ export const consume = async (options: ConsumeOptions): Promise<void> => {
       waiting = [];
       writePosition(position, { seq: message.seq, edge: verdict.edge });
     }
+  } catch (error) {
+    // Told to stop in the middle of a delivery: the next run begins with it again.
+    if (!signal.aborted) throw error;
   } finally {
     await connection.close();
   }

@@ -319,8 +319,8 @@ export const executeAsk = z.strictObject({
   ...theCall.shape,
   permit,
   epoch: z.int().min(0),
-  /** Where the permit asks for it. */
-  witnessed: witnessedEntry.optional(),
+  /** Where the permit asks for it; the salt opens the digest, where the entry has one in place of the arguments. */
+  witnessed: witnessedEntry.extend({ salt: z.string().max(64).optional() }).optional(),
 });
 export type ExecuteAsk = z.infer<typeof executeAsk>;
 /** `refused`: the runner did not start it. */

@@ -66,7 +66,8 @@ export const runCall = async (
   approval: string | undefined,
 ): Promise<Reply> => {
   const verdict = await judge(ports, call, approval);
-  const decided = await recordDecision(ports, live, call, verdict, approval);
+  const told = argumentsInEvidence(call.arguments, verdict.decision.obligations);
+  const decided = await recordDecision(ports, live, call, { verdict, approval, told });
   if (typeof decided !== 'string') return decided;
   if (verdict.decision.action !== 'allow' || !verdict.permit) return refuse(live, verdict, decided);
   const { permit, epoch = 0 } = verdict;
@@ -75,7 +76,12 @@ export const runCall = async (
   const outcome =
     witnessed && 'outcome' in witnessed
       ? witnessed
-      : await dispatch(ports, live, { ...call, permit, epoch, ...(witnessed && { witnessed }) });
+      : await dispatch(ports, live, {
+          ...call,
+          permit,
+          epoch,
+          ...(witnessed && { witnessed: { ...witnessed, ...saltOf(told) } }),
+        });
   // Both before the reply: evidence of the outcome, and policy's memory of where its values came from.
   const [completed, unseen] = await Promise.all([
     recordOutcome(ports, live, outcome),
@@ -116,12 +122,11 @@ const recordDecision = async (
   ports: CallPorts,
   live: LiveCall,
   call: TheCall,
-  verdict: Verdict,
-  approval: string | undefined,
+  { verdict, approval, told }: { verdict: Verdict; approval: string | undefined; told: ToldArguments },
 ): Promise<string | Reply> => {
   const { decision, policy, epoch } = verdict;
   const about = approval ?? verdict.approval?.id;
-  const { inEvent, disclosures } = argumentsInEvidence(call.arguments, decision.obligations);
+  const { inEvent, disclosures } = told;
   // In canonical order, which serializes three times as fast.
   const data: EventData<'call.decided'> = {
     ...(about === undefined ? {} : { approval: about }),
@@ -173,6 +178,10 @@ const argumentsInEvidence = (args: Record<string, unknown>, { evidence = 'full',
   const { inEvent, disclosures } = digestOnly(digest, bytes, { salt, value });
   return { inEvent: { ...inEvent, ...taken }, disclosures };
 };
+
+type ToldArguments = ReturnType<typeof argumentsInEvidence>;
+/** The runner compares the entry's digest with the arguments that it is given. */
+const saltOf = ({ disclosures: [opening] = [] }: ToldArguments) => opening && { salt: opening.salt };
 
 const digestOnly = (sha256: string, bytes: number, opening: { salt: string; value?: unknown }) => ({
   inEvent: { arguments_digest: { sha256, bytes } },

@@ -57,12 +57,14 @@ const refuseOtherDecision = (
 };
 
 const showsArguments = (
-  { arguments: shown, arguments_digest: digest }: EventData<'call.decided'>,
+  { arguments: shown, arguments_digest: digest, redacted }: EventData<'call.decided'>,
   ask: ExecuteAsk,
   { obligations }: PermitClaims,
 ): boolean => {
-  if (digest) return matchesSaltedDigest(ask.arguments, { salt: digest.salt, digest: digest.sha256 });
   const { value } = redactAt(ask.arguments, obligations.redact?.arguments ?? []);
+  // What is too large for the event is hashed as the event would have shown it.
+  const hashed = redacted === undefined ? ask.arguments : value;
+  if (digest) return matchesSaltedDigest(hashed, { salt: ask.witnessed?.salt ?? '', digest: digest.sha256 });
   return shown !== undefined && canonical(shown) === canonical(value);
 };
 

@@ -95,9 +95,10 @@ const proofOf = (entry: string, { by = witnesses.slice(0, 2), key = keys.log, na
     checkpoint: formatNote({ text, signatures: [...signatures, ...cosignatures] }),
   });
 };
+const salt = Buffer.alloc(32, 5).toString('base64url');
 const withProof = (of: ExecuteAsk, entry: string, proof = proofOf(entry)): ExecuteAsk => ({
   ...of,
-  witnessed: { entry, proof },
+  witnessed: { entry, proof, salt },
 });
 const run = (of: ExecuteAsk) => check(of, of.permit.claims);
 const asks = 'the permit asks for witnesses of the decision: ';
@@ -113,6 +114,11 @@ test('asks for nothing where the permit does not', () => {
 test.each([
   ['as a digest', { arguments: undefined, arguments_digest: digestOf(ask.arguments) }, {}],
   [
+    'as a digest of what is left of them',
+    { arguments: undefined, arguments_digest: digestOf({ text: '[redacted]' }), redacted: ['/text'] },
+    { redact: { arguments: ['/text'] } },
+  ],
+  [
     'with what is redacted taken out',
     { arguments: { text: '[redacted]' }, redacted: ['/text'] },
     { redact: { arguments: ['/text'] } },
@@ -122,9 +128,16 @@ test.each([
   expect(() => run(withProof(of, entryOf(of, { data })))).not.toThrow();
 });
 
+test('refuses a decision that holds a digest which nothing opens', () => {
+  const data = { arguments: undefined, arguments_digest: digestOf(ask.arguments) };
+  const { witnessed, ...rest } = withProof(ask, entryOf(ask, { data }));
+  if (!witnessed) throw new Error('no proof');
+  const { salt: _, ...without } = witnessed;
+  expect(() => run({ ...rest, witnessed: without })).toThrow(`${asks}the entry shows other arguments`);
+});
+
 function digestOf(args: unknown) {
-  const { digest: sha256, salt } = saltedDigest(args);
-  return { sha256, salt, bytes: 16 };
+  return { sha256: saltedDigest(args, salt).digest, bytes: 16 };
 }
 
 describe('a compromised ingress gets nothing run', () => {
