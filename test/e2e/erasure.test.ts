@@ -57,7 +57,9 @@ const isInFolder = (text: string): boolean => {
     });
 };
 
-test('what was too large for the log can be read, held, and erased for good, and every proof stays valid', async () => {
+test('what was too large for the log can be read, held, and erased for good, and every proof stays valid', {
+  timeout: 300_000,
+}, async () => {
   const secret = 'the-colour-of-the-bicycle-is-blue ';
   const text = secret.repeat(2_000);
   const reply = await demo.call(session, 'probe/echo', { text });

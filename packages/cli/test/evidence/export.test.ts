@@ -13,7 +13,7 @@ import { runnerOf, workFolder, writeFiles } from './run.ts';
 
 // What leaves a log as one file, and what an auditor with keys of their own makes of it.
 
-vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
+vi.setConfig({ testTimeout: 300_000, hookTimeout: 120_000 });
 const log = makeLog(21, 700);
 const { keys } = log.deployment;
 const vkeys = vkeysOf(keys);
