@@ -47,7 +47,7 @@ describe('createHistory', () => {
     const [call] = callsOf(
       decided({
         arguments: undefined,
-        arguments_digest: { sha256: '0'.repeat(64), salt: '', bytes: 9 },
+        arguments_digest: { sha256: '0'.repeat(64), bytes: 9 },
         redacted: ['/to'],
       }),
     );
