@@ -108,7 +108,7 @@ describe('createReplay', () => {
 describe('a call that cannot be replayed faithfully', () => {
   const digested = {
     arguments: undefined,
-    arguments_digest: { sha256: '0'.repeat(64), salt: '', bytes: 9 },
+    arguments_digest: { sha256: '0'.repeat(64), bytes: 9 },
   };
   const conditional =
     '  - { id: a, to: { agents: [demo] }, tools: ["fs/*"], where: { /path: { under: /srv } }, effect: allow }';
