@@ -3,6 +3,7 @@ import { canonical, sha256Hex } from '@agentgate/evidence';
 import { refuse } from './bundle/refused.ts';
 import { compiledPolicy, type Revision } from './bundle/revision.ts';
 import { runSelfTests } from './bundle/self-tests.ts';
+import { requireForm } from './bundle/wasm-form.ts';
 import { type PolicyEngine, startEngine } from './engine/engine.ts';
 import type { WorkersLog } from './engine/workers.ts';
 import { createFactFinder, type FactFinder } from './facts.ts';
@@ -48,7 +49,10 @@ export const startInstance = async (options: InstanceOptions): Promise<Instance>
     const [failed, ...more] = await runSelfTests(revision, engine);
     if (failed) {
       const others = more.length > 0 ? `, and ${more.length} more` : '';
-      throw refuse('tests.json', `"${failed.name}" wants ${failed.want}, and gets ${failed.got}${others}`);
+      throw refuse(
+        'tests.json',
+        `${JSON.stringify(failed.name)} wants ${failed.want}, and gets ${failed.got}${others}`,
+      );
     }
     const { tools, policy } = revision.data.gate;
     const facts = createFactFinder({ tools, policy: { ...policy, secrets: {} }, secrets, memory });
@@ -61,9 +65,9 @@ export const startInstance = async (options: InstanceOptions): Promise<Instance>
 };
 
 const compiled = async (wasm: Uint8Array): Promise<WebAssembly.Module> => {
-  try {
-    return await WebAssembly.compile(wasm);
-  } catch (cause) {
+  const module = await WebAssembly.compile(wasm as Uint8Array<ArrayBuffer>).catch((cause: unknown) => {
     throw refuse('policy.wasm', 'is not WebAssembly', cause);
-  }
+  });
+  requireForm(module, wasm);
+  return module;
 };

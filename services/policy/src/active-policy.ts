@@ -169,6 +169,8 @@ export const createActivePolicy = (opts: ActivePolicyOptions): ActivePolicy => {
       if (heard.epoch !== epoch)
         await inTurn(async () => {
           const newest = await opts.newest();
+          // Records that were set back, or a leader that is none any more: what was taken back must not decide again. Silence denies.
+          if (newest.epoch < epoch) throw setBack(epoch, newest.epoch);
           if (newest.epoch !== epoch) await follow(newest);
         });
       // What the leader said was true of some moment after it was asked.
@@ -184,6 +186,9 @@ export const createActivePolicy = (opts: ActivePolicyOptions): ActivePolicy => {
     },
   };
 };
+
+const setBack = (known: number, told: number) =>
+  new AgentGateError('POLICY_UNAVAILABLE', `the records say epoch ${told}, and epoch ${known} was active already`);
 
 const isSame = (a: Target, b: Target) => a.version === b.version && a.bundle === b.bundle;
 

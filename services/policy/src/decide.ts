@@ -37,6 +37,8 @@ import type { Watched } from './shadow.ts';
 interface Case {
   ask: DecideAsk;
   digest: string;
+  /** Characters of it. */
+  size?: number;
   /** Absent where the call was settled before the engine. */
   asked?: Asked & { labels: string[] };
   found?: Found;
@@ -97,8 +99,13 @@ const prepare = (opts: PolicyOptions, ask: DecideAsk, facts: SessionFacts | unde
   if (quarantined !== undefined) return settled(deny('TOOL_QUARANTINED', quarantined));
   if (ask.deadline <= now) return settled(deny('TIMEOUT', 'the deadline passed before the decision'));
   try {
-    const digest = sha256Hex(canonical({ agent, arguments: ask.arguments, call, session, tenant, tool }));
-    return { ask, digest, asked: { ask, session: facts, tool: known, labels: record.labels } };
+    const text = canonical({ agent, arguments: ask.arguments, call, session, tenant, tool });
+    return {
+      ask,
+      digest: sha256Hex(text),
+      size: text.length,
+      asked: { ask, session: facts, tool: known, labels: record.labels },
+    };
   } catch {
     return settled(deny('FIELD_INVALID', '/arguments: has no canonical form'));
   }
@@ -161,7 +168,7 @@ const askEngine = async (opts: PolicyOptions, cases: OpenCase[]): Promise<void> 
 const watchBy = ({ shadow, factsDigest }: PolicyOptions, cases: Case[]): void => {
   if (!shadow.isOn()) return;
   shadow.offer(
-    cases.flatMap(({ asked, judged }) => (asked && judged ? [{ asked, ...judged }] : [])),
+    cases.flatMap(({ asked, judged, size = 0 }) => (asked && judged ? [{ asked, size, ...judged }] : [])),
     factsDigest,
   );
 };

@@ -11,7 +11,7 @@ import {
 import { canonical, sha256Hex } from '@agentgate/evidence';
 import { type PreparedWhere, prepareWhere, UnsafeCondition } from '@agentgate/policy-engine';
 import type { z } from 'zod';
-import type { Agents, ExceptionRecords } from './ports.ts';
+import type { Agents, Catalog, ExceptionRecords } from './ports.ts';
 
 // What an operator lets pass for a while. All that stand are one record, written by compare-and-set and followed by every replica; a
 // replica that has not lately heard from the records' leader lets nothing pass by it. An exception stands in for a grant that is not
@@ -20,6 +20,7 @@ import type { Agents, ExceptionRecords } from './ports.ts';
 export interface ExceptionsOptions {
   records: ExceptionRecords;
   agents: Agents;
+  catalog: Pick<Catalog, 'get'>;
   record(
     draft:
       | EventDraft<'policy.exception_asked'>
@@ -58,6 +59,7 @@ const staleMs = 3_000;
 const secondMs = 300_000;
 /** Others write at the same time. */
 const tries = 8;
+const longestMs = exceptionLimits.maxS * 1000;
 const maxRecordBytes = 256 * 1024;
 
 interface Standing {
@@ -84,7 +86,11 @@ export const createExceptions = (opts: ExceptionsOptions): Exceptions => {
 
   const read = async (): Promise<{ value: ExceptionsRecord; revision: number }> => {
     const askedAt = monotonic();
+    const seen = revision;
     const found = await records.exceptions();
+    // Records that were set back do not know what was ended since: then none count here, until they are as new again.
+    if ((found?.revision ?? 0) < seen)
+      throw new AgentGateError('POLICY_UNAVAILABLE', 'the records have older exceptions than were seen already');
     if (found) take(found.value, found.revision);
     // What the leader said was true of some moment after it was asked.
     heardAt = Math.max(heardAt, askedAt);
@@ -112,7 +118,7 @@ export const createExceptions = (opts: ExceptionsOptions): Exceptions => {
     const mine = standing.get(keyOf(ask));
     if (!mine || monotonic() - heardAt > staleMs) return [];
     const at = now();
-    return mine.filter(({ until, tools }) => at < until && tools.has(ask.tool));
+    return mine.filter(({ until, tools }) => at < until && until - at <= longestMs && tools.has(ask.tool));
   };
 
   /** Who asked first, or undefined where nobody else did. */
@@ -120,7 +126,11 @@ export const createExceptions = (opts: ExceptionsOptions): Exceptions => {
     const wanted = sha256Hex(canonical({ tenant, agent, tools: [...tools].sort(), where: where ?? {}, for_s }));
     const asked = await records.exceptionAsked();
     const isOpen = asked?.value.wanted === wanted && now() - asked.value.at < secondMs;
-    if (isOpen && asked.value.by !== by) return asked.value.by;
+    if (isOpen && asked.value.by !== by) {
+      // Taken with the word: one person's yes is good for one exception.
+      const taken = await records.askException({ ...asked.value, at: 0 }, asked.revision);
+      return taken === undefined ? undefined : asked.value.by;
+    }
     await opts.record({
       name: 'policy.exception_asked',
       subject: agent,
@@ -136,6 +146,13 @@ export const createExceptions = (opts: ExceptionsOptions): Exceptions => {
     const { v: _, owner, for_s, ...ask } = wish;
     if (!opts.agents.get(ask.tenant, ask.agent))
       throw new AgentGateError('FIELD_INVALID', `/agent: tenant ${ask.tenant} has no agent ${ask.agent}`);
+    // What nobody lists would wait for whoever gives a tool that name first.
+    for (const [i, tool] of ask.tools.entries())
+      if (!opts.catalog.get(tool))
+        throw new AgentGateError(
+          'FIELD_INVALID',
+          `/tools/${i}: no server lists ${tool}${tool.includes('*') ? '; an exception names tools in full, and never by a pattern' : ''}`,
+        );
     const at = now();
     const exception: PolicyException = {
       id: opts.newId('exc'),
@@ -237,7 +254,7 @@ const requireRoom = (exceptions: readonly PolicyException[], at: number) => {
 /** One that could not have been made does not count, whoever wrote it. */
 const prepared = (exception: PolicyException): Standing | undefined => {
   const until = Date.parse(exception.until);
-  if (!(until - Date.parse(exception.at) <= exceptionLimits.maxS * 1000)) return undefined;
+  if (!(until - Date.parse(exception.at) <= longestMs)) return undefined;
   try {
     const judge = exception.where && prepareWhere(exception.where);
     return { exception, until, tools: new Set(exception.tools), judge };

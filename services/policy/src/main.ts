@@ -40,7 +40,7 @@ const start = async (ctx: ServiceContext) => {
   const catalog = await watchCatalog(bus.bucket(buckets.tools), log);
   const pins = await watchPins(bus.bucket(buckets.pins), log);
   const memory = createRedisMemory(redis);
-  const revisions = await startRevisions(ctx, config, { memory, agents });
+  const revisions = await startRevisions(ctx, config, { memory, agents, catalog });
   const policy = createPolicy({
     under: revisions.under,
     exceptions: revisions.exceptions,

@@ -1,4 +1,11 @@
-import { bundlesStore, policyAlive, policyPrepare, policySettle, policyShadowTold } from '@agentgate/contracts';
+import {
+  AgentGateError,
+  bundlesStore,
+  policyAlive,
+  policyPrepare,
+  policySettle,
+  policyShadowTold,
+} from '@agentgate/contracts';
 import { sha256Hex } from '@agentgate/evidence';
 import { type Instance, openBundle, type Recall, type Revision, refuse, startInstance } from '@agentgate/policy-engine';
 import { newId, type ServiceContext } from '@agentgate/runtime';
@@ -8,7 +15,7 @@ import type { PolicyConfig } from './config.ts';
 import { serveRollouts } from './engineers.ts';
 import { createExceptions, type Exceptions } from './exceptions.ts';
 import { serveTrials } from './operators.ts';
-import type { Agents, PolicyRecords } from './ports.ts';
+import type { Agents, Catalog, PolicyRecords } from './ports.ts';
 import { createReplicas, type Replicas, silentAfterMs } from './replicas.ts';
 import { createRollout, type ReplicaAnswer } from './rollout.ts';
 import type { Deciding } from './service.ts';
@@ -33,7 +40,7 @@ const loadMs = 10_000;
 export const startRevisions = async (
   ctx: ServiceContext,
   config: PolicyConfig,
-  { memory, agents }: { memory: Recall; agents: Agents },
+  { memory, agents, catalog }: { memory: Recall; agents: Agents; catalog: Pick<Catalog, 'get'> },
 ): Promise<Revisions> => {
   const { bus, log, evidence, instance, now } = ctx;
   const monotonic = () => performance.now();
@@ -64,6 +71,7 @@ export const startRevisions = async (
       spare: false,
       startMs: loadMs,
     });
+  const verify = oneByOne(async (target: Target) => (await startShadow(target)).engine.close());
   const shadow = createShadow({ start: startShadow, now, log });
   const records = await openPolicyRecords(bus, {
     log,
@@ -77,6 +85,7 @@ export const startRevisions = async (
   const exceptions = createExceptions({
     records,
     agents,
+    catalog,
     dualControl: config.dualExceptions,
     record: (draft) => evidence.record(draft),
     newId,
@@ -101,7 +110,7 @@ export const startRevisions = async (
   state.active = active;
   const tell = (now: 'up' | 'leaving') =>
     bus.notify(policyAlive, { v: 1, instance, epoch: active.epoch(), state: now });
-  serve(ctx, { config, active, records, replicas, put: (bundle, archive) => objects.put(bundle, archive) });
+  serve(ctx, { config, active, records, replicas, verify, put: (bundle, archive) => objects.put(bundle, archive) });
   serveTrials({
     bus,
     log,
@@ -110,7 +119,7 @@ export const startRevisions = async (
     trials: createTrials({
       records,
       shadow,
-      verify: async (target) => (await startShadow(target)).engine.close(),
+      verify,
       told: (after) => bus.broadcast(policyShadowTold, { v: 1, after }, { enough: saysAll(replicas) }),
       record: (draft) => evidence.record(draft),
       now,
@@ -148,6 +157,20 @@ export const startRevisions = async (
   };
 };
 
+const maxVerifying = 8;
+/** Each has a worker of its own beside those that decide, and memory for it. */
+const oneByOne = (verify: (target: Target) => Promise<void>): ((target: Target) => Promise<void>) => {
+  let line: Promise<unknown> = Promise.resolve();
+  let waiting = 0;
+  return async (target) => {
+    if (waiting >= maxVerifying) throw new AgentGateError('OVERLOADED', 'too many policies wait to be verified');
+    waiting++;
+    const done = line.then(() => verify(target)).finally(() => waiting--);
+    line = done.catch(() => {});
+    return done;
+  };
+};
+
 /** Whoever lately said that it runs has answered. */
 const saysAll =
   (replicas: Replicas) =>
@@ -164,6 +187,7 @@ const serve = (
     active: ActivePolicy;
     records: PolicyRecords;
     replicas: Replicas;
+    verify(target: Target): Promise<void>;
     put(bundle: string, archive: Uint8Array): Promise<void>;
   },
 ): void => {
@@ -181,9 +205,9 @@ const serve = (
   };
   const rollout = createRollout({
     records,
-    active,
     replicas,
     bundles: { put: parts.put },
+    verify: parts.verify,
     open: (archive) => openBundle(archive, config.authors),
     prepareAll: async (ask, wanted) => {
       const { told, how } = gather(wanted);

@@ -10,7 +10,7 @@ import {
 import { sha256Hex } from '@agentgate/evidence';
 import type { Revision } from '@agentgate/policy-engine';
 import type { z } from 'zod';
-import type { ActivePolicy, Target } from './active-policy.ts';
+import type { Target } from './active-policy.ts';
 import type { PolicyRecords } from './ports.ts';
 import { type Replicas, silentAfterMs } from './replicas.ts';
 
@@ -27,10 +27,11 @@ export interface ReplicaAnswer {
 export interface RolloutOptions {
   records: PolicyRecords;
   bundles: { put(bundle: string, archive: Uint8Array): Promise<void> };
-  active: Pick<ActivePolicy, 'prepare' | 'discard'>;
   replicas: Replicas;
   /** Verifies an archive without running anything of it. Rejects POLICY_INVALID. */
   open(archive: Uint8Array): Promise<Revision>;
+  /** Loads what is stored, has it decide its cases and lets it go, beside whatever is being rolled out. Rejects POLICY_INVALID. */
+  verify(target: Target): Promise<void>;
   /** Ask all replicas, this one too, and wait for those that are named. */
   prepareAll(ask: Target & Pick<ActiveRecord, 'action' | 'by'>, wanted: readonly string[]): Promise<ReplicaAnswer[]>;
   settleAll(epoch: number, wanted: readonly string[]): Promise<ReplicaAnswer[]>;
@@ -55,6 +56,8 @@ export interface Rollout {
 
 const turnMs = 60_000;
 const secondMs = 300_000;
+/** Others make another one active in the same moments. */
+const tries = 8;
 
 const invalid = (why: string) => new AgentGateError('FIELD_INVALID', why);
 const later = (at: number) => new Date(at).toISOString();
@@ -71,8 +74,7 @@ export const createRollout = (opts: RolloutOptions): Rollout => {
       if (there) throw takenBy(version, there);
       await opts.bundles.put(bundle, archive);
       // As it will be loaded: what a replica would refuse is refused now.
-      await opts.active.prepare({ version, bundle });
-      await opts.active.discard();
+      await opts.verify({ version, bundle });
       await opts.record({
         name: 'policy.pushed',
         subject: id.revision,
@@ -101,7 +103,7 @@ export const createRollout = (opts: RolloutOptions): Rollout => {
   };
 
   /** Prepares everywhere, writes the record, waits for everybody. `epoch` is of the record that it was decided over. */
-  const rollOut = async (wanted: Wanted, epoch: number): Promise<PolicyRolloutAnswer> => {
+  const rollOut = async (wanted: Wanted, epoch: number, isNamed = false): Promise<PolicyRolloutAnswer> => {
     const { version, bundle, policy, action, by, reason } = wanted;
     const target = { version, ...(bundle !== undefined && { bundle }) };
     const known = replicas.known();
@@ -126,7 +128,7 @@ export const createRollout = (opts: RolloutOptions): Rollout => {
       at: later(now()),
       reason,
     };
-    const written = await records.activate(record, epoch);
+    const written = await write(record, epoch, isNamed);
     if (written === undefined) return conflict(version, await records.active());
     const settled = await opts.settleAll(written, wait);
     const told = toldOf(known, settled);
@@ -136,18 +138,30 @@ export const createRollout = (opts: RolloutOptions): Rollout => {
       : tell('incomplete', written, told, `${missing.map(({ instance }) => instance).join(', ')} did not confirm`);
   };
 
-  /** One rollout at a time; whoever comes second hears who is first. */
+  /** Who goes back to a version by its name wants that one whatever newer one is active by now: nobody keeps ahead of it by being quick. */
+  const write = async (record: ActiveRecord, over: number, isNamed: boolean): Promise<number | undefined> => {
+    let epoch = over;
+    for (let i = 0; i < tries; i++) {
+      const written = await records.activate(record, epoch);
+      if (written !== undefined || !isNamed) return written;
+      const newest = await records.active();
+      if ((newest.record?.version ?? 0) <= record.version) return undefined;
+      epoch = newest.epoch;
+    }
+    return undefined;
+  };
+
+  /** One rollout at a time; whoever comes second hears who is first. Taking back does not wait: of two records one is over the other. */
   const inTurn = async (
-    by: string,
-    version: number,
+    { by, version, action }: Pick<ActiveRecord, 'by' | 'version' | 'action'>,
     work: () => Promise<PolicyRolloutAnswer>,
   ): Promise<PolicyRolloutAnswer> => {
     const before = await records.turn();
     const taken =
-      before && before.value.until > now()
+      before && before.value.until > now() && action === 'activate'
         ? undefined
         : await records.takeTurn({ v: 1, by, version, until: now() + turnMs }, before?.revision ?? 0);
-    if (taken === undefined) {
+    if (taken === undefined && action === 'activate') {
       const first = (await records.turn())?.value;
       const { epoch } = await records.active();
       const problem = `${first?.by ?? 'somebody else'} is rolling out version ${first?.version ?? '?'} right now`;
@@ -156,7 +170,7 @@ export const createRollout = (opts: RolloutOptions): Rollout => {
     try {
       return await work();
     } finally {
-      await records.takeTurn({ v: 1, by, version, until: 0 }, taken);
+      if (taken !== undefined) await records.takeTurn({ v: 1, by, version, until: 0 }, taken);
     }
   };
 
@@ -165,7 +179,7 @@ export const createRollout = (opts: RolloutOptions): Rollout => {
     if (!pushed) throw invalid(`/version: no bundle of version ${version} was pushed`);
     const { bundle, policy } = pushed;
     const target: Wanted = { version, bundle, policy, action: 'activate', by, reason };
-    return inTurn(by, version, async () => {
+    return inTurn(target, async () => {
       const { epoch, record } = await records.active();
       if (version <= (record?.version ?? 0)) {
         const why = `version ${version} is not newer than ${record?.version}, which is active; only rollback brings an older one back`;
@@ -183,7 +197,8 @@ export const createRollout = (opts: RolloutOptions): Rollout => {
     const asked = await records.asked();
     const first = asked?.value;
     const isOpen = first?.version === version && first.bundle === bundle && now() - first.at < secondMs;
-    if (isOpen && first.by !== by) return true;
+    // Taken with the word: one person's yes is good for one activation.
+    if (isOpen && first.by !== by) return (await records.ask({ ...first, at: 0 }, asked?.revision ?? 0)) !== undefined;
     await opts.record({
       name: 'policy.activation_asked',
       subject: `v${version}`,
@@ -196,12 +211,19 @@ export const createRollout = (opts: RolloutOptions): Rollout => {
   const rollback: Rollout['rollback'] = async (by, ask) => {
     const { epoch, record } = await records.active();
     if (!record) throw invalid('/version: nothing was activated yet, so there is nothing to go back from');
-    const version = ask.version ?? before(records.history().activations);
+    const version = ask.version ?? before([{ ...record, epoch }, ...olderThan(epoch)]);
     if (version === record.version) throw invalid(`/version: version ${version} is active already`);
-    return inTurn(by, version, async () =>
-      rollOut({ ...(await oldTarget(version)), action: 'rollback', by, reason: ask.reason }, epoch),
+    const target = await oldTarget(version);
+    if (version > record.version)
+      throw invalid(`/version: version ${version} is newer than ${record.version}, which is active; activate it`);
+    const { reason } = ask;
+    return inTurn({ by, version, action: 'rollback' }, () =>
+      rollOut({ ...target, action: 'rollback', by, reason }, epoch, ask.version !== undefined),
     );
   };
+
+  /** What this replica saw may lag behind what the records' leader says. */
+  const olderThan = (epoch: number) => records.history().activations.filter((each) => each.epoch < epoch);
 
   /** Only what was active once. */
   const oldTarget = async (version: number): Promise<Target & Pick<ActiveRecord, 'policy'>> => {

@@ -17,6 +17,8 @@ import type { Target } from './active-policy.ts';
 /** A call that the engine of the active policy was asked about, and what it said before anything was carried out. */
 export interface Watched {
   asked: Asked & { labels: string[] };
+  /** Characters of the call: so much is kept while it waits. */
+  size: number;
   input: PolicyInput;
   decision: Decision;
 }
@@ -43,8 +45,9 @@ export interface Shadow {
   close(): Promise<void>;
 }
 
-/** Calls that may wait for it. */
+/** Calls that may wait for it, and characters of them. */
 const maxWaiting = 1_024;
+const maxWaitingSize = 16 * 1024 * 1024;
 /** Small, so that one that hangs is given up after few: a lost batch is decided again call by call, on a new worker for each. */
 const maxBatch = 8;
 const maxKept = 1_024;
@@ -72,6 +75,7 @@ export const createShadow = ({ start, now, log }: ShadowOptions): Shadow => {
   let seq = 0;
   let kept: ShadowDifference[] = [];
   const queue: Waiting[] = [];
+  let waitingSize = 0;
   let draining: Promise<void> | undefined;
   let line: Promise<unknown> = Promise.resolve();
 
@@ -129,12 +133,22 @@ export const createShadow = ({ start, now, log }: ShadowOptions): Shadow => {
       });
   };
 
+  const takeBatch = () => {
+    const batch = queue.splice(0, maxBatch);
+    for (const { size } of batch) waitingSize -= size;
+    return batch;
+  };
+  const forget = () => {
+    queue.splice(0);
+    waitingSize = 0;
+  };
+
   const drain = async () => {
     // Whatever was decided has left before the shadow begins.
     await setImmediate();
     while (queue.length > 0 && running) {
       const { instance } = running;
-      const batch = queue.splice(0, maxBatch);
+      const batch = takeBatch();
       try {
         await decide(batch, instance);
       } catch (error) {
@@ -144,7 +158,7 @@ export const createShadow = ({ start, now, log }: ShadowOptions): Shadow => {
       if (running?.instance === instance && instance.engine.lost >= maxLost) giveUp(instance);
       await setImmediate();
     }
-    queue.splice(0);
+    forget();
     draining = undefined;
   };
 
@@ -162,7 +176,7 @@ export const createShadow = ({ start, now, log }: ShadowOptions): Shadow => {
     state = target ? 'loading' : 'off';
     totals = nothing();
     kept = [];
-    queue.splice(0);
+    forget();
     await before?.instance.engine.close();
     if (!target) return;
     try {
@@ -179,9 +193,13 @@ export const createShadow = ({ start, now, log }: ShadowOptions): Shadow => {
     isOn: () => running !== undefined,
     offer: (watched, facts) => {
       if (!running) return;
-      const room = Math.max(0, maxWaiting - queue.length);
-      for (const each of watched.slice(0, room)) queue.push({ ...each, facts });
-      totals.dropped += Math.max(0, watched.length - room);
+      for (const each of watched) {
+        if (queue.length >= maxWaiting || waitingSize + each.size > maxWaitingSize) totals.dropped++;
+        else {
+          queue.push({ ...each, facts });
+          waitingSize += each.size;
+        }
+      }
       draining ??= drain();
     },
     follow: (target) => {
@@ -211,7 +229,7 @@ export const createShadow = ({ start, now, log }: ShadowOptions): Shadow => {
     close: async () => {
       const before = running;
       running = undefined;
-      queue.splice(0);
+      forget();
       await before?.instance.engine.close();
       await draining;
     },

@@ -150,6 +150,21 @@ test('decides nothing once the leader of the records was silent for 3 s', async 
   expect(await decides()).toBe(0);
 });
 
+test('does not go back with records that were set back, and decides nothing until they are as new again', async () => {
+  activate(5, 2);
+  await active.settle();
+  activate(4, 1);
+  await expect(active.settle()).rejects.toMatchObject(
+    unavailable('the records say epoch 4, and epoch 5 was active already'),
+  );
+  expect(await decides()).toBe(2);
+  world.now = 3_001;
+  await expect(decides()).rejects.toMatchObject(unavailable(/^whether its policy is still the active one is unknown/));
+  activate(5, 2);
+  await active.settle();
+  expect(await decides()).toBe(2);
+});
+
 test('does not decide on by the old revision where the active one cannot be loaded, and goes on once it was taken back', async () => {
   await active.settle();
   world.refused = 'data.json: is not what was signed';

@@ -39,6 +39,7 @@ const replica = (dualControl = false): Exceptions =>
       },
       exceptionAsked: async () => structuredClone(world.asked),
       askException: async (value, revision) => {
+        if (revision !== (world.asked?.revision ?? 0)) return undefined;
         world.asked = { value, revision: revision + 1 };
         return revision + 1;
       },
@@ -48,6 +49,20 @@ const replica = (dualControl = false): Exceptions =>
       get: (tenant, agent) =>
         tenant === 'default' && ['demo', 'other'].includes(agent)
           ? { v: 1, tenant, agent, labels: [], user: agent }
+          : undefined,
+    },
+    catalog: {
+      get: (tool) =>
+        ['fs/write', 'fs/delete'].includes(tool)
+          ? {
+              v: 1,
+              name: tool,
+              description: '',
+              input_schema: {},
+              annotations: {},
+              schema_digest: '0'.repeat(64),
+              seen_at: '2026-11-25T12:00:00Z',
+            }
           : undefined,
     },
     record: async (draft) => {
@@ -144,6 +159,18 @@ describe('add', () => {
       'FIELD_INVALID',
       /^\/where: \/path: "relative" cannot be a path prefix/,
     ],
+    [
+      'a tool that no server lists: it would wait for whoever names one so',
+      wish({ tools: ['fs/write', 'fs/wirte'] }),
+      'FIELD_INVALID',
+      /^\/tools\/1: no server lists fs\/wirte$/,
+    ],
+    [
+      'a pattern',
+      wish({ tools: ['fs/*'] }),
+      'FIELD_INVALID',
+      /^\/tools\/0: no server lists fs\/\*; an exception names tools in full, and never by a pattern$/,
+    ],
   ])('refuses %s', async (_, ask, code, message) => {
     await expect(replica().add('ann', ask)).rejects.toMatchObject({ code, message: expect.stringMatching(message) });
     expect(world.events).toEqual([]);
@@ -201,6 +228,23 @@ describe('where two operators have to agree', () => {
     expect(await exceptions.add(by, { ...asked, ...more })).toBeUndefined();
     expect(world.record).toBeUndefined();
   });
+});
+
+test('one yes of a second operator is good for one exception, however soon the first one asks again', async () => {
+  const exceptions = replica(true);
+  await exceptions.add('ann', wish());
+  const { id } = await added(exceptions, 'bob', wish());
+  await exceptions.end('op', { v: 1, exception: id, reason: 'no' });
+  expect(await exceptions.add('bob', wish())).toBeUndefined();
+  expect(exceptions.covering(call())).toBeUndefined();
+});
+
+test('one yes is good for one of two who ask the same in the same moment', async () => {
+  const [one, two] = [replica(true), replica(true)];
+  await one.add('ann', wish());
+  const both = await Promise.all([one.add('bob', wish()), two.add('carl', wish())]);
+  expect(both.filter(Boolean)).toHaveLength(1);
+  expect(world.record?.value.exceptions).toHaveLength(1);
 });
 
 describe('end', () => {
@@ -267,6 +311,7 @@ describe('a replica', () => {
   test.each([
     ['that says that it lasts longer than seven days', { until: '2027-11-25T12:00:00Z' }],
     ['whose times are none', { at: 'yesterday' }],
+    ['that begins next year', { at: '2027-11-24T12:00:00Z', until: '2027-11-25T12:00:00Z' }],
     ['with a condition that cannot be enforced', { where: { '/path': { under: 'relative' } } }],
   ])('does not count one %s, whoever wrote it', async (_, more) => {
     const exceptions = replica();
@@ -275,6 +320,36 @@ describe('a replica', () => {
     world.record = { value: { v: 1, exceptions: [{ ...honest, ...more } as never] }, revision: 99 };
     await exceptions.settle();
     expect(exceptions.covering(call({ arguments: { path: '/srv' } })), id).toBeUndefined();
+  });
+
+  test('counts none by records that were set back: what was ended since stands in them again', async () => {
+    const [exceptions, other] = [replica(), replica()];
+    const { id } = await added(exceptions, 'ann', wish());
+    const backup = structuredClone(world.record);
+    await exceptions.end('ann', { v: 1, exception: id, reason: 'over' });
+    const kept = await added(exceptions, 'ann', wish({ tools: ['fs/delete'] }));
+    await other.settle();
+    world.record = backup;
+    for (const one of [exceptions, other]) {
+      await expect(one.list()).rejects.toMatchObject({ code: 'POLICY_UNAVAILABLE' });
+      await one.settle();
+      expect(one.covering(call())).toBeUndefined();
+      expect(one.covering(call({ tool: 'fs/delete' }))?.id).toBe(kept.id);
+    }
+    world.monotonic = 3_001;
+    for (const one of [exceptions, other]) {
+      await one.settle();
+      expect(one.covering(call({ tool: 'fs/delete' }))).toBeUndefined();
+    }
+  });
+
+  test('counts none once its record is gone', async () => {
+    const exceptions = replica();
+    await added(exceptions, 'ann', wish());
+    world.record = undefined;
+    world.monotonic = 3_001;
+    await exceptions.settle();
+    expect(exceptions.covering(call())).toBeUndefined();
   });
 
   test('takes what is over out of the record, and one replica says so', async () => {

@@ -23,6 +23,8 @@ interface World {
   said: string[];
   prepare: () => Promise<ReplicaAnswer[]>;
   settled: ReplicaAnswer[];
+  /** Of the activations so many have not come to this replica yet. */
+  lags: number;
 }
 let world: World;
 const both: ReplicaAnswer[] = [
@@ -40,6 +42,7 @@ beforeEach(() => {
     said: [],
     prepare: async () => both,
     settled: both,
+    lags: 0,
   };
 });
 
@@ -73,7 +76,7 @@ const records: PolicyRecords = {
     world.asked = { value, revision: ++world.seq };
     return world.seq;
   },
-  history: () => ({ activations: world.active.toReversed(), bundles: [...world.bundles.values()] }),
+  history: () => ({ activations: world.active.toReversed().slice(world.lags), bundles: [...world.bundles.values()] }),
 };
 
 const rolloutOf = (more: { dualControl?: boolean; invalid?: string } = {}) => {
@@ -83,7 +86,7 @@ const rolloutOf = (more: { dualControl?: boolean; invalid?: string } = {}) => {
     records,
     replicas,
     bundles: { put: async () => {} },
-    active: { prepare: async () => ({ revision: '', digest: '' }), discard: async () => {} },
+    verify: async () => {},
     open: async (archive) => {
       if (more.invalid !== undefined) throw new AgentGateError('POLICY_INVALID', more.invalid);
       const version = archive[0] ?? 0;
@@ -220,6 +223,16 @@ describe('activate', () => {
     expect(await rollout.activate('bob', { version: 1, reason })).toMatchObject({ status: 'pending_second' });
     expect(await rollout.activate('ann', { version: 1, reason })).toMatchObject({ status: 'activated' });
   });
+
+  test('waits for a second engineer again once an operator took it back: one yes is good for one activation', async () => {
+    await pushed(1);
+    const rollout = rolloutOf({ dualControl: true });
+    await rollout.activate('ann', { version: 1, reason });
+    expect(await rollout.activate('bob', { version: 1, reason })).toMatchObject({ status: 'activated' });
+    expect(await rollout.rollback('op', { reason })).toMatchObject({ status: 'activated', version: 0 });
+    expect(await rollout.activate('bob', { version: 1, reason })).toMatchObject({ status: 'pending_second' });
+    expect(world.active.at(-1)).toMatchObject({ version: 0 });
+  });
 });
 
 describe('rollback', () => {
@@ -237,5 +250,62 @@ describe('rollback', () => {
     await expect(rollout.rollback('op', { version: 1, reason })).rejects.toThrow(
       '/version: version 1 was never active; activate it',
     );
+  });
+
+  test('does not bring back what was taken back: only activate goes to a newer version', async () => {
+    const rollout = await pushed(1, 2);
+    for (const version of [1, 2]) await rollout.activate('ann', { version, reason });
+    await rollout.rollback('op', { reason });
+    await expect(rollout.rollback('eve', { version: 2, reason })).rejects.toMatchObject({
+      code: 'FIELD_INVALID',
+      message: '/version: version 2 is newer than 1, which is active; activate it',
+    });
+    expect(world.active.at(-1)).toMatchObject({ version: 1, by: 'op' });
+  });
+
+  test('does not wait for whoever is rolling out, and what they then write over is not theirs to write over', async () => {
+    const rollout = await pushed(1, 2);
+    await rollout.activate('ann', { version: 1, reason });
+    let go: () => void = () => {};
+    const held = new Promise<void>((resolve) => {
+      go = resolve;
+    });
+    world.prepare = async () => {
+      await held;
+      return both;
+    };
+    const slow = rollout.activate('eve', { version: 2, reason });
+    await expect.poll(() => world.turn?.value.by).toBe('eve');
+    world.prepare = async () => both;
+    expect(await rollout.rollback('op', { reason })).toMatchObject({ status: 'activated', version: 0 });
+    expect(world.turn?.value.by).toBe('op');
+    go();
+    expect(await slow).toMatchObject({ status: 'conflict', problem: 'op made version 0 active meanwhile' });
+  });
+
+  test('to a version by its name is not outrun by whoever activates one after the other', async () => {
+    const rollout = await pushed(1, 2, 3);
+    for (const version of [1, 2]) await rollout.activate('ann', { version, reason });
+    const eve = () =>
+      world.active.push({ v: 1, version: 3, action: 'activate', by: 'eve', at: '', reason, epoch: ++world.seq });
+    world.prepare = async () => {
+      eve();
+      return both;
+    };
+    expect(await rollout.rollback('op', { version: 1, reason })).toMatchObject({ status: 'activated', version: 1 });
+    expect(world.active.at(-1)).toMatchObject({ version: 1, by: 'op' });
+    // Without a name it is said from what, and then that one is not what is active.
+    await rollout.activate('ann', { version: 2, reason });
+    expect(await rollout.rollback('op', { reason })).toMatchObject({
+      status: 'conflict',
+      problem: 'eve made version 3 active meanwhile',
+    });
+  });
+
+  test('goes one back from what the leader says, also where this replica has not seen that yet', async () => {
+    const rollout = await pushed(1, 2);
+    for (const version of [1, 2]) await rollout.activate('ann', { version, reason });
+    world.lags = 1;
+    expect(await rollout.rollback('op', { reason })).toMatchObject({ status: 'activated', version: 1 });
   });
 });

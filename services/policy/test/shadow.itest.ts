@@ -108,7 +108,7 @@ const decide = async (n: number): Promise<string> => {
   const [evaluation] = await active.engine.decide([input]);
   if (!evaluation) throw new Error('no evaluation');
   const decision = outcomeOf(evaluation, { server: 'fs', credentials: {} });
-  shadow?.offer([{ asked, input, decision }], active.factsDigest);
+  shadow?.offer([{ asked, size: 0, input, decision }], active.factsDigest);
   return `${decision.action} ${decision.rule}`;
 };
 const follow = async (rego: string) => {

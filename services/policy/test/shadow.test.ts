@@ -26,7 +26,7 @@ let shadow: Shadow;
 const watched = (call: string): Watched => {
   const ask = { call, tenant: 'default', agent: 'demo', session: 's', tool: 'fs/write', arguments: { secret: 'x' } };
   const input = { call: { tool: 'fs/write', arguments: ask.arguments }, tool: {}, facts: noFacts } as never;
-  return { asked: { ask, labels: [] } as never, input, decision: allow };
+  return { asked: { ask, labels: [] } as never, size: 100, input, decision: allow };
 };
 const call = (n: number) => watched(`call_${String(n).padStart(10, '0')}`);
 const idle = async () => {
@@ -151,6 +151,27 @@ describe('a shadow that does not keep up', () => {
     expect(world.inputs).toHaveLength(1);
     await shadow.follow(undefined);
     free();
+  });
+
+  test('does not keep more than 16 MiB of calls that wait, however large each is', async () => {
+    let free = () => {};
+    world.decide = (inputs) =>
+      new Promise((resolve) => {
+        free = () => resolve(inputs.map(() => ({ result: allow })));
+      });
+    await shadow.follow({ version: 2 });
+    shadow.offer([call(0)], 'same');
+    await idle();
+    const large = Array.from({ length: 100 }, (_, i) => ({ ...call(i + 1), size: 256 * 1024 }));
+    shadow.offer(large, 'same');
+    expect(shadow.told(0).totals.dropped).toBe(36);
+    world.decide = async (inputs) => inputs.map(() => ({ result: allow }));
+    free();
+    await idle();
+    // What was decided makes room.
+    shadow.offer(large.slice(0, 10), 'same');
+    await idle();
+    expect(shadow.told(0).totals).toMatchObject({ decided: 75, dropped: 36 });
   });
 
   test('is given up after eight evaluations that hung or threw, and says so', async () => {

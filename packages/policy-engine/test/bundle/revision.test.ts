@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest';
+import { packBundle } from '../../src/bundle/archive.ts';
 import { bundleFiles, compiledPolicy, openBundle, revisionOfConfig } from '../../src/bundle/revision.ts';
-import { authors, cases, committedWasm, gate, goodFiles, json, parsed, signedBundle } from './bundles.ts';
+import { signBundle } from '../../src/bundle/signatures.ts';
+import { author, authors, cases, committedWasm, gate, goodFiles, json, parsed, signedBundle } from './bundles.ts';
 
 const refused = (message: string) => ({ code: 'POLICY_INVALID', message });
 const data = () => parsed(goodFiles()['data.json']) as unknown as Record<string, Record<string, unknown>>;
@@ -105,6 +107,15 @@ describe('refuses data', () => {
       refused('data.json: deeper than 64 levels'),
     );
   });
+});
+
+test('refuses data of millions of values before they cost time, signed or with the signature of other data', async () => {
+  const many = new Uint8Array(Buffer.from(`{"x":[${'0,'.repeat(5_000_000)}0]}`));
+  const refusal = refused('data.json: holds more than 1000000 values');
+  await expect(signedBundle({ 'data.json': many })).rejects.toMatchObject(refusal);
+  const forged = await packBundle({ ...(await signBundle(goodFiles(), author)), 'data.json': many });
+  expect(forged.byteLength).toBeLessThan(128 * 1024);
+  await expect(openBundle(forged, authors)).rejects.toMatchObject(refusal);
 });
 
 test.each(['policy.wasm', 'data.json', '.manifest', 'tests.json'] as const)(
