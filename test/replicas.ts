@@ -6,6 +6,7 @@ import type { Stack } from './stack.ts';
 
 export interface Replica {
   service: string;
+  pid: number;
   /** Where its health and metrics are. */
   http: string;
   kill(signal: NodeJS.Signals): Promise<void>;
@@ -39,5 +40,5 @@ export const replicate = async (stack: Stack, service: string, more: Record<stri
       throw error;
     },
   );
-  return { service, http, kill };
+  return { service, pid: child.pid ?? 0, http, kill };
 };

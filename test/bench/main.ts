@@ -15,6 +15,7 @@ const { positionals, values } = parseArgs({
     batch: { type: 'string', default: '64' },
     trials: { type: 'string', default: '100' },
     runs: { type: 'string', default: '10000' },
+    swaps: { type: 'string', default: '100' },
   },
 });
 const suite = positionals[0] ?? 'calls';
@@ -38,7 +39,11 @@ const suites: Record<string, () => Promise<boolean>> = {
   policy: async () => (await import('./policy.ts')).benchPolicy({ json: values.json }),
   replay: async () => (await import('./replay.ts')).benchReplay({ json: values.json }),
   swap: async () =>
-    (await import('./swap.ts')).benchSwap({ json: values.json, seconds: Number(values.seconds ?? 60), swaps: 100 }),
+    (await import('./swap.ts')).benchSwap({
+      json: values.json,
+      seconds: Number(values.seconds ?? 60),
+      swaps: Number(values.swaps),
+    }),
   verify: async () =>
     (await import('./verify.ts')).benchVerify({
       json: values.json,

@@ -3,96 +3,146 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { connectBus } from '@agentgate/bus';
-import { operatorSubject, operatorVerbs, type PolicyRolloutAnswer, parseConfig } from '@agentgate/contracts';
+import {
+  batchAsk,
+  executeAsk,
+  type OperatorVerb,
+  operatorSubject,
+  operatorVerbs,
+  type PolicyRevision,
+  type PolicyRolloutAnswer,
+  parseConfig,
+  permit,
+  runnerExecute,
+} from '@agentgate/contracts';
 import { signingKeyFromSeed } from '@agentgate/evidence';
 import { bundleFiles, packBundle, revisionOfConfig, selfTests, signBundle } from '@agentgate/policy-engine';
+import { connect, credsAuthenticator } from '@nats-io/transport-node';
 import { readEvidence } from '../evidence-reader.ts';
+import { type Replica, replicate } from '../replicas.ts';
 import { type Stack, startStack } from '../stack.ts';
 import type { LoadAsk, LoadResult } from './load.ts';
 import { type Children, createChildren } from './processes.ts';
+import { judgeSwaps, ruleOf, type SwapVerdict } from './swap-evidence.ts';
 
-// Policies are swapped under calls: every call is decided, each by one revision, and memory stays where it was.
+// Policies are swapped under calls, on two replicas: every call is decided, each by one revision and the same in its permit and its event, and
+// memory stays where it was.
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+const tool = 'fast/echo';
 const config = (from: number) => `v: 1
 tenants: { default: { agents: { demo: { labels: [bench] } } } }
 servers: { fast: { nats: { subject: tool.v1.fast } } }
 grants:
-  - { id: "bench-${from}", to: { labels: [bench] }, tools: ["fast/echo"], effect: allow }
+  - { id: "${ruleOf(from)}", to: { labels: [bench] }, tools: ["${tool}"], effect: allow }
 `;
 const c = 16;
+const warmSeconds = 2;
 
 export const benchSwap = async (ask: { json: boolean; seconds: number; swaps: number }): Promise<boolean> => {
   const children = createChildren();
   let stack: Stack | undefined;
+  let replica: Replica | undefined;
   try {
     stack = await startStack({ config: () => config(0) });
+    replica = await replicate(stack, 'policy');
     await children.start(here('./nats-echo.ts'), [stack.status.nats, join(stack.status.creds, 'tool-fast.creds')]);
-    return report(await measure(children, stack, ask), ask.json);
+    return report(await measure(children, { stack, replica }, ask), ask.json);
   } finally {
     await children.stop();
+    await replica?.kill('SIGTERM');
     await stack?.stop();
   }
 };
 
-interface Measured {
+interface Measured extends SwapVerdict {
   quiet: LoadResult;
   swapping: LoadResult;
-  swapped: number;
+  asked: number;
+  confirmed: number;
+  /** Resident MiB of the two replicas together, after each swap. */
   memory: number[];
-  mixed: number;
   decided: number;
-  revisions: number;
 }
+
+const replicas = 2;
 
 const measure = async (
   children: Children,
-  stack: Stack,
+  { stack, replica }: { stack: Stack; replica: Replica },
   { seconds, swaps }: { seconds: number; swaps: number },
 ): Promise<Measured> => {
-  const engineer = await stack.connect('engineer');
+  const bus = await stack.connect('engineer');
+  const say = <V extends OperatorVerb>(verb: V, body: object) =>
+    bus.ask(operatorVerbs[verb] as never, body as never, { subject: operatorSubject('engineer', verb) });
   const archives = await bundlesOf(stack, swaps);
   const evidence = await readEvidence(stack);
+  const wire = await permitsOf(stack);
   const load = await loadOf(stack, seconds);
   const run = async () => JSON.parse((await children.start(here('./load.ts'), [load])).line) as LoadResult;
-  for (const archive of archives)
-    await engineer.ask(
-      operatorVerbs['policy-push'],
-      { v: 1, bundle: Buffer.from(archive).toString('base64') },
-      { subject: operatorSubject('engineer', 'policy-push') },
-    );
+  for (const archive of archives) await say('policy-push', { v: 1, bundle: Buffer.from(archive).toString('base64') });
   const quiet = await run();
+  const during = { from: Date.now(), to: Number.POSITIVE_INFINITY };
+  const loaded = run().finally(() => {
+    during.to = Date.now();
+  });
+  await sleep(warmSeconds * 1000);
+  const pids = [stack.pid('policy'), replica.pid];
   const memory: number[] = [];
-  const loaded = run();
-  await sleep(2_000);
-  const pid = stack.pid('policy');
-  let swapped = 0;
+  const epochs: number[] = [];
   for (let version = 1; version <= swaps; version++) {
     const began = performance.now();
-    const answer = await engineer.ask(
-      operatorVerbs['policy-activate'],
-      { v: 1, version, reason: 'a benchmark' },
-      { subject: operatorSubject('engineer', 'policy-activate') },
-    );
-    if ((answer as PolicyRolloutAnswer).status === 'activated') swapped++;
-    memory.push(residentMiB(pid));
+    const body = { v: 1, version, reason: 'a benchmark' };
+    const { status, epoch, replicas: told } = (await say('policy-activate', body)) as PolicyRolloutAnswer;
+    if (status === 'activated' && told.length === replicas) epochs.push(epoch);
+    memory.push(pids.reduce((sum, pid) => sum + residentMiB(pid), 0));
     await sleep(Math.max(0, (seconds * 1000) / swaps - (performance.now() - began)));
   }
   const swapping = await loaded;
-  await sleep(3_000);
-  return { quiet, swapping, swapped, memory, ...decisionsIn(evidence) };
+  const { decisions, activations } = await settledEvidence(evidence, wire.permits.size);
+  await Promise.all([wire.close(), evidence.close()]);
+  const verdict = judgeSwaps({ decisions, activations, permits: wire.permits, replicas, epochs, load: during });
+  return { quiet, swapping, asked: swaps, confirmed: epochs.length, memory, decided: decisions.length, ...verdict };
 };
 
-/** Whether each call was decided by a revision that its own rule is of: rule and revision change together. */
-const decisionsIn = (evidence: Awaited<ReturnType<typeof readEvidence>>) => {
-  const ruleOf = new Map<string, Set<string | undefined>>();
-  const decided = evidence.all('call.decided');
-  for (const { data } of decided) {
-    const revision = data.policy?.revision ?? 'none';
-    ruleOf.set(revision, (ruleOf.get(revision) ?? new Set()).add(data.decision.rule));
-  }
-  const mixed = [...ruleOf.values()].filter((rules) => rules.size !== 1).length;
-  return { mixed, decided: decided.length, revisions: ruleOf.size };
+/** Hears what ingress hands to the runner: the permits as the runner gets them. No service's credentials may do that. */
+const permitsOf = async (stack: Stack) => {
+  const creds = await stack.mint('CORE', 'tap', [], [runnerExecute.subject]);
+  const authenticator = credsAuthenticator(new TextEncoder().encode(creds));
+  const nc = await connect({ servers: stack.status.nats, authenticator });
+  const permits = new Map<string, PolicyRevision>();
+  nc.subscribe(runnerExecute.subject, {
+    callback: (_, msg) => {
+      for (const { ask } of batchAsk.parse(msg.json()).items) {
+        const { claims } = permit.parse(executeAsk.parse(ask).permit);
+        permits.set(claims.call, claims.policy);
+      }
+    },
+  });
+  await nc.flush();
+  return { permits, close: () => nc.close() };
+};
+
+/** What evidence holds of the load's calls, once it holds every one that ran. */
+const settledEvidence = async (evidence: Awaited<ReturnType<typeof readEvidence>>, ran: number) => {
+  const until = performance.now() + 30_000;
+  while (evidence.all('call.completed').length < ran && performance.now() < until) await sleep(1_000);
+  const calls = evidence.all('call.decided').filter(({ data }) => data.tool === tool);
+  const decisions = calls.map(({ time, data: { call, policy, decision } }) => ({
+    call,
+    at: Date.parse(time),
+    allowed: decision.action === 'allow',
+    policy,
+    rule: decision.rule,
+  }));
+  const activations = evidence.all('policy.activated').map(({ time, producerepoch, data }) => ({
+    replica: producerepoch,
+    at: Date.parse(time),
+    epoch: data.epoch ?? 0,
+    version: data.version ?? 0,
+    policy: { revision: data.revision, digest: data.digest },
+  }));
+  return { decisions, activations };
 };
 
 const bundlesOf = async (stack: Stack, count: number): Promise<Uint8Array[]> => {
@@ -107,8 +157,8 @@ const bundlesOf = async (stack: Stack, count: number): Promise<Uint8Array[]> => 
         {
           name: 'echo',
           agent: { name: 'demo', labels: ['bench'] },
-          call: { tool: 'fast/echo' },
-          want: { action: 'allow', rule: `bench-${version}` },
+          call: { tool },
+          want: { action: 'allow', rule: ruleOf(version) },
         },
       ],
     });
@@ -133,10 +183,10 @@ const loadOf = async (stack: Stack, seconds: number): Promise<string> => {
     creds,
     user: 'demo',
     subject: 'agent.demo.call',
-    body: JSON.stringify({ v: 1, session, tool: 'fast/echo', arguments: { text: 'x'.repeat(300) } }),
+    body: JSON.stringify({ v: 1, session, tool, arguments: { text: 'x'.repeat(300) } }),
     c,
     seconds,
-    warmSeconds: 2,
+    warmSeconds,
     expect: '"status":"ok"',
   };
   return JSON.stringify(ask);
@@ -152,8 +202,13 @@ const report = (m: Measured, json: boolean): boolean => {
   const [early, late] = [median(m.memory.slice(fifth, 2 * fifth)), median(m.memory.slice(-fifth))];
   const verdicts = {
     'no call lost': m.quiet.errors + m.swapping.errors === 0,
-    'every swap confirmed': m.swapped === m.memory.length,
-    'no revision decided by another one’s rule': m.mixed === 0 && m.revisions === m.swapped + 1,
+    'every swap confirmed by both replicas': m.confirmed === m.asked,
+    'each decision by the rule of its own revision': m.mixed === 0 && m.decided > 0,
+    'each permit of the same revision as its event':
+      m.permits.differ === 0 && m.permits.missing === 0 && m.permits.seen > 0,
+    'both replicas by the same policy in each epoch': m.apart === 0,
+    'no decision by a revision that was over': m.late === 0,
+    'each revision that was active for long enough decided calls': m.reigns.unmet === 0 && m.reigns.long > 0,
     'p99 ≤ 2 × that without': m.swapping.p99Ms <= 2 * m.quiet.p99Ms,
     'memory at the end ≤ 1.1 × that after a fifth': late <= 1.1 * early,
   };
@@ -165,8 +220,10 @@ const report = (m: Measured, json: boolean): boolean => {
         `${what.padEnd(18)}${r.perSecond.toFixed(0).padStart(8)} calls/s  p50 ${r.p50Ms.toFixed(1)} ms  p99 ${r.p99Ms.toFixed(1)} ms  lost ${r.errors} ${r.firstError}`,
       );
     row('without', m.quiet);
-    row(`${m.swapped} swaps`, m.swapping);
-    say(`${m.decided} decisions by ${m.revisions} revisions; policy ${early} MiB early, ${late} MiB at the end`);
+    row(`${m.confirmed} swaps`, m.swapping);
+    say(
+      `${m.decided} decisions, ${m.permits.seen} permits; of the revisions ${m.reigns.long} were active under load for long enough to be met, ${m.reigns.short} were not (the last ones come when the load has ended); two policies ${early} MiB early, ${late} MiB at the end`,
+    );
     for (const [goal, held] of Object.entries(verdicts)) say(`${held ? '✓' : '✗'} ${goal}`);
   }
   return Object.values(verdicts).every(Boolean);
