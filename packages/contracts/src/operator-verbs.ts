@@ -48,6 +48,8 @@ import {
 } from './operator.ts';
 import {
   policyActivateAsk,
+  policyBundleAnswer,
+  policyBundleAsk,
   policyHistoryAnswer,
   policyHistoryAsk,
   policyPushAnswer,
@@ -110,6 +112,7 @@ export const operatorVerbs = {
     z.union([policyRolloutAnswer, refusal]),
     policy(60_000),
   ),
+  'policy-bundle': verb('policy-bundle', policyBundleAsk, z.union([policyBundleAnswer, refusal]), policy(15_000)),
   'policy-shadow': verb('policy-shadow', policyShadowAsk, z.union([policyShadowAnswer, refusal]), policy(30_000)),
   'policy-diff': verb('policy-diff', policyDiffAsk, z.union([policyDiffAnswer, refusal]), policy(5_000)),
   'policy-except': verb('policy-except', policyExceptAsk, z.union([policyExceptAnswer, refusal]), policy(5_000)),

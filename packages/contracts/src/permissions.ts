@@ -231,7 +231,7 @@ export const personPermissions = (person: string, role: PersonRole): Permissions
           `ops.${person}.alerts`,
           `ops.${person}.retry-alert`,
           `ops.${person}.test-alert`,
-          ...['rollback', 'shadow', 'diff', 'except', 'except-end', 'exceptions'].map(
+          ...['rollback', 'bundle', 'shadow', 'diff', 'except', 'except-end', 'exceptions'].map(
             (w) => `ops.${person}.policy-${w}`,
           ),
           `ops.${person}.policy-history`,
@@ -260,7 +260,7 @@ export const personPermissions = (person: string, role: PersonRole): Permissions
     // What an engineer pushes counts only with its author's signature, and an operator may take it back.
     case 'engineer':
       return {
-        pub: ['push', 'activate', 'rollback', 'history', 'shadow', 'diff', 'exceptions'].map(
+        pub: ['push', 'activate', 'rollback', 'bundle', 'history', 'shadow', 'diff', 'exceptions'].map(
           (word) => `ops.${person}.policy-${word}`,
         ),
         sub,

@@ -87,6 +87,15 @@ export const policyRolloutAnswer = z.strictObject({
 });
 export type PolicyRolloutAnswer = z.infer<typeof policyRolloutAnswer>;
 
+/** The archive as it was pushed: of a version, or of the one that is active. */
+export const policyBundleAsk = z.strictObject({ v, version: pushedVersion.optional() });
+/** Without a bundle: agentgate.yaml decides. */
+export const policyBundleAnswer = z.strictObject({
+  v,
+  version: policyVersion,
+  bundle: policyPushAsk.shape.bundle.optional(),
+});
+
 export const policyHistoryAsk = z.strictObject({ v });
 const activation = z.strictObject({ ...activeRecord.shape, epoch: z.int().min(1) });
 /** The newest first; what is older than these stands in evidence. */

@@ -1,5 +1,5 @@
 /// <reference path="./engine/web-assembly.d.ts" />
-export { type BundleFiles, packBundle, unpackBundle } from './bundle/archive.ts';
+export { type BundleFiles, memberOfBundle, packBundle } from './bundle/archive.ts';
 export { refuse } from './bundle/refused.ts';
 export { bundleFiles, compiledPolicy, openBundle, type Revision, revisionOfConfig } from './bundle/revision.ts';
 export { type FailedTest, runSelfTests, type SelfTest, selfTests } from './bundle/self-tests.ts';

@@ -5,6 +5,7 @@ import {
   parseField,
   parseStrict,
   policyActivateAsk,
+  policyBundleAsk,
   policyHistoryAsk,
   policyPrepare,
   policyPushAsk,
@@ -54,6 +55,7 @@ export const serveRollouts = ({ bus, rollout, active, onRefused, log }: ServingR
   serve(operatorVerbs['policy-rollback'], (by, body) =>
     rollout.rollback(by, parseField(policyRollbackAsk, parseStrict(body))),
   );
+  serve(operatorVerbs['policy-bundle'], (_, body) => rollout.bundle(parseField(policyBundleAsk, parseStrict(body))));
   serve(operatorVerbs['policy-history'], (_, body) => {
     parseField(policyHistoryAsk, parseStrict(body));
     return rollout.history();

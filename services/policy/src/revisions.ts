@@ -17,7 +17,7 @@ import { createExceptions, type Exceptions } from './exceptions.ts';
 import { serveTrials } from './operators.ts';
 import type { Agents, Catalog, PolicyRecords } from './ports.ts';
 import { createReplicas, type Replicas, silentAfterMs } from './replicas.ts';
-import { createRollout, type ReplicaAnswer } from './rollout.ts';
+import { createRollout, type ReplicaAnswer, type RolloutOptions } from './rollout.ts';
 import type { Deciding } from './service.ts';
 import { createShadow, type Shadow } from './shadow.ts';
 import { createTrials, targetOf } from './trials.ts';
@@ -110,7 +110,7 @@ export const startRevisions = async (
   state.active = active;
   const tell = (now: 'up' | 'leaving') =>
     bus.notify(policyAlive, { v: 1, instance, epoch: active.epoch(), state: now });
-  serve(ctx, { config, active, records, replicas, verify, put: (bundle, archive) => objects.put(bundle, archive) });
+  serve(ctx, { config, active, records, replicas, verify, bundles: objects });
   serveTrials({
     bus,
     log,
@@ -188,7 +188,7 @@ const serve = (
     records: PolicyRecords;
     replicas: Replicas;
     verify(target: Target): Promise<void>;
-    put(bundle: string, archive: Uint8Array): Promise<void>;
+    bundles: RolloutOptions['bundles'];
   },
 ): void => {
   const { config, active, records, replicas } = parts;
@@ -206,7 +206,7 @@ const serve = (
   const rollout = createRollout({
     records,
     replicas,
-    bundles: { put: parts.put },
+    bundles: parts.bundles,
     verify: parts.verify,
     open: (archive) => openBundle(archive, config.authors),
     prepareAll: async (ask, wanted) => {

@@ -4,6 +4,7 @@ import {
   type EventDraft,
   type PolicyHistory,
   type PolicyRolloutAnswer,
+  type policyBundleAnswer,
   type policyPushAnswer,
   type RolloutReplica,
 } from '@agentgate/contracts';
@@ -26,7 +27,10 @@ export interface ReplicaAnswer {
 
 export interface RolloutOptions {
   records: PolicyRecords;
-  bundles: { put(bundle: string, archive: Uint8Array): Promise<void> };
+  bundles: {
+    put(bundle: string, archive: Uint8Array): Promise<void>;
+    get(bundle: string): Promise<Uint8Array | undefined>;
+  };
   replicas: Replicas;
   /** Verifies an archive without running anything of it. Rejects POLICY_INVALID. */
   open(archive: Uint8Array): Promise<Revision>;
@@ -52,6 +56,8 @@ export interface Rollout {
   activate(by: string, ask: { version: number; reason: string }): Promise<PolicyRolloutAnswer>;
   rollback(by: string, ask: { version?: number | undefined; reason: string }): Promise<PolicyRolloutAnswer>;
   history(): Promise<PolicyHistory>;
+  /** What was pushed; whoever reads it verifies it, as a replica does. */
+  bundle(ask: { version?: number | undefined }): Promise<z.infer<typeof policyBundleAnswer>>;
 }
 
 const turnMs = 60_000;
@@ -246,7 +252,16 @@ export const createRollout = (opts: RolloutOptions): Rollout => {
     };
   };
 
-  return { push, activate, rollback, history };
+  const bundle: Rollout['bundle'] = async ({ version: asked }) => {
+    const version = asked ?? (await records.active()).record?.version ?? 0;
+    if (version === 0) return { v: 1, version };
+    const pushed = await records.bundle(version);
+    const archive = pushed && (await opts.bundles.get(pushed.bundle));
+    if (!archive) throw invalid(`/version: no bundle of version ${version} was pushed`);
+    return { v: 1, version, bundle: Buffer.from(archive).toString('base64') };
+  };
+
+  return { push, activate, rollback, history, bundle };
 };
 
 const takenBy = (version: number, there: { by: string; bundle: string } | undefined) =>

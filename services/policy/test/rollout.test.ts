@@ -25,6 +25,7 @@ interface World {
   settled: ReplicaAnswer[];
   /** Of the activations so many have not come to this replica yet. */
   lags: number;
+  stored: Map<string, Uint8Array>;
 }
 let world: World;
 const both: ReplicaAnswer[] = [
@@ -43,6 +44,7 @@ beforeEach(() => {
     prepare: async () => both,
     settled: both,
     lags: 0,
+    stored: new Map(),
   };
 });
 
@@ -85,7 +87,10 @@ const rolloutOf = (more: { dualControl?: boolean; invalid?: string } = {}) => {
   return createRollout({
     records,
     replicas,
-    bundles: { put: async () => {} },
+    bundles: {
+      put: async (bundle, archive) => void world.stored.set(bundle, archive),
+      get: async (bundle) => world.stored.get(bundle),
+    },
     verify: async () => {},
     open: async (archive) => {
       if (more.invalid !== undefined) throw new AgentGateError('POLICY_INVALID', more.invalid);
@@ -233,6 +238,15 @@ describe('activate', () => {
     expect(await rollout.activate('bob', { version: 1, reason })).toMatchObject({ status: 'pending_second' });
     expect(world.active.at(-1)).toMatchObject({ version: 0 });
   });
+});
+
+test('bundle gives back what was pushed, of the active version where none is named', async () => {
+  const rollout = await pushed(1, 2);
+  expect(await rollout.bundle({})).toEqual({ v: 1, version: 0 });
+  await rollout.activate('ann', { version: 1, reason });
+  expect(await rollout.bundle({})).toEqual({ v: 1, version: 1, bundle: 'AQ==' });
+  expect(await rollout.bundle({ version: 2 })).toEqual({ v: 1, version: 2, bundle: 'Ag==' });
+  await expect(rollout.bundle({ version: 3 })).rejects.toThrow('/version: no bundle of version 3 was pushed');
 });
 
 describe('rollback', () => {

@@ -5,6 +5,7 @@ import { ownTenant } from '@agentgate/ground';
 import { checkPolicy, createHistory, createReplay, type Finding, type RecordedCall } from '@agentgate/policy-engine';
 import { type Command, InvalidArgumentError } from 'commander';
 import type { CliContext } from '../context.ts';
+import { activeRevision } from '../policy/bundle-file.ts';
 import { excepted, explain, type ImaginedCall, imaginedCall, recordedCall, tellExplained } from '../policy/explain.ts';
 import { grantLines } from '../policy/grant-lines.ts';
 import { reportHtml } from '../policy/replay-html.ts';
@@ -12,6 +13,7 @@ import { tellReport } from '../policy/replay-text.ts';
 import { readTrialEvents } from '../policy/trial-events.ts';
 import {
   configFile,
+  isRunning,
   knownAgents,
   liveTools,
   readConfig,
@@ -134,14 +136,21 @@ const registerExplain = (policy: Command, run: Run): void => {
     .option('--purpose <text>', "the session's purpose", '')
     .option('--taint <label>', 'on the session; may be given more than once', collect, [])
     .option('--approved', 'as if a person had said yes')
-    .option('--bundle <file>', 'explained by this one (default: what the configuration says)')
-    .option('--config <file>', 'whose agents, tools and grants (default: of the running stack, else agentgate.yaml)')
+    .option('--bundle <file>', 'explained by this one (default: the active one, else what the configuration says)')
+    .option(
+      '--config <file>',
+      'whose agents, tools and grants, and then explained by those (default: of the running stack)',
+    )
     .option('--log <dir>', "a log's folder to read the event from, in place of the running stack")
     .addHelpText('after', '\nExit code 0 where the call passes, 2 where it does not.')
     .action(
       run(async (ctx, event: string | undefined, flags: ExplainFlags) => {
         const config = readConfig(configFile(ctx, flags.config));
-        const revision = await revisionOf(ctx, { bundle: flags.bundle }, config);
+        const active =
+          flags.bundle === undefined && flags.config === undefined && isRunning(ctx)
+            ? await activeRevision(ctx, 'operator')
+            : undefined;
+        const revision = active ?? (await revisionOf(ctx, { bundle: flags.bundle }, config));
         const { tool, agent } = flags;
         if (event === undefined && (tool === undefined || agent === undefined))
           throw new AgentGateError('FIELD_INVALID', 'name an event, or --tool and --agent');

@@ -1,12 +1,15 @@
 import { readFileSync, writeFileSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import type { PolicyHistory, PolicyRolloutAnswer } from '@agentgate/contracts';
-import { packBundle, signBundle, startInstance } from '@agentgate/policy-engine';
+import { packBundle, signBundle } from '@agentgate/policy-engine';
 import { type Command, InvalidArgumentError } from 'commander';
 import { type CliContext, CliError } from '../context.ts';
 import { askAs } from '../policy/ask.ts';
 import { authorKey, buildFiles, openForTest } from '../policy/bundle-file.ts';
+import { type RegoTests, testRego } from '../policy/opa.ts';
+import { startTrial } from '../policy/trial-policy.ts';
 import type { Run } from '../run.ts';
+import { visible } from './approvals.ts';
 import { registerLive } from './policy-live.ts';
 import { registerTrials } from './policy-try.ts';
 
@@ -39,13 +42,13 @@ const tellRollout = (ctx: CliContext, answer: PolicyRolloutAnswer): string => {
   const head = `${paint.bold(good ? paint.green('active') : paint.red(answer.status.replace('_', ' ')))}: ${nameOf(answer.version)}, epoch ${answer.epoch}`;
   const replicas = answer.replicas.map(
     ({ instance, status, ms, problem }) =>
-      `  policy ${paint.dim(instance)} ${status === 'confirmed' ? `confirmed in ${(ms ?? 0).toFixed(1)} ms` : paint.red(status)}${problem === undefined ? '' : `: ${problem}`}`,
+      `  policy ${paint.dim(instance)} ${status === 'confirmed' ? `confirmed in ${(ms ?? 0).toFixed(1)} ms` : paint.red(status)}${problem === undefined ? '' : `: ${visible(problem)}`}`,
   );
   const explains: Record<PolicyRolloutAnswer['status'], string[]> = {
     activated: [],
     incomplete: ['  who did not confirm decides nothing until it has the active revision'],
-    refused: [`  nothing changed: ${answer.problem ?? ''}`],
-    conflict: [`  nothing changed: ${answer.problem ?? ''}`],
+    refused: [`  nothing changed: ${visible(answer.problem ?? '')}`],
+    conflict: [`  nothing changed: ${visible(answer.problem ?? '')}`],
     pending_second: ['  noted; a second engineer has to activate it, too, within 5 minutes'],
   };
   return [head, ...replicas, ...explains[answer.status]].join('\n');
@@ -68,7 +71,7 @@ const tellHistory = (ctx: CliContext, { active, activations, bundles, replicas }
     ),
     ...activations.map(
       (each) =>
-        `${each.at}  epoch ${each.epoch}  ${each.action} ${nameOf(each.version)}  ${paint.dim(`by ${each.by}`)}  ${each.reason}`,
+        `${each.at}  epoch ${each.epoch}  ${each.action} ${nameOf(each.version)}  ${paint.dim(`by ${each.by}`)}  ${visible(each.reason)}`,
     ),
     ...bundles.map(
       (each) =>
@@ -121,24 +124,33 @@ const registerBuild = (policy: Command, run: Run): void => {
 const registerTest = (policy: Command, run: Run): void => {
   policy
     .command('test')
-    .description('load a bundle as the gate would, and have it decide the cases that it carries')
+    .description('load a bundle as the gate would, have it decide the cases that it carries, and run the Rego tests')
     .argument('<bundle>', 'a .tar.gz')
+    .option('--rego <folder>', "whose *_test.rego opa runs as well (default: the checkout's policies)")
+    .option('--no-rego', 'none: the cases of the bundle alone')
+    .addHelpText('after', '\nExit code 0 where all is as it should be, 2 where a Rego test fails, else 1.')
     .action(
-      run(async (ctx, file: string) => {
+      run(async (ctx, file: string, flags: { rego?: string | boolean }) => {
         const revision = await openForTest(ctx, file);
-        const log = { warn: () => {}, error: () => {} };
-        const memory = { recall: async () => [] };
-        const instance = await startInstance({ revision, secrets: [], memory, log, spare: false });
-        await instance.engine.close();
+        await (await startTrial(revision)).engine.close();
+        const folder = typeof flags.rego === 'string' ? resolve(flags.rego) : join(ctx.root, 'policies');
+        const rego = flags.rego === false ? undefined : await testRego(ctx, folder);
         const { id, version, tests } = revision;
-        ctx.answer(
-          { ...id, version, cases: tests.length },
-          () => `${id.revision}: ${tests.length} cases are decided as they should be`,
+        ctx.answer({ ...id, version, cases: tests.length, ...(rego && { rego }) }, () =>
+          [
+            `${id.revision}: ${tests.length} cases are decided as they should be`,
+            ...(flags.rego === false ? [] : [rego ? tellRego(ctx, rego) : `${folder}: holds no Rego tests`]),
+          ].join('\n'),
         );
-        return 0;
+        return rego && rego.failed.length > 0 ? 2 : 0;
       }),
     );
 };
+const tellRego = ({ paint }: CliContext, { folder, passed, failed }: RegoTests): string =>
+  [
+    `${folder}: ${passed} Rego tests pass${failed.length > 0 ? `, ${paint.red(`${failed.length} do not`)}` : ''}`,
+    ...failed.map((each) => `  ${paint.red('✗')} ${visible(each)}`),
+  ].join('\n');
 
 const registerPush = (policy: Command, run: Run): void => {
   policy

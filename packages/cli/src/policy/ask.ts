@@ -1,5 +1,6 @@
 import { type OperatorVerb, operatorSubject, operatorVerbs } from '@agentgate/contracts';
 import type { z } from 'zod';
+import { visible } from '../commands/approvals.ts';
 import { type CliContext, CliError } from '../context.ts';
 import { withUser } from '../stack.ts';
 
@@ -17,6 +18,6 @@ export const askAs = async <V extends OperatorVerb>(
       subject: operatorSubject(as, verb),
     });
     const refused = answer as { code?: string; reason?: string };
-    if (refused.code !== undefined) throw new CliError(`${refused.code}: ${refused.reason}`);
+    if (refused.code !== undefined) throw new CliError(visible(`${refused.code}: ${refused.reason}`));
     return answer as Answer<V>;
   });

@@ -59,6 +59,15 @@ const entriesOf = async (tar: Uint8Array) => {
   }
 };
 
+/** A file of a bundle that was just compiled here, which may hold more than one that is pushed: opa puts its Rego in as well. */
+export const memberOfBundle = async (
+  archive: Uint8Array,
+  name: string,
+): Promise<Uint8Array<ArrayBuffer> | undefined> => {
+  const entries = await entriesOf(await unzipped(archive));
+  return entries.find(({ header }) => header.name === name || header.name === `/${name}`)?.data;
+};
+
 /** OPA writes names with a slash before them. Any other spelling, and any other path, is nobody's. */
 const nameOf = (path: string): BundleFileName => {
   const name = names.find((each) => path === each || path === `/${each}`);
