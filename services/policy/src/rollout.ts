@@ -115,7 +115,7 @@ export const createRollout = (opts: RolloutOptions): Rollout => {
     const known = replicas.known();
     const wait = known.filter(({ silentMs }) => silentMs < silentAfterMs).map(({ instance }) => instance);
     const answers = await opts.prepareAll({ ...target, action, by }, wait);
-    const refused = answers.find(({ problem }) => problem !== undefined);
+    const refused = stoppedBy(action, answers);
     const tell = (status: PolicyRolloutAnswer['status'], at: number, told: RolloutReplica[], problem?: string) => ({
       v: 1 as const,
       status,
@@ -291,6 +291,12 @@ const before = (activations: PolicyHistory['activations']): number => {
     if (stack.at(-1) !== version) stack.push(version);
   }
   return stack.at(-2) ?? 0;
+};
+
+/** One refusal stops what is new. It does not stop taking back: who cannot load that one decides nothing, which is better than what is taken back. */
+const stoppedBy = (action: ActiveRecord['action'], answers: ReplicaAnswer[]): ReplicaAnswer | undefined => {
+  const refusals = answers.filter(({ problem }) => problem !== undefined);
+  return action === 'activate' || refusals.length === answers.length ? refusals[0] : undefined;
 };
 
 const toldOf = (known: ReturnType<Replicas['known']>, answers: ReplicaAnswer[]): RolloutReplica[] => {

@@ -297,6 +297,26 @@ describe('rollback', () => {
     expect(await slow).toMatchObject({ status: 'conflict', problem: 'op made version 0 active meanwhile' });
   });
 
+  test('is not stopped by a replica that cannot load it, which is named and decides nothing; only by all of them', async () => {
+    const rollout = await pushed(1);
+    await rollout.activate('ann', { version: 1, reason });
+    const no = 'POLICY_INVALID: policy.wasm: the policy was not loaded within 10000 ms';
+    const answers: ReplicaAnswer[] = [
+      { instance: 'one', ms: 1 },
+      { instance: 'two', ms: 1, problem: no },
+    ];
+    world.prepare = async () => answers.map((each) => ({ ...each, problem: no }));
+    expect(await rollout.rollback('op', { reason })).toMatchObject({ status: 'refused', problem: no });
+    world.prepare = async () => answers;
+    world.settled = answers;
+    expect(await rollout.rollback('op', { reason })).toMatchObject({
+      status: 'incomplete',
+      version: 0,
+      replicas: [{ status: 'confirmed' }, { instance: 'two', status: 'refused', problem: no }],
+    });
+    expect(world.active.at(-1)).toMatchObject({ version: 0 });
+  });
+
   test('to a version by its name is not outrun by whoever activates one after the other', async () => {
     const rollout = await pushed(1, 2, 3);
     for (const version of [1, 2]) await rollout.activate('ann', { version, reason });
