@@ -43,7 +43,7 @@ export interface SwapVerdict {
 
 /** A replica that hears nothing decides on for so long. */
 const fenceMs = 3_000;
-/** Under load every revision that was active for so long has decided something. */
+/** Under load nearly every revision that was active for so long has decided something. */
 const reignMs = 200;
 
 const keyOf = ({ digest, revision }: PolicyRevision): string => `${revision} ${digest}`;
