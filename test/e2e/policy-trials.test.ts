@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { eventually } from '../eventually.ts';
 import { type EvidenceReader, readEvidence } from '../evidence-reader.ts';
 import { type Agent, openAgent } from '../parties.ts';
-import { replicate } from '../replicas.ts';
+import { type Replica, replicate } from '../replicas.ts';
 import { type Stack, startStack } from '../stack.ts';
 
 // A stricter rule is tried on the calls that were made, watched beside the active one, and activated; whom it hits is let pass for a while.
@@ -29,6 +29,7 @@ ${grants(where)}`;
 const strict = ', where: { /text: { one_of: [hello, goodbye] } }';
 
 let stack: Stack;
+let replica: Replica | undefined;
 let evidence: EvidenceReader;
 const agents = new Map<string, { agent: Agent; session: string }>();
 const cli = fileURLToPath(new URL('../../packages/cli/bin/agentgate.mjs', import.meta.url));
@@ -71,7 +72,7 @@ let bundle: string;
 
 beforeAll(async () => {
   stack = await startStack({ config: () => config() });
-  await replicate(stack, 'policy');
+  replica = await replicate(stack, 'policy');
   evidence = await readEvidence(stack);
   for (const name of ['demo', 'other', 'barred', 'bare']) {
     const agent = await openAgent(stack, `agent-${name}`);
@@ -83,7 +84,10 @@ beforeAll(async () => {
   const built = await policy('build', '--config', file, '--bundle-version', '1', '--out', bundle);
   expect(built.code, built.err).toBe(0);
 }, 240_000);
-afterAll(() => stack?.stop());
+afterAll(async () => {
+  await replica?.kill('SIGTERM');
+  await stack?.stop();
+});
 
 test('a stricter policy is replayed, watched, activated, explained, and excepted from for a while', async () => {
   // Yesterday.
