@@ -29,6 +29,8 @@ export interface ReadDisclosures {
 /** Of its text. Larger content leaves with its salt alone. */
 export const MAX_DISCLOSURE_BYTES = 524_288;
 const MAX_DISCLOSURES = 1_024;
+/** So that what is kept of an event can be told in one answer. */
+const MAX_OF_EVENT = 16;
 const FIELD = /^[a-z][a-z_]{0,63}$/;
 const NEWLINE = 10;
 
@@ -68,7 +70,7 @@ export function readDisclosures(bytes: Uint8Array, events: readonly EvidenceEven
     read.faults.push({ reason: `the disclosures are not a JSON array of at most ${MAX_DISCLOSURES}` });
     return read;
   }
-  const seen = new Set<string>();
+  const seen = new Map<EvidenceEvent, Set<string>>();
   for (const item of list) {
     const { event: index, disclosure } = fieldsOf(item);
     const event = Number.isSafeInteger(index) ? events[index as number] : undefined;
@@ -78,11 +80,14 @@ export function readDisclosures(bytes: Uint8Array, events: readonly EvidenceEven
     }
     const { field, salt, value } = fieldsOf(disclosure);
     const fault = faultOf(event, { field, salt, value });
-    const place = `${index} ${String(field)}`;
+    const fields = seen.get(event) ?? new Set();
+    seen.set(event, fields);
     if (fault !== undefined) read.faults.push({ event, reason: fault });
-    else if (seen.has(place)) read.faults.push({ event, reason: `${String(field)} is disclosed twice` });
+    else if (fields.has(field as string)) read.faults.push({ event, reason: `${String(field)} is disclosed twice` });
+    else if (fields.size === MAX_OF_EVENT)
+      read.faults.push({ event, reason: `more than ${MAX_OF_EVENT} of its digests are disclosed` });
     else {
-      seen.add(place);
+      fields.add(field as string);
       const shown = { field: field as string, salt: salt as string, ...(value !== undefined && { value }) };
       read.kept.push({ event, disclosure: shown });
     }
@@ -107,9 +112,21 @@ function faultOf(
   if (typeof salt !== 'string' || saltedDigestFault({ sha256: digest, salt }) !== undefined)
     return `the salt of ${field} is not 32 bytes in base64url`;
   if (value === undefined) return undefined;
+  // Numbers may be longer than they came, so what was sent says nothing of what is kept.
+  if (lengthOf(value) > MAX_DISCLOSURE_BYTES)
+    return `what is disclosed of ${field} is larger than ${MAX_DISCLOSURE_BYTES} bytes`;
   return doesOpen(value, { salt, digest })
     ? undefined
     : `what is disclosed of ${field} is not what its digest stands for`;
+}
+
+function lengthOf(value: unknown): number {
+  try {
+    return Buffer.byteLength(JSON.stringify(value));
+  } catch {
+    // Nested so deep that it has no canonical form either.
+    return 0;
+  }
 }
 
 function doesOpen(value: unknown, salted: { salt: string; digest: string }): boolean {

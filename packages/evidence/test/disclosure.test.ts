@@ -125,6 +125,28 @@ describe('readDisclosures', () => {
     expect(read(one, one).faults).toEqual([{ event: events[1], reason: 'arguments_digest is disclosed twice' }]);
   });
 
+  test('finds fault with what would be too large to tell again, however short it came', () => {
+    const long = `[${'1e20,'.repeat(100_000)}1]`;
+    const { digest: sha256 } = saltedDigest(JSON.parse(long), salt);
+    const { event } = createChain({ source, epoch: 'e' }).next({ ...draft(1), data: { arguments_digest: { sha256 } } });
+    const text = `[{"event":0,"disclosure":{"field":"${field}","salt":"${salt}","value":${long}}}]`;
+    expect(text.length).toBeLessThan(MAX_DISCLOSURE_BYTES);
+    expect(readDisclosures(Buffer.from(text), [event])).toEqual({
+      kept: [],
+      faults: [{ event, reason: 'what is disclosed of arguments_digest is larger than 524288 bytes' }],
+    });
+  });
+
+  test('keeps 16 of an event, as many as one answer tells', () => {
+    const names = Array.from({ length: 17 }, (_, i) => `digest_${'abcdefghijklmnopq'[i]}`);
+    const data = Object.fromEntries(names.map((name) => [name, digest]));
+    const { event } = createChain({ source, epoch: 'e' }).next({ ...draft(1), data });
+    const all = names.map((name) => ({ event: 0, disclosure: { field: name, salt } }));
+    const { kept, faults } = readDisclosures(Buffer.from(JSON.stringify(all)), [event]);
+    expect(kept).toHaveLength(16);
+    expect(faults).toEqual([{ event, reason: 'more than 16 of its digests are disclosed' }]);
+  });
+
   test.each([
     ['no JSON', '['],
     ['no array', '{}'],

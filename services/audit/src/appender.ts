@@ -119,11 +119,13 @@ export const createAppender = <M extends Incoming>({
     const events = batch.events.map(({ event }) => event);
     const { kept, faults } = readDisclosures(batch.disclosures, events);
     disclosed.push(...kept.filter(({ event }) => appended.has(event.id)));
-    for (const { event, reason: detail } of faults) {
-      const about = placeOf(event ?? (events[0] as EvidenceEvent));
-      const key = `bad_disclosure ${about} ${detail}`;
-      report(taken, { kind: 'bad_disclosure', about, detail, key, toEvidence: !isOwn(batch.message) });
-    }
+    // One, however many: whoever sends them must not fill the log with what is said of them.
+    const [fault, ...more] = faults;
+    if (!fault) return;
+    const about = placeOf(fault.event ?? (events[0] as EvidenceEvent));
+    const detail = more.length === 0 ? fault.reason : `${fault.reason}; and ${more.length} more in this batch`;
+    const toEvidence = !isOwn(batch.message);
+    report(taken, { kind: 'bad_disclosure', about, detail, key: `bad_disclosure ${about}`, toEvidence });
   };
 
   return {

@@ -1,11 +1,12 @@
-import type {
-  DisclosureScope,
-  DisclosuresAnswer,
-  EraseAnswer,
-  EventDraft,
-  holdAnswer,
-  LegalHold,
-  releaseHoldAnswer,
+import {
+  AgentGateError,
+  type DisclosureScope,
+  type DisclosuresAnswer,
+  type EraseAnswer,
+  type EventDraft,
+  type holdAnswer,
+  type LegalHold,
+  type releaseHoldAnswer,
 } from '@agentgate/contracts';
 import type { DisclosedEvent } from '@agentgate/evidence';
 import type { z } from 'zod';
@@ -42,7 +43,8 @@ export interface DisclosureStore {
   /** Its scope; undefined where there is no such hold, or none any more. */
   releaseHold(hold: string): DisclosureScope | undefined;
   holds(): Hold[];
-  addAct(act: Act): void;
+  /** Its row. */
+  addAct(act: Act): number;
   untold(limit: number): { row: number; act: Act }[];
   setTold(row: number, event: string): void;
   close(): void;
@@ -55,7 +57,7 @@ export interface Erasure {
   hold(by: string, scope: DisclosureScope, reason: string): Promise<z.infer<typeof holdAnswer>>;
   release(by: string, hold: string, reason: string): Promise<z.infer<typeof releaseHoldAnswer>>;
   holds(): LegalHold[];
-  /** Tells evidence of acts that it does not know yet; to be called now and then. */
+  /** Finishes what could not be at once: the journal of an erasure, and acts that evidence does not know yet. To be called now and then. */
   tell(): Promise<void>;
 }
 
@@ -94,29 +96,46 @@ export const createErasure = ({ store, record, now, newHold, onUntold }: Erasure
     });
     return telling;
   };
-  /** The event that tells of the last act, if evidence takes it now. */
-  const toldNow = async (): Promise<{ event?: string }> => {
+  /** The event that tells of this act, if evidence takes it now. */
+  const toldNow = async (act: number): Promise<{ event?: string }> => {
     try {
       // One that runs already may have begun before this act.
-      if (telling) await telling;
-      const event = [...(await tell()).values()].at(-1);
+      const event = (await telling)?.get(act) ?? (await tell()).get(act);
       return event === undefined ? {} : { event };
     } catch (error) {
       onUntold(error);
       return {};
     }
   };
+  /** Also at the start: a crash may have come between an erasure and its journal. */
+  let isJournalled = true;
+  const forget = () => {
+    if (!isJournalled) return;
+    try {
+      store.forget();
+    } catch (cause) {
+      throw new AgentGateError(
+        'EVIDENCE_UNAVAILABLE',
+        'it is erased, but another process reads disclosures.db: its journal still holds it, and is emptied as soon as that process ends',
+        { cause },
+      );
+    }
+    isJournalled = false;
+  };
+  const keptOf = (found: readonly KeptDisclosure[]) =>
+    found.flatMap(({ isErased, ...rest }) =>
+      isErased ? [] : [rest as { field: string; salt: string; value?: unknown }],
+    );
 
   return {
     disclose: async (by, event) => {
       const found = store.of(event);
-      const disclosures = found.flatMap(({ isErased, ...rest }) =>
-        isErased ? [] : [rest as { field: string; salt: string }],
-      );
-      if (disclosures.length === 0) return { v: 1, status: found.length > 0 ? 'erased' : 'none', disclosures };
-      const fields = disclosures.map(({ field }) => field);
+      const fields = keptOf(found).map(({ field }) => field);
+      if (fields.length === 0) return { v: 1, status: found.length > 0 ? 'erased' : 'none', disclosures: [] };
       await record({ name: 'evidence.disclosed', subject: event, data: { event, fields, by } });
-      return { v: 1, status: 'kept', disclosures };
+      // Read again: it may have been erased while evidence was told.
+      const disclosures = keptOf(store.of(event));
+      return { v: 1, status: disclosures.length > 0 ? 'kept' : 'erased', disclosures };
     },
     erase: async (by, scope, reason) => {
       const done = store.transaction(() => {
@@ -124,49 +143,54 @@ export const createErasure = ({ store, record, now, newHold, onUntold }: Erasure
         if (holds.length > 0) return { status: 'held' as const, events: 0, holds: holds.slice(0, holdsTold) };
         const events = store.erase(scope);
         if (events === 0) return { status: 'nothing' as const, events, holds: [] };
-        store.addAct({
+        const act = store.addAct({
           name: 'evidence.erased',
           subject: scope.id,
           ...whoseOf(scope),
           data: { scope, events, reason, by },
         });
-        return { status: 'erased' as const, events, holds: [] };
+        isJournalled = true;
+        return { status: 'erased' as const, events, holds: [], act };
       });
-      if (done.status !== 'erased') return { v: 1, ...done };
-      store.forget();
-      return { v: 1, ...done, ...(await toldNow()) };
+      // Who asks again after a failure must not be told that nothing is there.
+      if (done.status !== 'held') forget();
+      const { act, ...answer } = { act: undefined, ...done };
+      return { v: 1, ...answer, ...(act !== undefined && (await toldNow(act))) };
     },
     hold: async (by, scope, reason) => {
       const hold = newHold();
-      const isAdded = store.transaction(() => {
-        if (store.holds().length >= maxHolds) return false;
+      const act = store.transaction(() => {
+        if (store.holds().length >= maxHolds) return undefined;
         store.addHold({ hold, scope, reason, by, at: now() });
-        store.addAct({
+        return store.addAct({
           name: 'evidence.held',
           subject: scope.id,
           ...whoseOf(scope),
           data: { hold, scope, reason, by },
         });
-        return true;
       });
-      return isAdded ? { v: 1, status: 'held', hold, ...(await toldNow()) } : { v: 1, status: 'too_many' };
+      return act === undefined ? { v: 1, status: 'too_many' } : { v: 1, status: 'held', hold, ...(await toldNow(act)) };
     },
     release: async (by, hold, reason) => {
-      const scope = store.transaction(() => {
+      const act = store.transaction(() => {
         const released = store.releaseHold(hold);
-        if (released)
+        return (
+          released &&
           store.addAct({
             name: 'evidence.released',
             subject: released.id,
             ...whoseOf(released),
             data: { hold, scope: released, reason, by },
-          });
-        return released;
+          })
+        );
       });
-      return scope ? { v: 1, status: 'released', ...(await toldNow()) } : { v: 1, status: 'not_found' };
+      return act === undefined ? { v: 1, status: 'not_found' } : { v: 1, status: 'released', ...(await toldNow(act)) };
     },
     holds: () => store.holds().map(({ at, ...hold }) => ({ ...hold, at: new Date(at).toISOString() })),
-    tell: async () => void (await tell()),
+    tell: async () => {
+      await tell();
+      forget();
+    },
   };
 };
 

@@ -1,6 +1,7 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { AgentGateError, type EventDraft } from '@agentgate/contracts';
 import type { DisclosedEvent, EvidenceEvent } from '@agentgate/evidence';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -10,6 +11,9 @@ import { createErasure, type DisclosureStore, type Erasure } from '../src/erasur
 const salt = Buffer.alloc(32, 7).toString('base64url');
 const secret = { secret: 'blue' };
 const scope = { kind: 'session', id: 'ses_0123456789' } as const;
+
+const erasureWith = (record: (draft: EventDraft) => Promise<string>): Erasure =>
+  createErasure({ store, record, now: () => 0, newHold: () => `hold_${store.holds().length + 1}`, onUntold: () => {} });
 
 let dir: string;
 let store: DisclosureStore;
@@ -22,16 +26,10 @@ beforeEach(() => {
   store = openSqliteDisclosures(dir);
   told = [];
   isDown = false;
-  erasure = createErasure({
-    store,
-    record: async (draft) => {
-      if (isDown) throw new AgentGateError('EVIDENCE_UNAVAILABLE', 'down');
-      told.push(draft);
-      return `evt_told_${told.length}`;
-    },
-    now: () => 0,
-    newHold: () => `hold_${store.holds().length + 1}`,
-    onUntold: () => {},
+  erasure = erasureWith(async (draft) => {
+    if (isDown) throw new AgentGateError('EVIDENCE_UNAVAILABLE', 'down');
+    told.push(draft);
+    return `evt_told_${told.length}`;
   });
   const event = { id: 'evt_1', session: scope.id, data: { call: 'call_1' } } as unknown as EvidenceEvent;
   const disclosed: DisclosedEvent = { event, disclosure: { field: 'arguments_digest', salt, value: secret } };
@@ -114,4 +112,54 @@ test('tells evidence of an erasure later when it cannot at once', async () => {
   await erasure.tell();
   await erasure.tell();
   expect(told.map(({ name }) => name)).toEqual(['evidence.erased']);
+});
+
+test('gives away nothing that was erased while evidence was told who asked', async () => {
+  let told = () => {};
+  const slow = erasureWith(() => new Promise((resolve) => (told = () => resolve('evt_told'))));
+  const asked = slow.disclose('ann', 'evt_1');
+  expect(await erasure.erase('bob', scope, 'r')).toMatchObject({ status: 'erased' });
+  told();
+  expect(await asked).toEqual({ v: 1, status: 'erased', disclosures: [] });
+});
+
+test('each of two acts at once is answered with the event that tells of it', async () => {
+  const asked = [
+    erasure.hold('ann', { kind: 'session', id: 'ses_1111111111' }, 'first'),
+    erasure.hold('ann', { kind: 'session', id: 'ses_2222222222' }, 'second'),
+  ];
+  const events = (await Promise.all(asked)).map(({ event }) => Number(event?.split('_').at(-1)));
+  const reasons = events.map((n) => (told[n - 1]?.data as { reason?: string } | undefined)?.reason);
+  expect(reasons).toEqual(['first', 'second']);
+});
+
+test('says that an erasure is not done while another process keeps the journal, and empties it once that ends', async () => {
+  const other = new DatabaseSync(join(dir, 'disclosures.db'));
+  other.exec('BEGIN');
+  other.prepare('SELECT count(*) FROM disclosures').get();
+  const busy = {
+    code: 'EVIDENCE_UNAVAILABLE',
+    message:
+      'it is erased, but another process reads disclosures.db: its journal still holds it, and is emptied as soon as that process ends',
+  };
+  await expect(erasure.erase('bob', scope, 'r')).rejects.toMatchObject(busy);
+  await expect(erasure.erase('bob', scope, 'again')).rejects.toMatchObject(busy);
+  const isInFolder = () => readdirSync(dir).some((file) => readFileSync(join(dir, file)).includes('blue'));
+  expect(isInFolder()).toBe(true);
+  other.close();
+  await erasure.tell();
+  expect(isInFolder()).toBe(false);
+  expect(told.map(({ name }) => name)).toEqual(['evidence.erased']);
+});
+
+test('empties the journal of an erasure that a crash cut short', async () => {
+  const reader = new DatabaseSync(join(dir, 'disclosures.db'));
+  reader.prepare('SELECT count(*) FROM disclosures').get();
+  store.transaction(() => store.erase(scope));
+  store.close();
+  store = openSqliteDisclosures(dir);
+  reader.close();
+  expect(readFileSync(join(dir, 'disclosures.db-wal')).includes('blue')).toBe(true);
+  await erasureWith(async () => 'evt_told').tell();
+  expect(readFileSync(join(dir, 'disclosures.db-wal'))).toHaveLength(0);
 });

@@ -471,6 +471,20 @@ test('appends the event, keeps nothing and reports bad_disclosure when what came
   expect(kept).toEqual([]);
 });
 
+test('reports bad_disclosure once for a batch, however much is wrong and however often it comes', () => {
+  const { audit, kept } = setUp();
+  const { message, sealed } = disclosing(fresh(), { value: { secret: 'blue' } });
+  const junk = (field: string) => `{"event":0,"disclosure":{"field":"${field}","salt":""}}`;
+  const beside = (...all: string[]) => `${sealed}\n[${all.join(',')}]`;
+  const first = audit.take([incoming('ingress', beside(...Array.from({ length: 1_000 }, () => junk('call'))))]);
+  expect(first.anomalies).toMatchObject([
+    { kind: 'bad_disclosure', detail: 'call is no digest of the event; and 999 more in this batch' },
+  ]);
+  expect(audit.take([incoming('ingress', beside(junk('tool')))]).anomalies).toEqual([]);
+  expect(audit.take([incoming('ingress', message)])).toMatchObject({ appended: 0, anomalies: [] });
+  expect(kept).toEqual([]);
+});
+
 test('quarantines a refused batch without what came beside it', () => {
   const db = new DatabaseSync(':memory:');
   const { audit } = setUp(createSqliteLog(db, 'memory'));

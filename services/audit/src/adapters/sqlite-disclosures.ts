@@ -112,7 +112,10 @@ export const openSqliteDisclosures = (folder: string, lockWaitMs = 5_000): Discl
       return events;
     },
     forget: () => {
+      // It must not hold up the log until some reader ends.
+      db.exec('PRAGMA busy_timeout = 0');
       const { busy } = db.prepare('PRAGMA wal_checkpoint(TRUNCATE)').get() as { busy: number };
+      db.exec(`PRAGMA busy_timeout = ${lockWaitMs}`);
       if (busy !== 0)
         throw new Error('disclosures.db is in use by another process: its journal still holds what was erased');
     },
@@ -122,7 +125,7 @@ export const openSqliteDisclosures = (folder: string, lockWaitMs = 5_000): Discl
       return row && (JSON.parse(row.scope) as DisclosureScope);
     },
     holds: () => (holds.all() as unknown as HoldRow[]).map((row) => ({ ...row, scope: JSON.parse(row.scope) }) as Hold),
-    addAct: (act) => void addAct.run(JSON.stringify(act)),
+    addAct: (act) => Number(addAct.run(JSON.stringify(act)).lastInsertRowid),
     untold: (limit) =>
       (untold.all(limit) as { row: number; act: string }[]).map(({ row, act }) => ({
         row,
