@@ -26,6 +26,7 @@ export const scopeOf = (event: string | undefined, { call, session, agent, tenan
     ...(agent === undefined ? [] : [{ kind: 'agent' as const, id: agent, ...(tenant !== undefined && { tenant }) }]),
   ];
   const [scope, ...more] = scopes;
+  if (tenant !== undefined && agent === undefined) throw new CliError('--tenant says whose --agent is meant: name one');
   if (!scope || more.length > 0) throw new CliError('name one of: an event, --call, --session, --agent');
   return scope;
 };
@@ -87,6 +88,12 @@ const holds = (ctx: CliContext): Promise<number> =>
     return 0;
   });
 
+/** Still JSON: what could turn a terminal's line around, or command it, is escaped. */
+const printableJson = (value: unknown): string =>
+  JSON.stringify(value).replace(/[\p{Cc}\p{Cf}]/gu, (found) =>
+    Array.from({ length: found.length }, (_, i) => `\\u${found.charCodeAt(i).toString(16).padStart(4, '0')}`).join(''),
+  );
+
 const disclose = (ctx: CliContext, event: string): Promise<number> =>
   withUser(ctx.home, auditor, async (bus) => {
     const subject = operatorSubject(auditor, 'disclosures');
@@ -99,9 +106,7 @@ const disclose = (ctx: CliContext, event: string): Promise<number> =>
           [
             `${field}`,
             `  salt   ${salt}`,
-            value === undefined
-              ? '  value  not kept: whoever has it can prove it'
-              : `  value  ${JSON.stringify(value)}`,
+            value === undefined ? '  value  not kept: whoever has it can prove it' : `  value  ${printableJson(value)}`,
           ].join('\n'),
         )
         .join('\n');

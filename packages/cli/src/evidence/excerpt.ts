@@ -1,7 +1,8 @@
 import { type EvidenceEvent, type Excerpt, type ExcerptEntry, formatProof, readEntry } from '@agentgate/evidence';
 import { CliError } from '../context.ts';
+import { rowOf } from './index-row.ts';
 import type { PublishedLog } from './published-log.ts';
-import type { FoundRow, QueryIndex, Selection } from './query-index.ts';
+import { type FoundRow, type QueryIndex, type Selection, wrongIndex } from './query-index.ts';
 
 /** Beyond this nobody reads a report, and a copy of the log says the same with less. */
 const maxExported = 10_000;
@@ -50,10 +51,14 @@ export const excerptOf = async (
   const { note: checkpoint, vkey } = log;
   const entries: ExcerptEntry[] = [];
   const used = new Set<string>(['deployment']);
-  for (const { index: at } of rows) {
-    const entry = await withPath(log, at);
+  for (const row of rows) {
+    const entry = await withPath(log, row.index);
+    const event = eventOf(entry.entry);
+    // What was asked for was found by what the index says.
+    if (Object.entries(rowOf(event)).some(([column, value]) => row[column as keyof FoundRow] !== value))
+      throw new CliError(wrongIndex(row.index));
     entries.push(entry);
-    used.add(eventOf(entry.entry).source.split('/')[1] ?? '');
+    used.add(event.source.split('/')[1] ?? '');
   }
   const exported = new Set(rows.map(({ index: at }) => at));
   const keys: ExcerptEntry[] = [];

@@ -1,5 +1,4 @@
-import { rmSync, writeFileSync } from 'node:fs';
-import { basename, resolve } from 'node:path';
+import { basename } from 'node:path';
 import type { Excerpt } from '@agentgate/evidence';
 import { type Command, InvalidArgumentError } from 'commander';
 import { type CliContext, CliError } from '../context.ts';
@@ -8,6 +7,7 @@ import { readStatus } from '../stack.ts';
 import { cloudEventsOf } from './cloudevents.ts';
 import { eventOf, excerptOf, selectEvents } from './excerpt.ts';
 import { ocsfEventsOf } from './ocsf.ts';
+import { writeOut } from './out.ts';
 import { pageOf } from './page.ts';
 import { printPdf } from './pdf.ts';
 import type { Selection } from './query-index.ts';
@@ -74,20 +74,18 @@ const exportEvidence = (ctx: CliContext, flags: ExportFlags): Promise<number> =>
     const about = { asked: selection, made_at: madeAt, log_size: log.checkpoint.size };
     const excerpt = await excerptOf(log, index, { rows, about });
     const page = () => pageFrom(ctx, excerpt, { flags, selection, madeAt });
-    if (format === 'pdf' && out !== undefined) {
-      rmSync(out, { force: true });
-      await printPdf(page(), resolve(out), ctx.environment.PATH);
-    } else {
+    if (format === 'pdf' && out !== undefined) writeOut(out, await printPdf(page(), ctx.environment.PATH));
+    else if (format !== 'pdf') {
       const text = format === 'html' ? page() : `${JSON.stringify(inFormat(format, excerpt), null, 1)}\n`;
       if (out === undefined) process.stdout.write(text);
-      else writeFileSync(out, text);
+      else writeOut(out, text);
     }
     if (out !== undefined)
       ctx.answer({ out, format, events: rows.length }, () => `${out}: ${rows.length} events, each with its proof`);
     return 0;
   });
 
-const inFormat = (format: Exclude<Format, 'html'>, excerpt: Excerpt): object => {
+const inFormat = (format: Exclude<Format, 'html' | 'pdf'>, excerpt: Excerpt): object => {
   if (format === 'ocsf') return ocsfEventsOf(excerpt);
   return format === 'cloudevents' ? cloudEventsOf(excerpt) : excerpt;
 };

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { Excerpt } from '@agentgate/evidence';
-import { cellsOf } from './page/cells.js';
+import { escaped, rowsOf } from './page/cells.js';
 import { quoted } from './prove.ts';
 
 /** What a page says beside the excerpt itself. */
@@ -19,30 +19,20 @@ interface PageAbout {
 }
 
 const part = (name: string) => readFileSync(new URL(`page/${name}`, import.meta.url), 'utf8');
-const escaped = (text: string) =>
-  text.replace(
-    /[&<>"']/g,
-    (c) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' })[c] as string,
-  );
 const hashSource = (text: string) => `'sha256-${createHash('sha256').update(text).digest('base64')}'`;
 /** For a script element of data: nothing in it may end that element. */
 const asData = (value: object) => JSON.stringify(value).replaceAll('<', '\\u003c');
 
-const rowHtml = ({ index, entry }: Excerpt['entries'][number]): string => {
-  const { event } = JSON.parse(entry) as { event: object };
-  const cells = cellsOf(index, event);
-  const cell = (name: keyof typeof cells) => `<td data-cell="${name}">${escaped(cells[name])}</td>`;
-  return `<tr data-index="${index}"><th scope="row" data-cell="index">${index}</th>${cell('time')}${cell('type')}${cell('who')}${cell('about')}${cell('outcome')}<td data-cell="verdict">not verified yet</td></tr>
-<tr class="data"><td></td><td colspan="6"><details><summary>data of entry ${index}</summary><pre data-cell="data">${escaped(cells.data)}</pre></details></td></tr>`;
-};
+const rowHtml = ({ index, entry }: Excerpt['entries'][number]): string =>
+  rowsOf(index, (JSON.parse(entry) as { event: object }).event);
 
 const witnessHtml = (vkey: string) =>
-  `<dt>witness</dt><dd data-witness="${escaped(vkey)}"><span class="key">${escaped(vkey)}</span><br><span data-verdict>not verified yet</span></dd>`;
+  `<dt>witness</dt><dd class="witness"><span class="key">${escaped(vkey)}</span><br><span data-verdict>not verified yet</span></dd>`;
 
 /** One page without anything from outside, which verifies itself where it is opened. */
 export const pageOf = (excerpt: Excerpt, about: PageAbout): string => {
   const style = part('style.css');
-  const script = `(() => {\n${part('cells.js').replace('export const', 'const')}\n${part('verify.js')}})();`;
+  const script = `(() => {\n${part('cells.js').replaceAll('export const', 'const')}\n${part('verify.js')}})();`;
   const policy = `default-src 'none'; script-src ${hashSource(script)}; style-src ${hashSource(style)}; base-uri 'none'; form-action 'none'`;
   const { vkey } = excerpt.log;
   const witnessFlags = about.witnesses.map((each) => ` --witness ${quoted(each)}`).join('');
@@ -67,7 +57,7 @@ export const pageOf = (excerpt: Excerpt, about: PageAbout): string => {
 <table>
 <caption>${excerpt.entries.length} entries of the evidence log ${escaped(excerpt.log.origin)}, in its order</caption>
 <thead><tr><th scope="col">Entry</th><th scope="col">Time</th><th scope="col">Event</th><th scope="col">Agent, session</th><th scope="col">About</th><th scope="col">Outcome</th><th scope="col">Verdict</th></tr></thead>
-<tbody>
+<tbody id="events">
 ${excerpt.entries.map(rowHtml).join('\n')}
 </tbody>
 </table>

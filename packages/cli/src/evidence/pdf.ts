@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -17,8 +17,8 @@ export const findChromium = (path = ''): string | undefined =>
     .flatMap((folder) => names.map((name) => join(folder, name)))
     .find((file) => existsSync(file));
 
-/** Prints a page as a headless Chromium shows it, verified. Throws CliError where there is none. */
-export const printPdf = async (page: string, out: string, path: string | undefined): Promise<void> => {
+/** A page as a headless Chromium prints it, verified. Throws CliError where there is none. */
+export const printPdf = async (page: string, path: string | undefined): Promise<Uint8Array> => {
   const chromium = findChromium(path);
   if (chromium === undefined)
     throw new CliError(
@@ -27,6 +27,7 @@ export const printPdf = async (page: string, out: string, path: string | undefin
   const work = mkdtempSync(join(tmpdir(), 'agentgate-print-'));
   try {
     const file = join(work, 'page.html');
+    const out = join(work, 'page.pdf');
     writeFileSync(file, page);
     const flags = [
       '--headless',
@@ -41,6 +42,7 @@ export const printPdf = async (page: string, out: string, path: string | undefin
       timeout: printMs,
     });
     if (!existsSync(out)) throw new CliError(`${chromium} printed nothing`);
+    return readFileSync(out);
   } catch (error) {
     if (error instanceof CliError) throw error;
     throw new CliError(`${chromium} could not print: ${(error as Error).message.split('\n')[0]}`, { cause: error });

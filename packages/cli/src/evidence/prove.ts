@@ -1,8 +1,11 @@
-import { writeFileSync } from 'node:fs';
+import { eventId } from '@agentgate/contracts';
 import { formatProof } from '@agentgate/evidence';
 import type { Command } from 'commander';
 import { type CliContext, CliError } from '../context.ts';
 import type { Run } from '../run.ts';
+import { eventOf } from './excerpt.ts';
+import { writeOut } from './out.ts';
+import { wrongIndex } from './query-index.ts';
 import { type IndexFlags, withIndexedLog, withLogOptions } from './selection.ts';
 import { entryFileOf } from './verify-file.ts';
 
@@ -16,9 +19,14 @@ export const quoted = (text: string): string =>
 
 const prove = (ctx: CliContext, id: string, flags: ProveFlags): Promise<number> =>
   withIndexedLog(ctx, flags, async (log, index) => {
+    if (!eventId.safeParse(id).success) throw new CliError('event: must be the id of an event, as evt_…');
     const found = index.byId(id);
-    if (!found) throw new CliError(`no event of the log has id ${id}`);
+    if (!found)
+      throw new CliError(
+        `no event of the log has id ${id}: its newest checkpoint covers ${log.checkpoint.size} entries, and one covers what is new within a second`,
+      );
     const [entry, path] = await Promise.all([log.entry(found.index), log.path(found.index)]);
+    if (eventOf(entry).id !== id) throw new CliError(wrongIndex(found.index));
     const proof = formatProof({ index: found.index, path, checkpoint: log.note });
     const { out } = flags;
     if (out === undefined) {
@@ -26,8 +34,8 @@ const prove = (ctx: CliContext, id: string, flags: ProveFlags): Promise<number> 
       else process.stdout.write(proof);
       return 0;
     }
-    writeFileSync(out, proof);
-    writeFileSync(entryFileOf(out), entry);
+    writeOut(out, proof);
+    writeOut(entryFileOf(out), entry);
     const verify = `npx agentgate evidence verify ${quoted(out)} --vkey ${quoted(log.vkey)} --witness …`;
     ctx.answer({ index: found.index, proof: out, entry: entryFileOf(out), verify }, () =>
       [

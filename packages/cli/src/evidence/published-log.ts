@@ -1,6 +1,7 @@
 import {
   type Checkpoint,
   createLogFiles,
+  EvidenceError,
   inclusionProof,
   leafHash,
   NOTE_ED25519,
@@ -39,6 +40,15 @@ const ahead = 8;
 /** 8 KiB each: neighbours share most of their way to the root. */
 const maxTiles = 256;
 
+const keyOf = (vkey: string) => {
+  try {
+    return parseVkey(vkey, NOTE_ED25519);
+  } catch (error) {
+    if (error instanceof EvidenceError) throw new CliError(`--vkey: ${error.message}`, { cause: error });
+    throw error;
+  }
+};
+
 /** The log that the flags name; by default the running stack's. */
 export const openPublishedLog = async (ctx: CliContext, { log, vkey: givenKey }: LogFlags): Promise<PublishedLog> => {
   if (log !== undefined && givenKey === undefined)
@@ -46,7 +56,7 @@ export const openPublishedLog = async (ctx: CliContext, { log, vkey: givenKey }:
   const own = log === undefined ? readStatus(ctx.home).log : undefined;
   const place = log ?? own?.dir ?? '';
   const vkey = givenKey ?? own?.vkey ?? '';
-  const key = parseVkey(vkey, NOTE_ED25519);
+  const key = keyOf(vkey);
   const files = createLogFiles(await openPlace(place));
   const note = await files.checkpoint();
   if (note === undefined) throw new CliError(`${place} holds no log: there is no checkpoint`);

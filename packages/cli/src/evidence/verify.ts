@@ -8,6 +8,7 @@ import {
   NOTE_ED25519,
   parseVkey,
   type ReadFile,
+  verifyingKey,
   witnessPolicy,
 } from '@agentgate/evidence';
 import { parseTrust } from '@agentgate/runtime';
@@ -52,6 +53,18 @@ const duration = (text: string): number => {
 };
 const gather = (value: string, before: string[]): string[] => [...before, value];
 
+/** What a file cannot be asked: taken in silence they would look as if it had been. */
+const logDefaults = {
+  fromIndex: 0,
+  remember: undefined,
+  maxAge: undefined,
+  seals: true,
+  acceptDisclosed: undefined,
+} satisfies Partial<Record<keyof VerifyFlags, unknown>>;
+const logFlags = Object.keys(logDefaults) as (keyof typeof logDefaults)[];
+const dashed = (flag: string) =>
+  flag === 'seals' ? 'no-seals' : flag.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+
 /** A bad key on the command line is told by the option that it came from. */
 const given = <T>(option: string, parse: () => T): T => {
   try {
@@ -91,11 +104,13 @@ const subjectOf = (ctx: CliContext, where: string | undefined, flags: VerifyFlag
     throw new CliError('--quorum counts witnesses: name them with --witness');
   }
   const quorum = flags.quorum ?? vkeys.length;
+  const { deploymentKey } = flags;
+  if (deploymentKey !== undefined) given('--deployment-key', () => verifyingKey(deploymentKey));
   const trust: LogTrust = {
     log: given('--vkey', () => parseVkey(flags.vkey ?? own?.log.vkey ?? '', NOTE_ED25519)),
     witnesses: vkeys.length === 0 ? undefined : given('--witness', () => witnessPolicy({ vkeys, quorum })),
     producers: {
-      deploymentKey: flags.deploymentKey ?? (own && ownDeploymentKey(ctx.home)),
+      deploymentKey: deploymentKey ?? (own && ownDeploymentKey(ctx.home)),
       keys: flags.producers === undefined ? undefined : producersOf(flags.producers),
     },
   };
@@ -112,22 +127,23 @@ export const openPlace = async (place: string): Promise<ReadFile> => {
 
 const judge = async (ctx: CliContext, where: string | undefined, flags: VerifyFlags): Promise<number> => {
   const { place, trust } = subjectOf(ctx, where, flags);
-  if (where !== undefined && isFile(where))
+  if (where !== undefined && isFile(where)) {
+    const ofLogs = logFlags.find((name) => flags[name] !== logDefaults[name]);
+    if (ofLogs) throw new CliError(`--${dashed(ofLogs)} is about a whole log, and ${where} is a file of it`);
     return judgeFile(ctx, { file: where, entry: flags.entry, trust }) ? exits.good : exits.bad;
+  }
   const origin = trust.log.name;
   const memory = flags.remember === undefined ? undefined : openMemory(flags.remember);
   const progress = createProgress(ctx);
   const { fromIndex, seals, maxAge: maxAgeMs, acceptDisclosed } = flags;
   const remembered = memory?.recall(origin);
   const read = await openPlace(place);
-  const verifier = given('--deployment-key', () =>
-    createVerifier({
-      ...{ trust, remembered, fromIndex, seals, maxAgeMs, acceptDisclosed },
-      read,
-      now: Date.now,
-      onProgress: progress.show,
-    }),
-  );
+  const verifier = createVerifier({
+    ...{ trust, remembered, fromIndex, seals, maxAgeMs, acceptDisclosed },
+    read,
+    now: Date.now,
+    onProgress: progress.show,
+  });
   const verdict = await verifier.verify().finally(progress.end);
   const [first] = verdict.findings;
   if (first?.code === 'NO_CHECKPOINT') throw new CliError(`${place} holds no log: ${first.reason}`);

@@ -1,5 +1,6 @@
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { type Excerpt, leafHash, parseProof, verifyProof } from '@agentgate/evidence';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
@@ -67,7 +68,10 @@ test('a proof is refused with a changed entry, and of another log', async () => 
 });
 
 test('prove says so when no event has that id', async () => {
-  await expect(run('prove', 'evt_nobody', ...from)).rejects.toThrow('no event of the log has id evt_nobody');
+  await expect(run('prove', 'evt_9999999999', ...from)).rejects.toThrow(
+    'no event of the log has id evt_9999999999: its newest checkpoint covers 700 entries, and one covers what is new within a second',
+  );
+  await expect(run('prove', 'call_1', ...from)).rejects.toThrow('event: must be the id of an event, as evt_…');
 });
 
 test('a JSON export verifies with keys from elsewhere, and says whose word it is', async () => {
@@ -109,6 +113,21 @@ test.each<[string, (excerpt: Excerpt) => unknown, RegExp]>([
     (excerpt) => Object.assign(excerpt, { checkpoint: excerpt.checkpoint.replace('700', '701') }),
     /signature of .* is wrong/,
   ],
+  [
+    'how often an entry stands there',
+    ({ entries }) => (entries as unknown[]).unshift(entries[0]),
+    /entry \d+: it stands twice/,
+  ],
+  [
+    'the order of its entries',
+    ({ entries }) => (entries as unknown[]).reverse(),
+    /entry \d+: it stands after entry \d+/,
+  ],
+  [
+    'all there was, which is gone',
+    (excerpt) => Object.assign(excerpt, { entries: [] }),
+    /the excerpt holds no entry, so it proves nothing/,
+  ],
   ['the keys', (excerpt) => Object.assign(excerpt, { keys: [] }), /no key [0-9a-f]{16} of agentgate/],
 ])('a JSON export is refused when %s was changed', async (_, change, reason) => {
   const { out, text } = await exported('json');
@@ -118,6 +137,57 @@ test.each<[string, (excerpt: Excerpt) => unknown, RegExp]>([
   const { code, stdout } = await run('verify', out, ...trust);
   expect(code).toBe(1);
   expect(stdout).toMatch(reason);
+});
+
+test('verify does not take options in silence that a file cannot answer', async () => {
+  const { out } = await exported('json');
+  for (const [option, ...value] of [
+    ['--max-age', '10m'],
+    ['--remember', join(work, 'memory.json')],
+    ['--from-index', '5'],
+    ['--no-seals'],
+    ['--accept-disclosed'],
+  ]) {
+    const { code, stderr } = await run('verify', out, ...trust, option as string, ...value);
+    expect(code).toBe(2);
+    expect(stderr).toBe(`agentgate: ${option} is about a whole log, and ${out} is a file of it\n`);
+  }
+});
+
+test('a key that is none is told by its option', async () => {
+  const { out } = await exported('json');
+  const bad = await run('verify', out, '--vkey', vkeys.log, '--deployment-key', 'none');
+  expect(bad).toMatchObject({ code: 2, stderr: expect.stringMatching(/^agentgate: --deployment-key: /) });
+  await expect(run('query', '--log', join(work, 'log'), '--vkey', 'none')).rejects.toThrow(/^--vkey: /);
+});
+
+test('what an index says wrongly is neither proven nor exported', async () => {
+  const file = join(work, 'poisoned.db');
+  await run('query', ...from, '--index', file);
+  const db = new DatabaseSync(file);
+  const [a, b] = [eventAt(300), eventAt(301)];
+  db.prepare('UPDATE events SET id = ? WHERE idx = 300').run(b.id);
+  db.prepare('UPDATE events SET id = ? WHERE idx = 301').run(a.id);
+  db.prepare("UPDATE events SET agent = 'mallory' WHERE idx = 400").run();
+  db.close();
+  const wrong = (at: number) => `the index is wrong about entry ${at}: "agentgate evidence reindex" makes it anew`;
+  await expect(run('prove', a.id, ...from, '--index', file)).rejects.toThrow(wrong(301));
+  await expect(run('export', ...from, '--index', file, '--agent', 'mallory', '--format', 'json')).rejects.toThrow(
+    wrong(400),
+  );
+});
+
+test('what is written is for its owner alone, and what cannot be is told by its option', async () => {
+  const { out } = await exported('json');
+  expect(statSync(out).mode & 0o777).toBe(0o600);
+  const nowhere = join(work, 'nowhere', 'x.json');
+  await expect(run('export', ...from, '--agent', 'demo', '--format', 'json', '--out', nowhere)).rejects.toThrow(
+    `--out: ${nowhere} cannot be written (ENOENT)`,
+  );
+  const old = join(work, 'old.pdf');
+  writeFileSync(old, 'before');
+  await expect(run('export', ...from, '--agent', 'demo', '--format', 'pdf', '--out', old)).rejects.toThrow('Chromium');
+  expect(readFileSync(old, 'utf8')).toBe('before');
 });
 
 test('an OCSF export is of class API Activity as OCSF 1.8 has it, each with its proof', async () => {

@@ -3,10 +3,11 @@ import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
-import type { Excerpt } from '@agentgate/evidence';
+import { createLogFiles, type Excerpt, inclusionProof, tilePath, tilesForInclusion } from '@agentgate/evidence';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { makeLog, vkeysOf } from '../../../evidence/test/verify/log-maker.ts';
+import { makeLog, publish, signersOf, vkeysOf } from '../../../evidence/test/verify/log-maker.ts';
 import { registerExport } from '../../src/evidence/export.ts';
+import { pageOf } from '../../src/evidence/page.ts';
 import { findChromium } from '../../src/evidence/pdf.ts';
 import { runnerOf, workFolder, writeFiles } from './run.ts';
 
@@ -73,6 +74,14 @@ const withExcerpt = (html: string, change: (excerpt: Excerpt) => void): string =
   change(excerpt);
   return html.replace(all, () => before + JSON.stringify(excerpt).replaceAll('<', '\\u003c') + after);
 };
+const other = vkeysOf(makeLog(32, 10).deployment.keys);
+const onePair = /<tr data-index="\d+">.*?<\/tr>\n<tr class="data">.*?<\/tr>\n/s;
+/** With the rows of its first two entries in the other order. */
+const swapped = (html: string) =>
+  html.replace(
+    new RegExp(`(${onePair.source})(${onePair.source})`, 's'),
+    (_, first: string, second: string) => second + first,
+  );
 const change = (excerpt: Excerpt, at: number, from: string, to: string) => {
   const each = excerpt.entries[at] as { entry: string };
   expect(each.entry).toContain(from);
@@ -85,7 +94,7 @@ describe.skipIf(chromium === undefined)('a page in Chromium', { timeout: 120_000
     const shown = await opened(page);
     expect(shown).toMatchObject({ verdict: 'good', good: entries.length, bad: 0 });
     expect(shown.says).toBe(
-      `✓ All ${entries.length} events verified in this browser: sealed by their producers, in the log, under its signed checkpoint.`,
+      `✓ All ${entries.length} events are verified in this browser, by the keys below: sealed by their producers, in the log, under its signed checkpoint.`,
     );
     expect(shown.witness).toMatch(/^✓ saw it at 20/);
   });
@@ -134,12 +143,63 @@ describe.skipIf(chromium === undefined)('a page in Chromium', { timeout: 120_000
     [
       'an event that is left out of the page',
       (html) => withExcerpt(html, ({ entries }) => void (entries as unknown[]).splice(1, 1)),
-      /is on the page, and not in the evidence/,
+      /is in the evidence, and not in its place on the page/,
     ],
     [
       'a row that is left out',
       (html) => html.replace(/<tr data-index="\d+">.*?<\/tr>\n<tr class="data">.*?<\/tr>\n/s, ''),
-      /is in the evidence, and not on the page/,
+      /is in the evidence, and not in its place on the page/,
+    ],
+    [
+      'a row, shown twice with other content',
+      (html) =>
+        html.replace(
+          /<tr data-index.*?<\/tr>/s,
+          (row) => `${row.replace('demo', 'admin').replace('not verified yet', '✓ verified')}${row}`,
+        ),
+      /is not in evidence|not in its place on the page/,
+    ],
+    [
+      'the end of the table, by a row of nothing',
+      (html) =>
+        html.replace('</tbody>', '<tr><td colspan="7">entry 99: the operator stole it ✓ verified</td></tr></tbody>'),
+      /a row is on the page, and not in the evidence/,
+    ],
+    [
+      'a row, which has a cell more',
+      (html) => html.replace('<td data-cell="verdict">', '<td>by the operator</td><td data-cell="verdict">'),
+      /more is shown of entry \d+ than is in evidence/,
+    ],
+    [
+      'a row, which is hidden',
+      (html) => html.replace('<tr data-index', '<tr hidden data-index'),
+      /more is shown of entry/,
+    ],
+    [
+      'the order of two entries',
+      (html) =>
+        swapped(withExcerpt(html, ({ entries }) => void (entries as unknown[]).splice(0, 2, entries[1], entries[0]))),
+      /out of the log’s order/,
+    ],
+    [
+      'how often an entry stands there',
+      (html) =>
+        withExcerpt(html, ({ entries }) => void (entries as unknown[]).unshift(entries[0])).replace(onePair, '$&$&'),
+      /stands twice/,
+    ],
+    [
+      'all entries, which are gone',
+      (html) =>
+        withExcerpt(html, (excerpt) => Object.assign(excerpt, { entries: [] })).replace(
+          /(<tbody[^>]*>).*(<\/tbody>)/s,
+          '$1$2',
+        ),
+      /the page holds no evidence/,
+    ],
+    [
+      'the witness that is shown',
+      (html) => html.replaceAll(/(<span class="key">)witness[^<]*/g, `$1${other.witness}`),
+      /did not cosign this checkpoint/,
     ],
     [
       'the key that is shown',
@@ -172,6 +232,38 @@ describe.skipIf(chromium === undefined)('a page in Chromium', { timeout: 120_000
     const shown = await opened(html);
     expect(shown.verdict).toBe('bad');
     expect(shown.says).toMatch(reason);
+  });
+
+  test('turns red when whoever has the log’s key added to an entry what its producer did not seal', async () => {
+    const at = log.entries.findIndex((entry) => entry.includes('"agent":"demo"'));
+    const forged = (log.entries[at] as string).replace(/\}$/, () => {
+      const { event } = JSON.parse(log.entries[at] as string) as { event: object };
+      return `,"event":${JSON.stringify({ ...event, agent: 'mallory' })}}`;
+    });
+    const published = publish(log.entries.with(at, forged), signersOf(log.deployment, log.at));
+    const note = Buffer.from(published.get('checkpoint') as Uint8Array).toString();
+    const files = createLogFiles(async (path) => published.get(path));
+    const tiles = new Map<string, Uint8Array>();
+    for (const tile of tilesForInclusion(at, log.entries.length))
+      tiles.set(tilePath(tile), (await files.hashes(tile)) as Uint8Array);
+    const path = inclusionProof({
+      index: at,
+      size: log.entries.length,
+      readTile: (tile) => tiles.get(tile) as Uint8Array,
+    });
+    const excerpt = JSON.parse(excerptIn(page)?.[2] ?? '') as Excerpt;
+    const entry = { index: at, entry: forged, path: path.map((hash) => Buffer.from(hash).toString('base64')) };
+    const about = {
+      title: 't',
+      asked: 'a',
+      madeAt: 'now',
+      witnesses: [],
+      deploymentKey: keys.deployment.publicKey,
+      file: 'f',
+    };
+    const shown = await opened(pageOf({ ...excerpt, checkpoint: note, keys: [], entries: [entry] }, about));
+    expect(shown.verdict).toBe('bad');
+    expect(shown.says).toMatch(/it is not of the form that entries have/);
   });
 
   test('does not run a script that somebody put into it', async () => {

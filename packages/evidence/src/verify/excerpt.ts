@@ -1,7 +1,7 @@
 import { type Checkpoint, verifyCheckpoint } from '../checkpoint.ts';
 import { type Cosignature, checkWitnesses } from '../cosignature.ts';
 import { readEntry } from '../entry.ts';
-import { EvidenceError, type Failure } from '../error.ts';
+import { EvidenceError, type Failure, failure } from '../error.ts';
 import type { EvidenceEvent } from '../event.ts';
 import { leafHash } from '../hash.ts';
 import { verifyInclusion } from '../merkle.ts';
@@ -95,6 +95,7 @@ function isExcerptEntry(value: unknown): value is ExcerptEntry {
 
 /** Verifies each entry of an excerpt by the verifier's own keys: nothing that the excerpt says of itself is believed. */
 export function verifyExcerpt(excerpt: Excerpt, { log, witnesses, producers = {} }: LogTrust): ExcerptVerdict {
+  if (excerpt.entries.length === 0) return failure('EMPTY', 'the excerpt holds no entry, so it proves nothing');
   const signed = verifyCheckpoint(excerpt.checkpoint, { origin: log.name, keys: [log] });
   if (!signed.ok) return signed;
   const seen = witnesses ? checkWitnesses(signed.note, witnesses) : { ok: true as const, cosignatures: [] };
@@ -124,7 +125,12 @@ export function verifyExcerpt(excerpt: Excerpt, { log, witnesses, producers = {}
   const all = [...new Set([...excerpt.entries, ...excerpt.keys])].sort((a, b) => a.index - b.index);
   const judged = new Map(all.map((each) => [each, judge(each)]));
   const ofKeys = excerpt.keys.map((each) => judged.get(each) as JudgedEntry).filter(({ fault }) => fault !== undefined);
-  const entries = [...excerpt.entries.map((each) => judged.get(each) as JudgedEntry), ...ofKeys];
+  const inOrder = excerpt.entries.map((each, at): JudgedEntry => {
+    const before = excerpt.entries[at - 1]?.index ?? -1;
+    if (each.index > before) return judged.get(each) as JudgedEntry;
+    return { index: each.index, fault: each.index === before ? 'it stands twice' : `it stands after entry ${before}` };
+  });
+  const entries = [...inOrder, ...ofKeys];
   return {
     ok: entries.every(({ fault }) => fault === undefined),
     checkpoint,

@@ -4,6 +4,8 @@ const show = (value) => (typeof value === 'string' ? value : '');
 const fields = (value) => (value !== null && typeof value === 'object' ? value : {});
 /** Signed text may still turn a line around, or hide in it. */
 const plain = (text) => text.replace(/[\p{Cc}\p{Cf}]/gu, (c) => (c === '\n' ? c : '·'));
+const marks = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' };
+export const escaped = (text) => text.replace(/[&<>"']/g, (c) => marks[c]);
 
 export const cellsOf = (index, event) => {
   const data = fields(event.data);
@@ -30,4 +32,12 @@ export const cellsOf = (index, event) => {
     outcome: plain(outcome) || '–',
     data: plain(JSON.stringify(data, null, 1)),
   };
+};
+
+/** The two rows of an entry. */
+export const rowsOf = (index, event) => {
+  const cells = cellsOf(index, event);
+  const cell = (name) => `<td data-cell="${name}">${escaped(cells[name])}</td>`;
+  return `<tr data-index="${index}"><th scope="row" data-cell="index">${index}</th>${cell('time')}${cell('type')}${cell('who')}${cell('about')}${cell('outcome')}<td data-cell="verdict">not verified yet</td></tr>
+<tr class="data"><td></td><td colspan="6"><details><summary>data of entry ${index}</summary><pre data-cell="data">${escaped(cells.data)}</pre></details></td></tr>`;
 };

@@ -44,12 +44,15 @@ const verifySignature = async (publicKey, signature, text) => {
   return crypto.subtle.verify({ name: 'Ed25519' }, key, signature, utf8.encode(text));
 };
 
+// c2sp.org/signed-note and c2sp.org/tlog-cosignature.
+const keyType = { log: 1, witness: 4 };
 /** `<name>+<key id>+<base64 of type and key>`; the id is the hash of the rest. */
-const readVkey = async (vkey) => {
+const readVkey = async (vkey, type) => {
   const [name, id, ...rest] = vkey.split('+');
   const typed = bytesOf(rest.join('+'));
   const isGood = hexOf((await sha256(join(utf8.encode(`${name}\n`), typed))).slice(0, 4)) === id;
   if (!isGood) throw new Error(`the id of the key of ${name} is not its own`);
+  if (typed[0] !== type) throw new Error(`the key of ${name} is of another kind`);
   return { name, id, key: typed.slice(1) };
 };
 
@@ -67,7 +70,7 @@ const readNote = (note) => {
 };
 
 const verifyNote = async (note, vkey) => {
-  const { name, id, key } = await readVkey(vkey);
+  const { name, id, key } = await readVkey(vkey, keyType.log);
   if (name !== note.origin) throw new Error('the checkpoint is of another log');
   const signature = note.signatures.find((each) => each.name === name && each.id === id);
   if (!signature || !(await verifySignature(key, signature.bytes, note.text)))
@@ -76,7 +79,7 @@ const verifyNote = async (note, vkey) => {
 
 /** When a witness says that it saw the checkpoint, in seconds; undefined where it did not cosign. */
 const cosignedAt = async (note, vkey) => {
-  const { name, id, key } = await readVkey(vkey);
+  const { name, id, key } = await readVkey(vkey, keyType.witness);
   const signature = note.signatures.find((each) => each.name === name && each.id === id);
   if (!signature) return undefined;
   const time = new DataView(signature.bytes.buffer, signature.bytes.byteOffset).getBigUint64(0);
@@ -86,8 +89,25 @@ const cosignedAt = async (note, vkey) => {
   return Number(time);
 };
 
-// The texts of an entry's two members, which stand side by side in canonical form: the last place is the seal's.
-const sealMark = ',"seal":{"index":';
+// An entry's two members stand side by side in canonical form: the last place is the seal's.
+const eventMark = '{"event":';
+const sealMark = ',"seal":';
+/** Nothing may stand in an entry but what its producer sealed, and the seal: of two members of one name JSON takes the last. */
+const readEntry = (entry) => {
+  const parsed = (text) => {
+    try {
+      return JSON.parse(text);
+    } catch {
+      return undefined;
+    }
+  };
+  const at = entry.lastIndexOf(`${sealMark}{"index":`);
+  const text = entry.slice(eventMark.length, at);
+  const seal = parsed(entry.slice(at + sealMark.length, -1));
+  if (entry !== `${eventMark}${text}${sealMark}${JSON.stringify(seal)}}`)
+    throw new Error('it is not of the form that entries have');
+  return { text, event: parsed(text) ?? {}, seal };
+};
 
 /** The keys that speak at one place of the log, as its key events say. */
 const createKeys = (deploymentKey) => {
@@ -113,8 +133,7 @@ const verifyEntry = async ({ index, entry, path }, note, keys) => {
   const leaf = await leafHash(utf8.encode(entry));
   if ((await rootFromPath(leaf, index, note.size, path.map(bytesOf))) !== note.root)
     throw new Error('the log does not hold it: it was changed, or its proof was');
-  const { event, seal } = JSON.parse(entry);
-  const text = entry.slice('{"event":'.length, entry.lastIndexOf(sealMark));
+  const { text, event, seal } = readEntry(entry);
   if (
     (await rootFromPath(await leafHash(utf8.encode(text)), seal.index, seal.size, seal.path.map(bytesOf))) !== seal.root
   )
@@ -127,14 +146,23 @@ const verifyEntry = async ({ index, entry, path }, note, keys) => {
   return event;
 };
 
-/** Whether the row shows what the entry says. */
-const checkShown = (row, index, event) => {
-  const cells = cellsOf(index, event);
-  for (const [name, text] of Object.entries(cells)) {
-    const shown =
-      row.querySelector(`[data-cell="${name}"]`) ?? row.nextElementSibling?.querySelector(`[data-cell="${name}"]`);
+/** Whoever reads may have unfolded it already. */
+const unopened = (row) => {
+  const copy = row?.cloneNode(true);
+  copy?.querySelector('details')?.removeAttribute('open');
+  return copy;
+};
+
+/** Whether the entry's two rows are, to the last attribute, what the entry says. */
+const checkShown = (rows, index, event) => {
+  for (const [name, text] of Object.entries(cellsOf(index, event))) {
+    const shown = rows.map((row) => row.querySelector(`[data-cell="${name}"]`)).find(Boolean);
     if (shown?.textContent !== text) throw new Error(`what is shown as ${name} is not in evidence`);
   }
+  const wanted = document.createElement('tbody');
+  wanted.innerHTML = rowsOf(index, event);
+  const isSame = [...wanted.children].every((row, i) => unopened(rows[i])?.isEqualNode(row));
+  if (!isSame) throw new Error(`more is shown of entry ${index} than is in evidence`);
 };
 
 const judge = (element, isGood, text) => {
@@ -166,11 +194,11 @@ const run = async () => {
     },
     (message) => judge($('checkpoint-verdict'), false, message),
   );
-  for (const item of document.querySelectorAll('[data-witness]')) {
+  for (const item of document.querySelectorAll('.witness')) {
     const verdict = item.querySelector('[data-verdict]');
     await attempt(
       async () => {
-        const time = await cosignedAt(note, item.dataset.witness);
+        const time = await cosignedAt(note, item.querySelector('.key').textContent);
         if (time === undefined) throw new Error('did not cosign this checkpoint');
         judge(verdict, true, `saw it at ${new Date(time * 1000).toISOString()}`);
       },
@@ -180,39 +208,43 @@ const run = async () => {
 
   const keys = createKeys($('deployment-key').textContent);
   await attempt(() => keys.begin());
-  const rows = new Map([...document.querySelectorAll('tr[data-index]')].map((row) => [row.dataset.index, row]));
-  const all = [...excerpt.entries.map((each) => [each, true]), ...excerpt.keys.map((each) => [each, false])];
+  const shown = [...$('events').children];
+  const all = [...excerpt.entries.map((each, at) => [each, at]), ...excerpt.keys.map((each) => [each])];
   all.sort(([a], [b]) => a.index - b.index);
-  const done = new Set();
   let good = 0;
-  for (const [each, isShown] of all) {
-    const row = isShown ? rows.get(String(each.index)) : undefined;
-    const mark = row?.querySelector('[data-cell="verdict"]');
+  for (const [each, at] of all) {
+    const isShown = at !== undefined;
+    const rows = isShown ? shown.slice(2 * at, 2 * at + 2) : [];
+    const mark = rows[0]?.querySelector('[data-cell="verdict"]');
     await attempt(
       async () => {
         const event = await verifyEntry(each, note, keys);
         if (!isShown) return;
-        if (!row || done.has(row)) throw new Error(`entry ${each.index} is in the evidence, and not on the page`);
-        done.add(row);
-        checkShown(row, each.index, event);
+        if (excerpt.entries[at - 1]?.index >= each.index)
+          throw new Error(`entry ${each.index} stands twice, or out of the log’s order`);
+        if (rows[0]?.dataset.index !== String(each.index))
+          throw new Error(`entry ${each.index} is in the evidence, and not in its place on the page`);
+        checkShown(rows, each.index, event);
         judge(mark, true, 'verified');
         good += 1;
       },
       (message) => mark && judge(mark, false, message),
     );
   }
-  for (const [index, row] of rows)
-    if (!done.has(row) && !row.querySelector('.bad'))
-      await attempt(
-        () => Promise.reject(new Error(`entry ${index} is on the page, and not in the evidence`)),
-        (message) => judge(row.querySelector('[data-cell="verdict"]'), false, message),
-      );
+  for (const row of shown.slice(2 * excerpt.entries.length)) {
+    const mark = row.querySelector('[data-cell="verdict"]');
+    await attempt(
+      () => Promise.reject(new Error('a row is on the page, and not in the evidence')),
+      (message) => mark && judge(mark, false, message),
+    );
+  }
+  await attempt(() => excerpt.entries.length > 0 || Promise.reject(new Error('the page holds no evidence')));
 
   if (faults.length === 0)
     judge(
       $('verdict'),
       true,
-      `All ${good} events verified in this browser: sealed by their producers, in the log, under its signed checkpoint.`,
+      `${good === 1 ? 'The event is' : `All ${good} events are`} verified in this browser, by the keys below: sealed by their producers, in the log, under its signed checkpoint.`,
     );
   else
     judge($('verdict'), false, `Not to be relied on. ${faults.length} of the checks failed; the first: ${faults[0]}.`);
