@@ -3,9 +3,9 @@ import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
-import { createLogFiles, type Excerpt, inclusionProof, tilePath, tilesForInclusion } from '@agentgate/evidence';
+import { type Excerpt, inclusionProof } from '@agentgate/evidence';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { makeLog, publish, signersOf, vkeysOf } from '../../../evidence/test/verify/log-maker.ts';
+import { type Files, makeLog, publish, signersOf, vkeysOf } from '../../../evidence/test/verify/log-maker.ts';
 import { registerExport } from '../../src/evidence/export.ts';
 import { pageOf } from '../../src/evidence/page.ts';
 import { findChromium } from '../../src/evidence/pdf.ts';
@@ -82,6 +82,10 @@ const swapped = (html: string) =>
     new RegExp(`(${onePair.source})(${onePair.source})`, 's'),
     (_, first: string, second: string) => second + first,
   );
+const pathIn = (files: Files, { index, size }: { index: number; size: number }): string[] => {
+  const readTile = (path: string) => files.get(path) as Uint8Array;
+  return inclusionProof({ index, size, readTile }).map((hash) => Buffer.from(hash).toString('base64'));
+};
 const change = (excerpt: Excerpt, at: number, from: string, to: string) => {
   const each = excerpt.entries[at] as { entry: string };
   expect(each.entry).toContain(from);
@@ -240,19 +244,21 @@ describe.skipIf(chromium === undefined)('a page in Chromium', { timeout: 120_000
       const { event } = JSON.parse(log.entries[at] as string) as { event: object };
       return `,"event":${JSON.stringify({ ...event, agent: 'mallory' })}}`;
     });
-    const published = publish(log.entries.with(at, forged), signersOf(log.deployment, log.at));
-    const note = Buffer.from(published.get('checkpoint') as Uint8Array).toString();
-    const files = createLogFiles(async (path) => published.get(path));
-    const tiles = new Map<string, Uint8Array>();
-    for (const tile of tilesForInclusion(at, log.entries.length))
-      tiles.set(tilePath(tile), (await files.hashes(tile)) as Uint8Array);
-    const path = inclusionProof({
-      index: at,
-      size: log.entries.length,
-      readTile: (tile) => tiles.get(tile) as Uint8Array,
+    const entries = log.entries.with(at, forged);
+    const published = publish(entries, signersOf(log.deployment, log.at));
+    const checkpoint = Buffer.from(published.get('checkpoint') as Uint8Array).toString();
+    const entryAt = (index: number) => ({
+      index,
+      entry: entries[index] as string,
+      path: pathIn(published, { index, size: entries.length }),
     });
     const excerpt = JSON.parse(excerptIn(page)?.[2] ?? '') as Excerpt;
-    const entry = { index: at, entry: forged, path: path.map((hash) => Buffer.from(hash).toString('base64')) };
+    const forgery = {
+      ...excerpt,
+      checkpoint,
+      keys: excerpt.keys.map(({ index }) => entryAt(index)),
+      entries: [entryAt(at)],
+    };
     const about = {
       title: 't',
       asked: 'a',
@@ -261,7 +267,7 @@ describe.skipIf(chromium === undefined)('a page in Chromium', { timeout: 120_000
       deploymentKey: keys.deployment.publicKey,
       file: 'f',
     };
-    const shown = await opened(pageOf({ ...excerpt, checkpoint: note, keys: [], entries: [entry] }, about));
+    const shown = await opened(pageOf(forgery, about));
     expect(shown.verdict).toBe('bad');
     expect(shown.says).toMatch(/it is not of the form that entries have/);
   });
