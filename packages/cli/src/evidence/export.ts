@@ -31,10 +31,12 @@ const formatOf = (text: string): Format => {
 const gather = (value: string, before: string[]): string[] => [...before, value];
 
 /** What was asked for, in words. */
-const askedText = (selection: Selection): string =>
-  Object.entries(selection)
-    .map(([name, value]) => `${name} ${typeof value === 'number' ? new Date(value).toISOString() : value}`)
-    .join(', ');
+const askedText = ({ from, to, ...equal }: Selection): string =>
+  [
+    ...Object.entries(equal).map(([name, value]) => `${name} ${value}`),
+    ...(from === undefined ? [] : [`from ${new Date(from).toISOString()} on`]),
+    ...(to === undefined ? [] : [`before ${new Date(to).toISOString()}`]),
+  ].join(', ');
 
 /** The key that the log itself says is the deployment's: on a page it is shown, to be compared with what is known of it. */
 const deploymentKeyIn = ({ keys, entries }: Excerpt): string => {
@@ -51,14 +53,14 @@ const pageFrom = (
   { flags, selection, madeAt }: { flags: ExportFlags; selection: Selection; madeAt: string },
 ) => {
   const own = flags.log === undefined ? readStatus(ctx.home).witness?.vkey : undefined;
-  const stem = flags.out === undefined ? 'evidence' : basename(flags.out).replace(/\.\w+$/, '');
+  const name = basename(flags.out ?? 'evidence.html');
   return pageOf(excerpt, {
-    title: `Evidence of ${askedText(selection)}`,
-    asked: `All entries of the log with ${askedText(selection)}`,
+    title: `Evidence: ${askedText(selection)}`,
+    asked: askedText(selection),
     madeAt,
     witnesses: flags.witness.length > 0 || own === undefined ? flags.witness : [own],
     deploymentKey: flags.deploymentKey ?? deploymentKeyIn(excerpt),
-    file: `${stem}.json`,
+    file: flags.format === 'pdf' ? `${name.replace(/\.\w+$/, '')}.json` : name,
   });
 };
 

@@ -14,7 +14,7 @@ interface PageAbout {
   witnesses: readonly string[];
   /** Base64url; vouches for the producers' keys. */
   deploymentKey: string;
-  /** Events that were asked for, where the excerpt has not all of them. */
+  /** What the page calls itself where it says how to verify it; of a JSON export, where it is to be printed. */
   file: string;
 }
 
@@ -50,14 +50,14 @@ export const pageOf = (excerpt: Excerpt, about: PageAbout): string => {
 <body>
 <main>
 <h1>${escaped(about.title)}</h1>
-<p class="soft">${escaped(about.asked)}. Exported ${escaped(about.madeAt)}.</p>
+<p class="soft">Asked for: ${escaped(about.asked)}. Exported ${escaped(about.madeAt)}.</p>
 <p id="verdict" role="status" aria-live="polite">Not verified: this page verifies itself by a script, which did not run.</p>
 <h2>Events</h2>
 <div class="scroll" role="region" aria-label="Events" tabindex="0">
-<table>
+<table role="table">
 <caption>${excerpt.entries.length} entries of the evidence log ${escaped(excerpt.log.origin)}, in its order</caption>
-<thead><tr><th scope="col">Entry</th><th scope="col">Time</th><th scope="col">Event</th><th scope="col">Agent, session</th><th scope="col">About</th><th scope="col">Outcome</th><th scope="col">Verdict</th></tr></thead>
-<tbody id="events">
+<thead role="rowgroup"><tr role="row"><th role="columnheader" scope="col">Entry</th><th role="columnheader" scope="col">Time</th><th role="columnheader" scope="col">Event</th><th role="columnheader" scope="col">Agent, session</th><th role="columnheader" scope="col">About</th><th role="columnheader" scope="col">Outcome</th><th role="columnheader" scope="col">Verdict</th></tr></thead>
+<tbody id="events" role="rowgroup">
 ${excerpt.entries.map(rowHtml).join('\n')}
 </tbody>
 </table>
@@ -70,9 +70,8 @@ ${about.witnesses.map(witnessHtml).join('\n') || '<dt>witness</dt><dd>None is na
 </dl>
 <h2>Do not take this page’s word for it</h2>
 <p>A page that verifies itself proves nothing to somebody who does not trust the page: whoever could change the events could change the script and the keys, too.
-Get the keys above from somewhere else, compare them, and verify the same evidence, which lies in this file as JSON, with a program of your own:</p>
-<pre>npx agentgate evidence export … --format json --out ${escaped(quoted(about.file))}
-${escaped(command)}</pre>
+Get the keys above from somewhere else, compare them, and verify the same evidence ${about.file.endsWith('.json') ? 'from its export as JSON' : 'from this file, of which nothing but its JSON is read,'} with a program of your own:</p>
+<pre>${escaped(command)}</pre>
 <p>Each event is proven to be in the log. That no other event was left out of this page only the whole log can show:
 <code>agentgate evidence verify</code> on a copy of it.</p>
 </main>

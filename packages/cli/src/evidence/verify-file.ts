@@ -70,8 +70,18 @@ const judgeProof = (proof: string, { file, entry = entryFileOf(file), trust }: H
   return { ok: read.ok, checkpoint, cosignatures, entries: [judged] };
 };
 
+/** Of a page nothing counts but the excerpt that it holds: what it shows is for its own script to check. */
+const pageStart = '<!doctype html>';
+const excerptStart = '<script type="application/json" id="excerpt">';
+const excerptOf = (text: string): string => {
+  if (!text.startsWith(pageStart)) return text;
+  const [, held, ...more] = text.split(excerptStart);
+  if (held === undefined || more.length > 0) throw new CliError('the page does not hold one excerpt of a log');
+  return held.slice(0, held.indexOf('</script>'));
+};
+
 const judgeExcerpt = (text: string, trust: LogTrust): FileVerdict => {
-  const verdict = verifyExcerpt(parseExcerpt(text), trust);
+  const verdict = verifyExcerpt(parseExcerpt(excerptOf(text)), trust);
   if (!verdict.checkpoint) return { ok: false, reason: verdict.reason, cosignatures: [], entries: [] };
   const { ok, checkpoint, cosignatures, keyAuthority, entries } = verdict;
   return {

@@ -139,6 +139,18 @@ test.each<[string, (excerpt: Excerpt) => unknown, RegExp]>([
   expect(stdout).toMatch(reason);
 });
 
+test('verify takes a page, too, and reads nothing of it but the excerpt', async () => {
+  const { out, text } = await exported('html');
+  expect(text).toContain(`npx agentgate evidence verify out.html --vkey ${vkeys.log}`);
+  expect(await run('verify', out, ...trust)).toMatchObject({ code: 0 });
+  writeFileSync(out, text.replace('\\"agent\\":\\"demo\\"', '\\"agent\\":\\"eve\\"'));
+  expect(readFileSync(out, 'utf8')).not.toBe(text);
+  expect(await run('verify', out, ...trust)).toMatchObject({ code: 1 });
+  writeFileSync(out, text.replace('<main>', '<main><script type="application/json" id="excerpt">{}</script>'));
+  const { code, stderr } = await run('verify', out, ...trust);
+  expect({ code, stderr }).toEqual({ code: 2, stderr: 'agentgate: the page does not hold one excerpt of a log\n' });
+});
+
 test('verify does not take options in silence that a file cannot answer', async () => {
   const { out } = await exported('json');
   for (const [option, ...value] of [

@@ -75,7 +75,7 @@ const withExcerpt = (html: string, change: (excerpt: Excerpt) => void): string =
   return html.replace(all, () => before + JSON.stringify(excerpt).replaceAll('<', '\\u003c') + after);
 };
 const other = vkeysOf(makeLog(32, 10).deployment.keys);
-const onePair = /<tr data-index="\d+">.*?<\/tr>\n<tr class="data">.*?<\/tr>\n/s;
+const onePair = /<tr role="row" data-index="\d+">.*?<\/tr>\n<tr role="row" class="data">.*?<\/tr>\n/s;
 /** With the rows of its first two entries in the other order. */
 const swapped = (html: string) =>
   html.replace(
@@ -98,7 +98,7 @@ describe.skipIf(chromium === undefined)('a page in Chromium', { timeout: 120_000
     const shown = await opened(page);
     expect(shown).toMatchObject({ verdict: 'good', good: entries.length, bad: 0 });
     expect(shown.says).toBe(
-      `✓ All ${entries.length} events are verified in this browser, by the keys below: sealed by their producers, in the log, under its signed checkpoint.`,
+      `✓ All ${entries.length} events are verified in this browser, by the keys below: sealed by their producers, in the log, under its signed checkpoint, which a witness cosigned.`,
     );
     expect(shown.witness).toMatch(/^✓ saw it at 20/);
   });
@@ -137,28 +137,28 @@ describe.skipIf(chromium === undefined)('a page in Chromium', { timeout: 120_000
     [
       'what is shown of an event',
       (html) => html.replace('data-cell="outcome">', 'data-cell="outcome">really '),
-      /what is shown as outcome is not in evidence/,
+      /entry \d+: what is shown as its outcome is not in evidence/,
     ],
     [
       'the data that is shown',
       (html) => html.replace('kill_epoch&quot;: 0', 'kill_epoch&quot;: 1'),
-      /what is shown as data is not in evidence/,
+      /what is shown as its data is not in evidence/,
     ],
     [
       'an event that is left out of the page',
       (html) => withExcerpt(html, ({ entries }) => void (entries as unknown[]).splice(1, 1)),
-      /is in the evidence, and not in its place on the page/,
+      /it is in the evidence, and not in its place on the page/,
     ],
     [
       'a row that is left out',
-      (html) => html.replace(/<tr data-index="\d+">.*?<\/tr>\n<tr class="data">.*?<\/tr>\n/s, ''),
-      /is in the evidence, and not in its place on the page/,
+      (html) => html.replace(/<tr role="row" data-index="\d+">.*?<\/tr>\n<tr role="row" class="data">.*?<\/tr>\n/s, ''),
+      /it is in the evidence, and not in its place on the page/,
     ],
     [
       'a row, shown twice with other content',
       (html) =>
         html.replace(
-          /<tr data-index.*?<\/tr>/s,
+          /<tr role="row" data-index.*?<\/tr>/s,
           (row) => `${row.replace('demo', 'admin').replace('not verified yet', '✓ verified')}${row}`,
         ),
       /is not in evidence|not in its place on the page/,
@@ -171,13 +171,17 @@ describe.skipIf(chromium === undefined)('a page in Chromium', { timeout: 120_000
     ],
     [
       'a row, which has a cell more',
-      (html) => html.replace('<td data-cell="verdict">', '<td>by the operator</td><td data-cell="verdict">'),
-      /more is shown of entry \d+ than is in evidence/,
+      (html) =>
+        html.replace(
+          '<td role="cell" data-cell="verdict">',
+          '<td>by the operator</td><td role="cell" data-cell="verdict">',
+        ),
+      /more is shown of it than is in evidence/,
     ],
     [
       'a row, which is hidden',
-      (html) => html.replace('<tr data-index', '<tr hidden data-index'),
-      /more is shown of entry/,
+      (html) => html.replace('<tr role="row" data-index', '<tr role="row" hidden data-index'),
+      /more is shown of it/,
     ],
     [
       'the order of two entries',

@@ -37,7 +37,7 @@ export const cellsOf = (index, event) => {
 /** The two rows of an entry. */
 export const rowsOf = (index, event) => {
   const cells = cellsOf(index, event);
-  const cell = (name) => `<td data-cell="${name}">${escaped(cells[name])}</td>`;
-  return `<tr data-index="${index}"><th scope="row" data-cell="index">${index}</th>${cell('time')}${cell('type')}${cell('who')}${cell('about')}${cell('outcome')}<td data-cell="verdict">not verified yet</td></tr>
-<tr class="data"><td></td><td colspan="6"><details><summary>data of entry ${index}</summary><pre data-cell="data">${escaped(cells.data)}</pre></details></td></tr>`;
+  const cell = (name) => `<td role="cell" data-cell="${name}">${escaped(cells[name])}</td>`;
+  return `<tr role="row" data-index="${index}"><th role="rowheader" scope="row" data-cell="index">${index}</th>${cell('time')}${cell('type')}${cell('who')}${cell('about')}${cell('outcome')}<td role="cell" data-cell="verdict">not verified yet</td></tr>
+<tr role="row" class="data"><td></td><td role="cell" colspan="6"><details><summary>data of entry ${index}</summary><pre data-cell="data">${escaped(cells.data)}</pre></details></td></tr>`;
 };

@@ -146,6 +146,16 @@ const verifyEntry = async ({ index, entry, path }, note, keys) => {
   return event;
 };
 
+const headings = {
+  index: 'place',
+  time: 'time',
+  type: 'event',
+  who: 'agent and session',
+  about: 'subject',
+  outcome: 'outcome',
+  data: 'data',
+};
+
 /** Whoever reads may have unfolded it already. */
 const unopened = (row) => {
   const copy = row?.cloneNode(true);
@@ -157,12 +167,12 @@ const unopened = (row) => {
 const checkShown = (rows, index, event) => {
   for (const [name, text] of Object.entries(cellsOf(index, event))) {
     const shown = rows.map((row) => row.querySelector(`[data-cell="${name}"]`)).find(Boolean);
-    if (shown?.textContent !== text) throw new Error(`what is shown as ${name} is not in evidence`);
+    if (shown?.textContent !== text) throw new Error(`what is shown as its ${headings[name]} is not in evidence`);
   }
   const wanted = document.createElement('tbody');
   wanted.innerHTML = rowsOf(index, event);
   const isSame = [...wanted.children].every((row, i) => unopened(rows[i])?.isEqualNode(row));
-  if (!isSame) throw new Error(`more is shown of entry ${index} than is in evidence`);
+  if (!isSame) throw new Error('more is shown of it than is in evidence');
 };
 
 const judge = (element, isGood, text) => {
@@ -176,11 +186,11 @@ const run = async () => {
   const excerpt = JSON.parse($('excerpt').textContent);
   const note = readNote(excerpt.checkpoint);
   const faults = [];
-  const attempt = async (work, onFault) => {
+  const attempt = async (work, onFault, where = '') => {
     try {
       return await work();
     } catch (error) {
-      faults.push(error.message);
+      faults.push(`${where}${error.message}`);
       onFault?.(error.message);
       return undefined;
     }
@@ -194,12 +204,14 @@ const run = async () => {
     },
     (message) => judge($('checkpoint-verdict'), false, message),
   );
+  let witnesses = 0;
   for (const item of document.querySelectorAll('.witness')) {
     const verdict = item.querySelector('[data-verdict]');
     await attempt(
       async () => {
         const time = await cosignedAt(note, item.querySelector('.key').textContent);
         if (time === undefined) throw new Error('did not cosign this checkpoint');
+        witnesses += 1;
         judge(verdict, true, `saw it at ${new Date(time * 1000).toISOString()}`);
       },
       (message) => judge(verdict, false, message),
@@ -220,15 +232,15 @@ const run = async () => {
       async () => {
         const event = await verifyEntry(each, note, keys);
         if (!isShown) return;
-        if (excerpt.entries[at - 1]?.index >= each.index)
-          throw new Error(`entry ${each.index} stands twice, or out of the log’s order`);
+        if (excerpt.entries[at - 1]?.index >= each.index) throw new Error('it stands twice, or out of the log’s order');
         if (rows[0]?.dataset.index !== String(each.index))
-          throw new Error(`entry ${each.index} is in the evidence, and not in its place on the page`);
+          throw new Error('it is in the evidence, and not in its place on the page');
         checkShown(rows, each.index, event);
         judge(mark, true, 'verified');
         good += 1;
       },
       (message) => mark && judge(mark, false, message),
+      isShown ? `entry ${each.index}: ` : `entry ${each.index}, which says whose a key is: `,
     );
   }
   for (const row of shown.slice(2 * excerpt.entries.length)) {
@@ -244,7 +256,7 @@ const run = async () => {
     judge(
       $('verdict'),
       true,
-      `${good === 1 ? 'The event is' : `All ${good} events are`} verified in this browser, by the keys below: sealed by their producers, in the log, under its signed checkpoint.`,
+      `${good === 1 ? 'The event is' : `All ${good} events are`} verified in this browser, by the keys below: sealed by their producers, in the log, under its signed checkpoint${witnesses === 0 ? '; no witness vouches for it' : `, which ${witnesses === 1 ? 'a witness' : `${witnesses} witnesses`} cosigned`}.`,
     );
   else
     judge($('verdict'), false, `Not to be relied on. ${faults.length} of the checks failed; the first: ${faults[0]}.`);
