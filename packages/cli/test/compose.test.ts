@@ -8,6 +8,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { createProgram } from '../src/program.ts';
+import { layLocalWitness, layWitnessFolder, localVkey, witnessSpec } from '../src/up/local-witness.ts';
 import { serviceSpecs } from '../src/up/service-specs.ts';
 import { stackPorts } from '../src/up/stack-ports.ts';
 
@@ -78,11 +79,14 @@ beforeAll(async () => {
     ports: stackPorts(),
     hosts: { nats: 'nats', redis: 'redis', listen: '0.0.0.0' },
   });
+  layWitnessFolder(deployment);
+  layLocalWitness(deployment, { host: 'witness', port: stackPorts().witness });
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-test('starts the servers, the two one-shot commands and every service', () => {
-  expect(Object.keys(compose.services).sort()).toEqual(['ground', 'nats', 'provision', 'redis', ...services].sort());
+test('starts the servers, the witness, the two one-shot commands and every service', () => {
+  const beside = ['ground', 'nats', 'provision', 'redis', 'witness'];
+  expect(Object.keys(compose.services).sort()).toEqual([...beside, ...services].sort());
 });
 
 test.each(services)('gives %s the command and the variables that up gives it', (service) => {
@@ -110,6 +114,40 @@ test.each(services)('gives %s the command and the variables that up gives it', (
   expect(existsSync(join(root, of(service).command[0] ?? ''))).toBe(true);
   expect(of(service).healthcheck?.test.join(' ')).toContain(`http://127.0.0.1:${told.AGENTGATE_HTTP_PORT}/healthz`);
   expect(of(service).depends_on).toEqual({ provision: { condition: 'service_completed_successfully' } });
+});
+
+test('gives the witness the command and the variables that up gives it, and nothing but its own folder and network', () => {
+  const spec = witnessSpec({
+    home: folder,
+    root: '/app',
+    port: stackPorts().witness,
+    environment: {},
+    node: 'node',
+    logLevel: 'info',
+  });
+  const { NODE_COMPILE_CACHE: _, ...wanted } = spec.env;
+  const { environment, command, volumes, networks, healthcheck } = of('witness');
+  expect(environment).toEqual({
+    ...wanted,
+    AGENTGATE_WITNESS_DIR: `${home}/witness`,
+    AGENTGATE_HTTP_HOST: '0.0.0.0',
+  });
+  expect(['--disable-warning=ExperimentalWarning', `/app/${command.join(' ')}`]).toEqual(spec.args);
+  expect(existsSync(join(root, command[0] ?? ''))).toBe(true);
+  expect(healthcheck?.test.join(' ')).toContain(`http://127.0.0.1:${stackPorts().witness}/`);
+  expect(volumes.map(({ target }) => target)).toEqual([`${home}/witness`]);
+  // It and audit see each other; nothing else sees it, and it sees nothing else.
+  const inSight = Object.entries(compose.services).filter(([, each]) =>
+    each.networks.some((n) => networks.includes(n)),
+  );
+  expect(inSight.map(([name]) => name).sort()).toEqual(['audit', 'witness']);
+});
+
+test('has audit ask the witness by its name, and runner and audit know its key', () => {
+  const told = JSON.parse(readFileSync(join(folder, 'keys', 'witnesses.json'), 'utf8')) as object;
+  const witness = { url: `http://witness:${stackPorts().witness}`, vkey: localVkey(folder) };
+  expect(told).toMatchObject({ witnesses: [witness], quorum: 1 });
+  expect(of('ground').command).toContain('--witness-host=witness');
 });
 
 test.each(services)('shows %s the files that its variables name, and no other of the home', (service) => {
@@ -149,7 +187,7 @@ test('knows every network and volume that a container names, and publishes NATS 
   }
   const published = Object.entries(compose.services).filter(([, { ports }]) => ports !== undefined);
   expect(published.map(([name]) => name)).toEqual(['nats']);
-  expect([compose.networks.bus?.internal, compose.networks.state?.internal]).toEqual([true, true]);
+  expect(['bus', 'state', 'cosign'].map((name) => compose.networks[name]?.internal)).toEqual([true, true, true]);
 });
 
 test.each(['ground', 'provision'])('runs %s with a command that the program has and options that it takes', (name) => {

@@ -4,6 +4,7 @@ import { parseConfig } from '@agentgate/contracts';
 import { createDeployment, type Hosts, natsReady, openHome, provision, readRoster } from '@agentgate/ground';
 import { type Command, InvalidArgumentError } from 'commander';
 import type { Run } from '../run.ts';
+import { layLocalWitness, layWitnessFolder } from '../up/local-witness.ts';
 import { stackPorts } from '../up/stack-ports.ts';
 
 // What `up` does before and after it starts NATS, each as one command that ends: for whoever starts the servers by other means.
@@ -23,6 +24,14 @@ const natsRuns = (at: { host: string; port: number }): Promise<boolean> =>
     () => false,
   );
 
+interface LayFlags {
+  config: string;
+  natsHost: string;
+  redisHost: string;
+  listen: string;
+  witnessHost?: string;
+}
+
 export const registerGround = (program: Command, run: Run): void => {
   const ground = program
     .command('ground')
@@ -33,9 +42,10 @@ export const registerGround = (program: Command, run: Run): void => {
     .requiredOption('--config <file>', 'the configuration')
     .option('--nats-host <name>', 'where services find NATS', host, '127.0.0.1')
     .option('--redis-host <name>', 'where services find Redis', host, '127.0.0.1')
+    .option('--witness-host <name>', 'where audit finds the stack’s own witness; without it there is none', host)
     .option('--listen <address>', 'where NATS and Redis listen', host, '127.0.0.1')
     .action(
-      run(async (ctx, flags: { config: string; natsHost: string; redisHost: string; listen: string }) => {
+      run(async (ctx, flags: LayFlags) => {
         const file = resolve(flags.config);
         const ports = stackPorts();
         const hosts: Hosts = { nats: flags.natsHost, redis: flags.redisHost, listen: flags.listen };
@@ -44,7 +54,13 @@ export const registerGround = (program: Command, run: Run): void => {
           ctx.answer({ laid: false, home: ctx.home }, () => `NATS runs: ${ctx.home} stays as it is`);
           return 0;
         }
-        await createDeployment({ home: ctx.home, config: parseConfig(readFileSync(file, 'utf8'), file), ports, hosts });
+        const config = parseConfig(readFileSync(file, 'utf8'), file);
+        const deployment = await createDeployment({ home: ctx.home, config, ports, hosts });
+        if (flags.witnessHost !== undefined) {
+          // Also where the configuration names others: its container runs, and nobody asks it.
+          layWitnessFolder(deployment);
+          layLocalWitness(deployment, { host: flags.witnessHost, port: ports.witness });
+        }
         ctx.answer({ laid: true, home: ctx.home }, () => `the ground is laid in ${ctx.home}`);
         return 0;
       }),

@@ -1,5 +1,5 @@
 import { basename } from 'node:path';
-import type { Excerpt } from '@agentgate/evidence';
+import { type Excerpt, NOTE_COSIGNATURE, parseVkey, verifyingKey } from '@agentgate/evidence';
 import { type Command, InvalidArgumentError } from 'commander';
 import { type CliContext, CliError } from '../context.ts';
 import type { Run } from '../run.ts';
@@ -12,6 +12,7 @@ import { pageOf } from './page.ts';
 import { printPdf } from './pdf.ts';
 import type { Selection } from './query-index.ts';
 import { type IndexFlags, selectionOf, withIndexedLog, withLogOptions, withSelection } from './selection.ts';
+import { given } from './verify.ts';
 
 const formats = ['json', 'html', 'pdf', 'ocsf', 'cloudevents'] as const;
 type Format = (typeof formats)[number];
@@ -19,7 +20,7 @@ type Format = (typeof formats)[number];
 interface ExportFlags extends IndexFlags, Selection {
   format: Format;
   out?: string;
-  witness: string[];
+  witness?: string[];
   deploymentKey?: string;
 }
 
@@ -28,7 +29,7 @@ const formatOf = (text: string): Format => {
   if (!found) throw new InvalidArgumentError(`must be one of ${formats.join(', ')}`);
   return found;
 };
-const gather = (value: string, before: string[]): string[] => [...before, value];
+const gather = (value: string, before: string[] = []): string[] => [...before, value];
 
 /** What was asked for, in words. */
 const askedText = ({ from, to, ...equal }: Selection): string =>
@@ -47,6 +48,12 @@ const deploymentKeyIn = ({ keys, entries }: Excerpt): string => {
   throw new CliError('the log says nothing of its deployment’s key: give --deployment-key');
 };
 
+/** What stands on a page as a key is one. */
+const checkKeys = ({ witness = [], deploymentKey }: ExportFlags) => {
+  for (const each of witness) given('--witness', () => parseVkey(each, NOTE_COSIGNATURE));
+  if (deploymentKey !== undefined) given('--deployment-key', () => verifyingKey(deploymentKey));
+};
+
 const pageFrom = (
   ctx: CliContext,
   excerpt: Excerpt,
@@ -58,7 +65,7 @@ const pageFrom = (
     title: `Evidence: ${askedText(selection)}`,
     asked: askedText(selection),
     madeAt,
-    witnesses: flags.witness.length > 0 || own === undefined ? flags.witness : [own],
+    witnesses: flags.witness ?? (own === undefined ? [] : [own]),
     deploymentKey: flags.deploymentKey ?? deploymentKeyIn(excerpt),
     file: flags.format === 'pdf' ? `${name.replace(/\.\w+$/, '')}.json` : name,
   });
@@ -67,6 +74,7 @@ const pageFrom = (
 const exportEvidence = (ctx: CliContext, flags: ExportFlags): Promise<number> =>
   withIndexedLog(ctx, flags, async (log, index) => {
     const selection = selectionOf(flags);
+    checkKeys(flags);
     if (Object.keys(selection).length === 0)
       throw new CliError('say what to export: --session, --agent, --tool, --call, --incident, --from, --to …');
     const { format, out } = flags;
@@ -98,7 +106,7 @@ export const registerExport = (evidence: Command, run: Run): void => {
     .description('events with their proofs, the checkpoint and its cosignatures, in one file')
     .requiredOption('--format <format>', formats.join(', '), formatOf)
     .option('--out <file>', 'write it there (default: stdout)')
-    .option('--witness <vkey>', 'a witness whose cosignature a page checks (default: the running stack’s)', gather, [])
+    .option('--witness <vkey>', 'a witness whose cosignature a page checks (default: the running stack’s)', gather)
     .option('--deployment-key <key>', 'the deployment’s key that a page shows (default: as the log says)')
     .action(run((ctx, flags: ExportFlags) => exportEvidence(ctx, flags)));
 };

@@ -3,6 +3,7 @@ import { formatProof } from '@agentgate/evidence';
 import type { Command } from 'commander';
 import { type CliContext, CliError } from '../context.ts';
 import type { Run } from '../run.ts';
+import { readStatus } from '../stack.ts';
 import { eventOf } from './excerpt.ts';
 import { writeOut } from './out.ts';
 import { wrongIndex } from './query-index.ts';
@@ -36,7 +37,9 @@ const prove = (ctx: CliContext, id: string, flags: ProveFlags): Promise<number> 
     }
     writeOut(out, proof);
     writeOut(entryFileOf(out), entry);
-    const verify = `npx agentgate evidence verify ${quoted(out)} --vkey ${quoted(log.vkey)} --witness …`;
+    const own = flags.log === undefined ? readStatus(ctx.home).witness?.vkey : undefined;
+    const witness = own === undefined ? '…' : quoted(own);
+    const verify = `npx agentgate evidence verify ${quoted(out)} --vkey ${quoted(log.vkey)} --witness ${witness}`;
     ctx.answer({ index: found.index, proof: out, entry: entryFileOf(out), verify }, () =>
       [
         `${out}: entry ${found.index} is in the log of ${log.checkpoint.size} entries; ${entryFileOf(out)} is that entry`,

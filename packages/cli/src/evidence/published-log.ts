@@ -1,7 +1,6 @@
 import {
   type Checkpoint,
   createLogFiles,
-  EvidenceError,
   inclusionProof,
   leafHash,
   NOTE_ED25519,
@@ -15,7 +14,7 @@ import {
 } from '@agentgate/evidence';
 import { type CliContext, CliError } from '../context.ts';
 import { readStatus } from '../stack.ts';
-import { openPlace } from './verify.ts';
+import { given, openPlace } from './verify.ts';
 
 /** A log as its files have it, under one checkpoint that its key signed. Throws CliError wherever these contradict each other. */
 export interface PublishedLog {
@@ -40,15 +39,6 @@ const ahead = 8;
 /** 8 KiB each: neighbours share most of their way to the root. */
 const maxTiles = 256;
 
-const keyOf = (vkey: string) => {
-  try {
-    return parseVkey(vkey, NOTE_ED25519);
-  } catch (error) {
-    if (error instanceof EvidenceError) throw new CliError(`--vkey: ${error.message}`, { cause: error });
-    throw error;
-  }
-};
-
 /** The log that the flags name; by default the running stack's. */
 export const openPublishedLog = async (ctx: CliContext, { log, vkey: givenKey }: LogFlags): Promise<PublishedLog> => {
   if (log !== undefined && givenKey === undefined)
@@ -56,7 +46,7 @@ export const openPublishedLog = async (ctx: CliContext, { log, vkey: givenKey }:
   const own = log === undefined ? readStatus(ctx.home).log : undefined;
   const place = log ?? own?.dir ?? '';
   const vkey = givenKey ?? own?.vkey ?? '';
-  const key = keyOf(vkey);
+  const key = given('--vkey', () => parseVkey(vkey, NOTE_ED25519));
   const files = createLogFiles(await openPlace(place));
   const note = await files.checkpoint();
   if (note === undefined) throw new CliError(`${place} holds no log: there is no checkpoint`);

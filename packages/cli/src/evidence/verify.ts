@@ -26,7 +26,7 @@ import { isFile, judgeFile } from './verify-file.ts';
 
 interface VerifyFlags {
   vkey?: string;
-  witness: string[];
+  witness?: string[];
   quorum?: number;
   deploymentKey?: string;
   producers?: string;
@@ -51,7 +51,7 @@ const duration = (text: string): number => {
   if (!n || !unit) throw new InvalidArgumentError('must be a number and s, m, h or d, as 10m');
   return Number(n) * { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }[unit as 's' | 'm' | 'h' | 'd'];
 };
-const gather = (value: string, before: string[]): string[] => [...before, value];
+const gather = (value: string, before: string[] = []): string[] => [...before, value];
 
 /** What a file cannot be asked: taken in silence they would look as if it had been. */
 const logDefaults = {
@@ -66,7 +66,7 @@ const dashed = (flag: string) =>
   flag === 'seals' ? 'no-seals' : flag.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 
 /** A bad key on the command line is told by the option that it came from. */
-const given = <T>(option: string, parse: () => T): T => {
+export const given = <T>(option: string, parse: () => T): T => {
   try {
     return parse();
   } catch (error) {
@@ -99,7 +99,7 @@ const subjectOf = (ctx: CliContext, where: string | undefined, flags: VerifyFlag
     throw new CliError('--vkey is missing: without its key a log proves nothing');
   }
   const own = where === undefined ? readStatus(ctx.home) : undefined;
-  const vkeys = flags.witness.length === 0 && own?.witness ? [own.witness.vkey] : flags.witness;
+  const vkeys = flags.witness ?? (own?.witness ? [own.witness.vkey] : []);
   if (flags.quorum !== undefined && vkeys.length === 0) {
     throw new CliError('--quorum counts witnesses: name them with --witness');
   }
@@ -173,7 +173,7 @@ export const registerVerify = (evidence: Command, run: Run): void => {
     .description('verify a log by its files and the keys given here alone')
     .argument('[where]', 'its folder or web address, or a file of prove or export (default: the running stack’s log)')
     .option('--vkey <vkey>', 'the log’s key (default: the running stack’s)')
-    .option('--witness <vkey>', 'a witness whose cosignature counts; may be given several times', gather, [])
+    .option('--witness <vkey>', 'a witness whose cosignature counts; may be given several times', gather)
     .option('--quorum <k>', 'how many of the witnesses must have cosigned (default: all)', whole)
     .option('--deployment-key <key>', 'whose word on producers’ keys counts (default: the log’s own)')
     .option('--producers <file>', 'a trust file with the only keys that speak for producers')

@@ -13,17 +13,28 @@ type Witness = EvidenceSettings['witnesses'][number];
 
 const folderIn = (home: string) => join(home, 'witness');
 
-/**
- * Where the configuration names no witness, a stack has one of its own: its key and its memory lie on the disk of the log that it
- * watches, so it shows how witnesses work and catches accidents, and proves nothing against whoever holds the machine.
- */
-export const layLocalWitness = ({ home, keys, config }: Deployment, port: number): Witness | undefined => {
-  if (config.evidence.witnesses.length > 0) return undefined;
+interface Place {
+  host?: string;
+  port: number;
+}
+
+/** Makes the witness of this home, or has it know the log's key of now. Returns its key. */
+export const layWitnessFolder = ({ home, keys }: Pick<Deployment, 'home' | 'keys'>): string => {
   const folder = folderIn(home);
   if (localVkey(home) === undefined) initWitness(folder, { name: `${logOrigin}/witness`, logs: [keys.logVerifierKey] });
   // After a new log key the witness knows both.
   addLog(folder, keys.logVerifierKey);
-  const witness = { url: `http://127.0.0.1:${port}`, vkey: readWitness(folder).vkey };
+  return readWitness(folder).vkey;
+};
+
+/**
+ * Where the configuration names no witness, a stack has one of its own: its key and its memory lie on the disk of the log that it
+ * watches, so it shows how witnesses work and catches accidents, and proves nothing against whoever holds the machine.
+ */
+export const layLocalWitness = (deployment: Deployment, { host = '127.0.0.1', port }: Place): Witness | undefined => {
+  const { home, keys, config } = deployment;
+  if (config.evidence.witnesses.length > 0) return undefined;
+  const witness = { url: `http://${host}:${port}`, vkey: layWitnessFolder(deployment) };
   layWitnesses(home, { vkey: keys.logVerifierKey, witnesses: [witness], quorum: 1 });
   return witness;
 };

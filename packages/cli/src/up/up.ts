@@ -46,7 +46,7 @@ export const up = async (ctx: CliContext, options: UpOptions, stop: AbortSignal)
     await requireFree(ports, { witness: config.evidence.witnesses.length === 0 });
     if (configFile === standard) laySandbox(ctx.root);
     const deployment = await createDeployment({ home: ctx.home, config, ports });
-    const local = layLocalWitness(deployment, ports.witness);
+    const local = layLocalWitness(deployment, { port: ports.witness });
     await bringUp({ ctx, options, configFile, ports, deployment, supervisor, stop, local });
     const status = tellStatus({ deployment, ports, configFile, local });
     await tellPushedPolicy(ctx);

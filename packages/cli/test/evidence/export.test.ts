@@ -171,6 +171,13 @@ test('a key that is none is told by its option', async () => {
   const bad = await run('verify', out, '--vkey', vkeys.log, '--deployment-key', 'none');
   expect(bad).toMatchObject({ code: 2, stderr: expect.stringMatching(/^agentgate: --deployment-key: /) });
   await expect(run('query', '--log', join(work, 'log'), '--vkey', 'none')).rejects.toThrow(/^--vkey: /);
+  for (const [option, value] of [
+    ['--witness', vkeys.log],
+    ['--deployment-key', '<b>'],
+  ] as const)
+    await expect(run('export', ...from, '--agent', 'demo', '--format', 'html', option, value)).rejects.toThrow(
+      new RegExp(`^${option}: `),
+    );
 });
 
 test('what an index says wrongly is neither proven nor exported', async () => {
