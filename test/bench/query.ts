@@ -4,8 +4,11 @@ import { join } from 'node:path';
 import { canonical, createTree, leafHash, sealBatch, sealedText, signingKeyFromSeed } from '@agentgate/evidence';
 import type { PublishedLog } from '../../packages/cli/src/evidence/published-log.ts';
 import { openQueryIndex, type Selection } from '../../packages/cli/src/evidence/query-index.ts';
+import { proofBytes } from './proof-size.ts';
 
 const goalMs = 5;
+const goalBytes = 2_048;
+const witnesses = 3;
 const rounds = 200;
 const pageSize = 100;
 const bundle = 256;
@@ -96,7 +99,7 @@ const kinds = (entries: number): Record<string, (n: number) => Selection> => {
   };
 };
 
-/** `npm run bench -- query`: how long a question to the index takes, and to make the index. */
+/** `npm run bench -- query`: how long a question to the index takes, and to make the index; and how large a proof is. */
 export const benchQuery = async ({ json, entries }: { json: boolean; entries: number }): Promise<boolean> => {
   const dir = mkdtempSync(join(tmpdir(), 'agentgate-query-'));
   try {
@@ -120,12 +123,14 @@ export const benchQuery = async ({ json, entries }: { json: boolean; entries: nu
       return { by: name, p50_ms: at(0.5), p99_ms: at(0.99), found: found / rounds };
     });
     index.close();
-    const isMet = rows.every(({ p50_ms }) => p50_ms <= goalMs);
+    const proof = { witnesses, bytes: proofBytes(entries, witnesses) };
+    const isMet = rows.every(({ p50_ms }) => p50_ms <= goalMs) && proof.bytes <= goalBytes;
     const result = {
       entries,
       index_seconds: Math.round(seconds * 10) / 10,
       index_mib: Math.round(statSync(file).size / 2 ** 20),
       rows,
+      proof,
       met: isMet,
     };
     if (json) console.log(JSON.stringify(result));
@@ -134,7 +139,9 @@ export const benchQuery = async ({ json, entries }: { json: boolean; entries: nu
         `${entries.toLocaleString('en')} events indexed in ${result.index_seconds} s, ${result.index_mib} MiB; the newest ${pageSize} of each, ${rounds} times:`,
       );
       console.table(rows);
-      console.log(isMet ? `each p50 is within ${goalMs} ms` : `NOT MET: a p50 of at most ${goalMs} ms`);
+      console.log(`a proof with the cosignatures of ${witnesses} witnesses has ${proof.bytes} bytes at most`);
+      const goal = `a p50 of at most ${goalMs} ms, a proof of at most ${goalBytes} bytes`;
+      console.log(`${isMet ? 'met' : 'NOT MET'}: ${goal}`);
     }
     return isMet;
   } finally {
