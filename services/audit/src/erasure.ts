@@ -24,6 +24,12 @@ type ActName = 'evidence.erased' | 'evidence.held' | 'evidence.released';
 /** What a person did to disclosures, as evidence has to tell it. */
 export type Act = { [N in ActName]: EventDraft<N> }[ActName];
 
+export interface Whose {
+  tenant?: string;
+  agent?: string;
+  session?: string;
+}
+
 export type KeptDisclosure =
   | { field: string; isErased: true }
   | { field: string; isErased: false; salt: string; value?: unknown };
@@ -33,6 +39,8 @@ export interface DisclosureStore {
   transaction<T>(work: () => T): T;
   keep(disclosed: readonly DisclosedEvent[]): void;
   of(event: string): KeptDisclosure[];
+  /** Whose they are, as far as all of this scope are the same's. */
+  whose(scope: DisclosureScope): Whose;
   /** The holds that cover something of this scope which is not erased yet. */
   holdsOn(scope: DisclosureScope): string[];
   /** Overwrites what is kept; for how many events. */
@@ -127,12 +135,19 @@ export const createErasure = ({ store, record, now, newHold, onUntold }: Erasure
       isErased ? [] : [rest as { field: string; salt: string; value?: unknown }],
     );
 
+  /** So that whoever looks for a session or an agent in evidence finds what was done to it. */
+  const whoseOf = (scope: DisclosureScope): Whose => {
+    if (scope.kind === 'agent') return { tenant: scope.tenant ?? 'default', agent: scope.id };
+    return scope.kind === 'session' ? { ...store.whose(scope), session: scope.id } : store.whose(scope);
+  };
+
   return {
     disclose: async (by, event) => {
       const found = store.of(event);
       const fields = keptOf(found).map(({ field }) => field);
       if (fields.length === 0) return { v: 1, status: found.length > 0 ? 'erased' : 'none', disclosures: [] };
-      await record({ name: 'evidence.disclosed', subject: event, data: { event, fields, by } });
+      const whose = store.whose({ kind: 'event', id: event });
+      await record({ name: 'evidence.disclosed', subject: event, ...whose, data: { event, fields, by } });
       // Read again: it may have been erased while evidence was told.
       const disclosures = keptOf(store.of(event));
       return { v: 1, status: disclosures.length > 0 ? 'kept' : 'erased', disclosures };
@@ -192,10 +207,4 @@ export const createErasure = ({ store, record, now, newHold, onUntold }: Erasure
       forget();
     },
   };
-};
-
-/** So that whoever looks for a session or an agent in evidence finds what was erased of it. */
-const whoseOf = (scope: DisclosureScope): { tenant?: string; agent?: string; session?: string } => {
-  if (scope.kind === 'agent') return { tenant: scope.tenant ?? 'default', agent: scope.id };
-  return scope.kind === 'session' ? { session: scope.id } : {};
 };

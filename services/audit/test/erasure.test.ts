@@ -11,6 +11,7 @@ import { createErasure, type DisclosureStore, type Erasure } from '../src/erasur
 const salt = Buffer.alloc(32, 7).toString('base64url');
 const secret = { secret: 'blue' };
 const scope = { kind: 'session', id: 'ses_0123456789' } as const;
+const owner = { tenant: 'default', agent: 'demo', session: scope.id };
 
 const erasureWith = (record: (draft: EventDraft) => Promise<string>): Erasure =>
   createErasure({ store, record, now: () => 0, newHold: () => `hold_${store.holds().length + 1}`, onUntold: () => {} });
@@ -31,7 +32,7 @@ beforeEach(() => {
     told.push(draft);
     return `evt_told_${told.length}`;
   });
-  const event = { id: 'evt_1', session: scope.id, data: { call: 'call_1' } } as unknown as EvidenceEvent;
+  const event = { id: 'evt_1', ...owner, data: { call: 'call_1' } } as unknown as EvidenceEvent;
   const disclosed: DisclosedEvent = { event, disclosure: { field: 'arguments_digest', salt, value: secret } };
   store.transaction(() => store.keep([disclosed]));
 });
@@ -47,7 +48,12 @@ test('tells what opens a digest, and evidence who asked', async () => {
     disclosures: [{ field: 'arguments_digest', salt, value: secret }],
   });
   expect(told).toEqual([
-    { name: 'evidence.disclosed', subject: 'evt_1', data: { event: 'evt_1', fields: ['arguments_digest'], by: 'ann' } },
+    {
+      name: 'evidence.disclosed',
+      subject: 'evt_1',
+      ...owner,
+      data: { event: 'evt_1', fields: ['arguments_digest'], by: 'ann' },
+    },
   ]);
 });
 
@@ -71,7 +77,7 @@ test('erases, and evidence says who, what and why', async () => {
     {
       name: 'evidence.erased',
       subject: scope.id,
-      session: scope.id,
+      ...owner,
       data: { scope, events: 1, reason: 'asked by the subject', by: 'bob' },
     },
   ]);
@@ -112,6 +118,13 @@ test('tells evidence of an erasure later when it cannot at once', async () => {
   await erasure.tell();
   await erasure.tell();
   expect(told.map(({ name }) => name)).toEqual(['evidence.erased']);
+});
+
+test('evidence says whose it was, whichever way it was named', async () => {
+  await erasure.hold('ann', { kind: 'call', id: 'call_1' }, 'r');
+  await erasure.release('ann', 'hold_1', 'r');
+  await erasure.erase('bob', { kind: 'event', id: 'evt_1' }, 'r');
+  expect(told).toMatchObject(Array(3).fill(owner));
 });
 
 test('gives away nothing that was erased while evidence was told who asked', async () => {

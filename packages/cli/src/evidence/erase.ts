@@ -37,7 +37,8 @@ const told = <T extends object>(answer: T): Exclude<T, { reason: string }> => {
 };
 const inEvidence = (event: string | undefined) =>
   event === undefined ? 'evidence will say so as soon as it can be written' : `in evidence as ${event}`;
-const nameOf = (scope: DisclosureScope) => `${scope.kind} ${scope.id}`;
+const nameOf = (scope: DisclosureScope) =>
+  `${scope.kind} ${scope.kind === 'agent' && scope.tenant !== undefined ? `${scope.tenant}/` : ''}${scope.id}`;
 
 const erase = (ctx: CliContext, event: string | undefined, flags: ReasonFlags): Promise<number> =>
   withUser(ctx.home, operator, async (bus) => {

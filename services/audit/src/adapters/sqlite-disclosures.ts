@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import type { DisclosureScope } from '@agentgate/contracts';
 import type { DisclosedEvent } from '@agentgate/evidence';
-import type { Act, DisclosureStore, Hold } from '../erasure.ts';
+import type { Act, DisclosureStore, Hold, Whose } from '../erasure.ts';
 
 const schemaVersion = 1;
 
@@ -90,6 +90,17 @@ export const openSqliteDisclosures = (folder: string, lockWaitMs = 5_000): Discl
                 ...(value && { value: JSON.parse(Buffer.from(value).toString()) as unknown }),
               },
       ),
+    whose: (scope) => {
+      const { sql, values } = where(scope);
+      const found = db
+        .prepare(`SELECT DISTINCT tenant, agent, session FROM disclosures WHERE ${sql}`)
+        .all(...values) as Record<keyof Whose, string | null>[];
+      const only = (name: keyof Whose) => {
+        const [first, ...more] = new Set(found.map((row) => row[name]));
+        return first && more.length === 0 ? { [name]: first } : {};
+      };
+      return { ...only('tenant'), ...only('agent'), ...only('session') };
+    },
     holdsOn: (scope) => {
       const { sql, values } = where(scope);
       return (holds.all() as unknown as HoldRow[])
