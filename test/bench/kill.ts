@@ -1,16 +1,23 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { serveTools } from '@agentgate/client';
-import { incidentsAnswer } from '@agentgate/contracts';
+import { fileURLToPath } from 'node:url';
+import { incidentsAnswer, type KillReceipt } from '@agentgate/contracts';
+import { startPlainRedis } from '@agentgate/testkit';
 import { eventually } from '../eventually.ts';
 import { testConfig } from '../fixtures/config.ts';
 import { type Agent, type Operator, openAgent, openOperator } from '../parties.ts';
 import { type Replica, replicate } from '../replicas.ts';
 import { startStack } from '../stack.ts';
+import { createChildren } from './processes.ts';
 
 // A kill with many calls in flight over several enforcement points: three of ingress, three runners, the broker, approvals. The tool is
-// cooperative: it stops when it is told to, and says so. The observer, the operator and the tool share one clock.
+// cooperative: it stops when it is told to, and says so. It has a process of its own, and the machine's clock in common with the operator.
 
 const inFlight = 1_000;
+/** So many of them hold a lease. */
+const withLease = 16;
+const arriving = { calls: 50, everyMs: 2 };
 const extraEach = 2;
 const alone = 300;
 const automatic = 30;
@@ -51,11 +58,27 @@ const automaticMs = async (demo: Agent, operator: Operator): Promise<number[]> =
   return took;
 };
 
+/** What the tool wrote of each start, in milliseconds since the epoch. */
+const createStarts = (file: string) => {
+  const forget = () => writeFileSync(file, '');
+  forget();
+  return { file, forget, all: () => readFileSync(file, 'utf8').split('\n').filter(Boolean).map(Number) };
+};
+
+const leasesMs = ({ points }: KillReceipt): number =>
+  Math.max(
+    ...points.map(({ service, confirmed_in_ms }) =>
+      service === 'credential-broker' ? (confirmed_in_ms ?? Number.NaN) : 0,
+    ),
+  );
+
 interface Times {
   /** From the order's leaving until the last call started anywhere. */
   refused: number;
   /** … until the last call in flight was answered as killed. */
   aborted: number;
+  /** … until every lease was revoked, by the receipt. */
+  leases: number;
   /** … until the receipt was here. */
   receipt: number;
 }
@@ -72,44 +95,40 @@ export interface KillBench {
 
 /** `npm run bench -- kill [--json] [--rounds N] [--standing N]` */
 export const benchKill = async ({ json, rounds, standing }: KillBench): Promise<boolean> => {
+  const redis = await startPlainRedis();
   const stack = await startStack({
+    env: { BENCH_REDIS: redis.url },
     config: ({ probeLog }) =>
       testConfig({
         probeLog,
-        servers: '  watch: { nats: { subject: tool.v1.watch } }\n',
-        grants: '  - { id: watch, to: { labels: [dev] }, tools: ["watch/*"], effect: allow }',
-        more: 'containment: { denials: [{ id: thrice, count: 3, window_s: 60, per: session, contains: session }], escalate: { sessions: 16, window_s: 1 } }',
+        servers:
+          '  watch: { nats: { subject: tool.v1.watch } }\n  keyed: { nats: { subject: tool.v1.keyed }, credential: badge, inject: { field: url, format: "{url}" } }\n',
+        grants: '  - { id: watch, to: { labels: [dev] }, tools: ["watch/*", "keyed/*"], effect: allow }',
+        more: 'credentials: { badge: { provider: redis-acl, admin: { env: BENCH_REDIS }, rules: [{ keys: ["a:*"], commands: [get] }] } }\ncontainment: { denials: [{ id: thrice, count: 3, window_s: 60, per: session, contains: session }], escalate: { sessions: 16, window_s: 1 } }',
       }).replace(/limits: .*/, 'limits: { calls_in_flight: 4096, call_timeout_ms: 60000, result_bytes: 65536 }'),
   });
   const replicas: Replica[] = [];
-  let starts = 0;
-  let lastStart = 0;
-  const server = await serveTools({
-    servers: stack.status.nats,
-    creds: stack.creds('tool-watch'),
-    server: 'watch',
-    tools: [
-      {
-        name: 'wait',
-        description: 'Waits until it is told to stop.',
-        inputSchema: { type: 'object' },
-        handler: async (_, { signal }) => {
-          starts++;
-          lastStart = performance.now();
-          await sleep(55_000, undefined, { signal });
-          return 'done';
-        },
-      },
-      { name: 'now', description: 'Answers at once.', inputSchema: { type: 'object' }, handler: () => 'done' },
-    ],
-  });
+  const children = createChildren();
+  const starts = createStarts(join(stack.dir, 'starts'));
   try {
+    for (const server of ['watch', 'keyed']) {
+      const creds = join(stack.status.creds, `tool-${server}.creds`);
+      await children.start(fileURLToPath(new URL('./nats-wait.ts', import.meta.url)), [
+        stack.status.nats,
+        creds,
+        server,
+        starts.file,
+      ]);
+    }
     for (const service of ['ingress', 'tool-runner'])
       for (let i = 0; i < extraEach; i++) replicas.push(await replicate(stack, service));
     const [demo, operator] = [await openAgent(stack), await openOperator(stack)];
     await eventually(
-      'the gate knows the tool',
-      async () => JSON.stringify(await demo.ask('tools', { v: 1 })).includes('watch/now'),
+      'the gate knows the tools',
+      async () => {
+        const known = JSON.stringify(await demo.ask('tools', { v: 1 }));
+        return known.includes('watch/now') && known.includes('keyed/now');
+      },
       20_000,
     );
     // A runner lists the tool by itself, and each point says each second that it is there.
@@ -124,40 +143,45 @@ export const benchKill = async ({ json, rounds, standing }: KillBench): Promise<
     let points = 0;
     for (let i = 0; i < rounds; i++) {
       const session = await demo.open();
-      starts = 0;
+      starts.forget();
       let answered = 0;
       let lastAnswer = 0;
       let isOrdered = false;
-      const call = async () => {
-        let reply = await demo.call(session, 'watch/wait', {}, { timeout_ms: 50_000 });
+      const call = async (tool: string) => {
+        let reply = await demo.call(session, tool, {}, { timeout_ms: 50_000 });
         // A loaded machine refuses some of so many at once; what did not start is asked again.
         while (reply.status === 'unavailable' && !isOrdered) {
           await sleep(250);
-          reply = await demo.call(session, 'watch/wait', {}, { timeout_ms: 50_000 });
+          reply = await demo.call(session, tool, {}, { timeout_ms: 50_000 });
         }
         if (reply.status !== 'killed')
           throw new Error(`a call ended as ${reply.status}: ${reply.code}: ${reply.reason}`);
         answered++;
         lastAnswer = performance.now();
       };
-      const calls = Array.from({ length: inFlight }, call);
-      await eventually('all are in flight', () => starts === inFlight, 30_000);
+      const calls = Array.from({ length: inFlight }, (_, n) => call(n < withLease ? 'keyed/wait' : 'watch/wait'));
+      await eventually('all are in flight', () => starts.all().length === inFlight, 30_000);
       // And some that arrive while the order does.
-      const arriving = Array.from({ length: 50 }, async (_, n) => {
-        await sleep(n / 5);
-        await call();
+      const late = Array.from({ length: arriving.calls }, async (_, n) => {
+        await sleep(n * arriving.everyMs);
+        await call('watch/wait');
       });
-      await sleep(3);
-      const began = performance.now();
+      await sleep(20);
+      const [began, beganAt] = [performance.now(), performance.timeOrigin + performance.now()];
       isOrdered = true;
       const receipt = await operator.kill({ kind: 'session', id: session });
       const took = performance.now() - began;
-      if (!receipt.contained || receipt.calls.length < inFlight)
-        throw new Error(`not contained: ${JSON.stringify(receipt.points)}`);
+      if (!receipt.contained || receipt.calls.length < inFlight || receipt.leases.revoked < withLease)
+        throw new Error(`not contained: ${JSON.stringify([receipt.points, receipt.leases, receipt.calls.length])}`);
       points = receipt.points.length;
-      await Promise.all([...calls, ...arriving]);
-      if (answered !== inFlight + 50) throw new Error('a call was not answered');
-      times.push({ refused: Math.max(0, lastStart - began), aborted: lastAnswer - began, receipt: took });
+      await Promise.all([...calls, ...late]);
+      if (answered !== inFlight + arriving.calls) throw new Error('a call was not answered');
+      times.push({
+        refused: Math.max(0, ...starts.all().map((at) => at - beganAt)),
+        aborted: lastAnswer - began,
+        leases: leasesMs(receipt),
+        receipt: took,
+      });
       await sleep(200);
     }
     const byItself = await automaticMs(demo, operator);
@@ -183,6 +207,7 @@ export const benchKill = async ({ json, rounds, standing }: KillBench): Promise<
       bare_rtt_p50_ms: quantile(rtt, 0.5),
       refused: row('refused'),
       aborted: row('aborted'),
+      leases: row('leases'),
       receipt: row('receipt'),
       automatic: { p50: quantile(byItself, 0.5), p99: quantile(byItself, 0.99) },
       call_ms: { few, many },
@@ -192,8 +217,9 @@ export const benchKill = async ({ json, rounds, standing }: KillBench): Promise<
     return true;
   } finally {
     await Promise.all(replicas.map((replica) => replica.kill('SIGKILL')));
-    await server.close();
+    await children.stop();
     await stack.stop();
+    await redis.stop();
   }
 };
 
@@ -204,6 +230,7 @@ const tell = (
     bare_rtt_p50_ms: number;
     refused: Pair;
     aborted: Pair;
+    leases: Pair;
     receipt: Pair;
     automatic: Pair;
     call_ms: { few: number; many: number };
@@ -217,6 +244,7 @@ const tell = (
       `a kill with ${inFlight} calls in flight over ${m.points} enforcement points, ${rounds} times${' '.repeat(4)}p50         p99\n`,
       line('order → the last call started anywhere', m.refused, goals.refused),
       line('order → the last call answered as killed', m.aborted),
+      line(`order → ${withLease} leases revoked, each proven`, m.leases),
       line('order → the signed receipt', m.receipt, goals.contained),
       line('one refusal too many → an automatic order', m.automatic),
       `a call alone, with few and with ${standing} more kills${`${m.call_ms.few.toFixed(1)} ms`.padStart(9)}${`${m.call_ms.many.toFixed(1)} ms`.padStart(12)}\n`,

@@ -90,7 +90,7 @@ export const serveTools = async ({ servers, creds, server, tools }: ServeToolsOp
   bus.hear(
     { kind: 'notice', subject: `${subject}.cancel`, body: toolCancel, by: ['tool-runner'], of: ['tool-runner'] },
     (told) => {
-      for (const call of told.calls) calls.cancel(call);
+      calls.cancel(told.calls);
     },
   );
   await bus.flush();
@@ -134,11 +134,14 @@ const createCalls = (tools: ReadonlyMap<string, Tool>) => {
   };
   return {
     run,
-    cancel: (call: string): void => {
-      const stop = running.get(call);
-      stop?.abort(new Error('the call was cancelled'));
-      if (stop) return;
-      early.set(call, Date.now());
+    cancel: (calls: readonly string[]): void => {
+      // One for all: a kill may end thousands, and an error takes as long to make as the rest of it.
+      const reason = new Error('the call was cancelled');
+      for (const call of calls) {
+        const stop = running.get(call);
+        if (stop) stop.abort(reason);
+        else early.set(call, Date.now());
+      }
       for (const oldest of early.keys()) {
         if (early.size <= maxEarly) break;
         early.delete(oldest);

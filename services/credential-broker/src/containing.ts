@@ -43,8 +43,11 @@ const endOne = async (
       if (!held) return 'unproven';
       const { record } = held;
       if (!isOpen(record)) return record.proof === 'refused' ? 'revoked' : 'unproven';
-      if (record.state === 'intended' || record.state === 'active') {
-        const ended = await ending.end(held, { why: 'killed' });
+      const isWhole = record.state === 'intended' || record.state === 'active';
+      // Its call was ended by the same order, so the runner gives the lease back at the same moment.
+      const ended = await (ending.underWay(record.permit) ??
+        (isWhole ? ending.end(held, { why: 'killed' }) : undefined));
+      if (ended) {
         if ('proof' in ended) return ended.proof.kind === 'refused' ? 'revoked' : 'unproven';
         if ('problem' in ended) return 'failed';
       } else {

@@ -64,6 +64,8 @@ export type Ended =
 export interface Ending {
   /** Ends one lease at its provider, tries to use it, and only then calls it ended. Rejects where records or evidence do not answer. */
   end(held: HeldLease, order: EndOrder): Promise<Ended>;
+  /** What becomes of a lease that this broker is ending at this moment. */
+  underWay(permit: string): Promise<Ended> | undefined;
   /** Ends these, several at once; rejects only after all were tried. */
   endAll(leases: readonly HeldLease[], order: (held: HeldLease) => EndOrder): Promise<Ended[]>;
   /** Ends what should have ended by itself, and goes on with what could not be ended before. */
@@ -83,8 +85,18 @@ const endAtOnce = 16;
 export const createEnding = (ports: EndingPorts): Ending => {
   const { index, evidence, now, log } = ports;
 
+  const running = new Map<string, Promise<Ended>>();
+  const end: Ending['end'] = (held, order) => {
+    const { permit } = held.record;
+    const ended = endOnce(held, order).finally(() => {
+      if (running.get(permit) === ended) running.delete(permit);
+    });
+    running.set(permit, ended);
+    return ended;
+  };
+
   /** The order matters: a crash after any step leaves `revoking`, which the sweep finishes, and evidence is never lost. */
-  const end: Ending['end'] = async (held, { why, by, reason }) => {
+  const endOnce = async (held: HeldLease, { why, by, reason }: EndOrder): Promise<Ended> => {
     const before = held.record.ending;
     const ending: LeaseRecord['ending'] = {
       why: before?.why ?? why,
@@ -151,6 +163,7 @@ export const createEnding = (ports: EndingPorts): Ending => {
 
   return {
     end,
+    underWay: (permit) => running.get(permit),
     endAll,
     sweep: async () => {
       const due = index.all().filter(({ record }) => dueFor(record, now()) !== undefined);

@@ -1,5 +1,5 @@
 import { AgentGateError } from '@agentgate/contracts';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { createBrokerOperators } from '../src/operators.ts';
 import type { Probe } from '../src/provider.ts';
 import { askOf, claimsOf, createBench } from './fixture.ts';
@@ -275,6 +275,22 @@ describe('a kill', () => {
     ]);
     expect(told).toEqual({ revoked: [lease], unproven: [], failed: [] });
     expect(bench.events.filter(({ name }) => name === 'lease.revoked')).toHaveLength(1);
+  });
+
+  test('waits for an end that began before it, without asking for the record over and over', async () => {
+    const gate = Promise.withResolvers<void>();
+    const bench = createBench({ provider: { revoke: () => gate.promise } });
+    const ask = askOf();
+    const { lease } = await bench.broker.lease(ask);
+    const releasing = bench.broker.release({ lease, permit: ask.permit.claims.id });
+    await vi.waitFor(() => expect(bench.stateOf(ask)).toBe('revoking'));
+    const read = vi.spyOn(bench.records, 'read');
+    const containing = bench.broker.contain(7, scope);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    gate.resolve();
+    expect(await containing).toEqual({ revoked: [lease], unproven: [], failed: [] });
+    expect(read).not.toHaveBeenCalled();
+    await releasing;
   });
 });
 

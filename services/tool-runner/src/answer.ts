@@ -1,5 +1,5 @@
 import { type Code, type ExecuteAnswer, type Fate, toAgentGateError } from '@agentgate/contracts';
-import { endingError } from './ending.ts';
+import { endingCode } from './ending.ts';
 import type { Ending } from './live-calls.ts';
 import { redact } from './redaction.ts';
 import { shapeResult } from './result.ts';
@@ -41,7 +41,7 @@ export const answerTo = ({ end, ending }: Settled, shape: Shape): Run => {
       return say('refused', end.code, end.reason);
     case 'stopped':
       return ending
-        ? say('aborted', endingError(ending).code, 'the tool confirmed that it stopped')
+        ? say('aborted', endingCode(ending), 'the tool confirmed that it stopped')
         : say('aborted', 'OUTCOME_UNKNOWN', 'the tool stopped by itself');
     case 'lost':
       return say('unknown', 'OUTCOME_UNKNOWN', end.reason);

@@ -16,6 +16,8 @@ export interface LiveCall extends CallIdentity {
   readonly whenEnding: Promise<Ending>;
   /** Resolves when the call is over, with what became of it; undefined where it never started. */
   readonly whenOver: Promise<Fate | undefined>;
+  /** Of a killed call: its answer leaves after the order was confirmed, which must not wait for what becomes of thousands of answers. */
+  told: Promise<void> | undefined;
   end(ending: Ending): void;
   over(fate: Fate | undefined): void;
 }
@@ -32,6 +34,9 @@ const maxRecent = 65_536;
 /** A cancellation may overtake its call: the call is then refused on arrival. */
 const earlyMs = 10_000;
 const maxEarly = 65_536;
+/** The other points need about as long as this one did. */
+const callsAMs = 8;
+const maxHeldMs = 60;
 
 export interface LiveCalls {
   readonly size: number;
@@ -87,12 +92,17 @@ export const createLiveCalls = (now: () => number): LiveCalls => {
       const over = [...recent]
         .filter(([, ended]) => now() - ended.at <= recentMs && covers(scope, ended.identity))
         .map(([call, { fate }]) => ({ call, fate }));
+      const { promise: told, resolve: tell } = Promise.withResolvers<void>();
+      for (const one of running) one.told = told;
       // All are told before any is awaited.
       const fates = running.map(async (one) => ({
         call: one.call,
         fate: await stop(one, { why: 'killed', scope, reason }),
       }));
-      return [...(await Promise.all(fates)), ...over].slice(0, maxRecent);
+      const all = [...(await Promise.all(fates)), ...over].slice(0, maxRecent);
+      // The confirmation is written in this turn of the event loop.
+      setTimeout(tell, Math.min(maxHeldMs, running.length / callsAMs));
+      return all;
     },
     endAll: (ending) => {
       for (const one of live.values()) one.end(ending);
@@ -127,6 +137,7 @@ const createLiveCall = (call: string, { tenant, agent, session, tool }: CallIden
     ending: undefined,
     whenEnding: ending.promise,
     whenOver: over.promise,
+    told: undefined,
     end: (why) => {
       one.ending ??= why;
       ending.resolve(one.ending);

@@ -99,6 +99,7 @@ export const createRunner = (ports: RunnerPorts): Runner => {
     } finally {
       live.close(one, answer && fateOf(answer.outcome));
     }
+    await one.told;
     return answer;
   };
   return {
@@ -242,11 +243,18 @@ const refuseEnded = (one: LiveCall): void => {
 const orEnded = <T>(one: LiveCall, step: Promise<T>, tooLate: (value: T) => void = () => {}): Promise<T> =>
   new Promise((resolve, reject) => {
     let isEnded = false;
+    let isDone = false;
     one.whenEnding.then((ending) => {
+      // A call that runs has steps behind it: a kill of thousands must not make an error for each of them.
+      if (isDone) return;
       isEnded = true;
       reject(endingError(ending));
     }, reject);
-    step.then((value) => (isEnded ? tooLate(value) : resolve(value)), reject);
+    step.then((value) => {
+      isDone = true;
+      if (isEnded) tooLate(value);
+      else resolve(value);
+    }, reject);
   });
 
 /** Waits for the tool, at most until the deadline or until somebody ends the call; then tells it to stop and waits a little more. */

@@ -413,6 +413,20 @@ describe('ending a call', () => {
     expect(await answers[2]).toMatchObject({ outcome: 'ok' });
   });
 
+  test('by a kill is answered after the order was confirmed, which thousands of answers would hold up', async () => {
+    const set = fakeRunner();
+    set.upstream.answer = undefined;
+    set.upstream.onStop = { kind: 'stopped' };
+    const order: string[] = [];
+    const answers = Array.from({ length: 4 }, () =>
+      set.runner.execute(allowed()).then(({ code }) => void order.push(code)),
+    );
+    await until(() => set.upstream.sent.length === 4);
+    await set.runner.contain(1, { kind: 'global' }).then(() => void order.push('confirmed'));
+    await Promise.all(answers);
+    expect(order).toEqual(['confirmed', ...answers.map(() => 'KILLED_GLOBAL')]);
+  });
+
   test('by a kill tells of calls that ended in the last 5 s', async () => {
     const { runner, clock } = fakeRunner();
     const ask = allowed();
