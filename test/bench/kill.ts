@@ -14,9 +14,13 @@ import { createChildren } from './processes.ts';
 // A kill with many calls in flight over several enforcement points: three of ingress, three runners, the broker, approvals. The tool is
 // cooperative: it stops when it is told to, and says so. It has a process of its own, and the machine's clock in common with the operator.
 
-const inFlight = 1_000;
-/** So many of them hold a lease. */
-const withLease = 16;
+/** So many calls run when the order comes, and so many of them hold a lease that can be proven to be over. */
+const crowds = [
+  { inFlight: 10, withLease: 2 },
+  { inFlight: 1_000, withLease: 16 },
+] as const;
+type Crowd = (typeof crowds)[number];
+/** Calls that arrive while the order does. */
 const arriving = { calls: 50, everyMs: 2 };
 const extraEach = 2;
 const alone = 300;
@@ -72,18 +76,78 @@ const leasesMs = ({ points }: KillReceipt): number =>
     ),
   );
 
+/** Milliseconds from the order's leaving … */
 interface Times {
-  /** From the order's leaving until the last call started anywhere. */
+  /** … until the last call started anywhere. */
   refused: number;
   /** … until the last call in flight was answered as killed. */
   aborted: number;
   /** … until every lease was revoked, by the receipt. */
   leases: number;
+  /** … until every point had confirmed, by the receipt. */
+  contained: number;
   /** … until the receipt was here. */
   receipt: number;
 }
 const quantile = (values: number[], q: number): number =>
   [...values].sort((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * q))] ?? Number.NaN;
+
+const pair = (values: number[]) => ({ p50: quantile(values, 0.5), p99: quantile(values, 0.99) });
+const rowsOf = (times: Times[]) => ({
+  refused: pair(times.map(({ refused }) => refused)),
+  aborted: pair(times.map(({ aborted }) => aborted)),
+  leases: pair(times.map(({ leases }) => leases)),
+  contained: pair(times.map(({ contained }) => contained)),
+  receipt: pair(times.map(({ receipt }) => receipt)),
+});
+
+interface Parties {
+  demo: Agent;
+  operator: Operator;
+  starts: ReturnType<typeof createStarts>;
+}
+
+const killOnce = async ({ demo, operator, starts }: Parties, { inFlight, withLease }: Crowd) => {
+  const session = await demo.open();
+  starts.forget();
+  let answered = 0;
+  let lastAnswer = 0;
+  let isOrdered = false;
+  const call = async (tool: string) => {
+    let reply = await demo.call(session, tool, {}, { timeout_ms: 50_000 });
+    // A loaded machine refuses some of so many at once; what did not start is asked again.
+    while (reply.status === 'unavailable' && !isOrdered) {
+      await sleep(250);
+      reply = await demo.call(session, tool, {}, { timeout_ms: 50_000 });
+    }
+    if (reply.status !== 'killed') throw new Error(`a call ended as ${reply.status}: ${reply.code}: ${reply.reason}`);
+    answered++;
+    lastAnswer = performance.now();
+  };
+  const calls = Array.from({ length: inFlight }, (_, n) => call(n < withLease ? 'keyed/wait' : 'watch/wait'));
+  await eventually('all are in flight', () => starts.all().length === inFlight, 30_000);
+  const late = Array.from({ length: arriving.calls }, async (_, n) => {
+    await sleep(n * arriving.everyMs);
+    await call('watch/wait');
+  });
+  await sleep(20);
+  const [began, beganAt] = [performance.now(), performance.timeOrigin + performance.now()];
+  isOrdered = true;
+  const receipt = await operator.kill({ kind: 'session', id: session });
+  const took = performance.now() - began;
+  if (!receipt.contained || receipt.calls.length < inFlight || receipt.leases.revoked < withLease)
+    throw new Error(`not contained: ${JSON.stringify([receipt.points, receipt.leases, receipt.calls.length])}`);
+  await Promise.all([...calls, ...late]);
+  if (answered !== inFlight + arriving.calls) throw new Error('a call was not answered');
+  const times: Times = {
+    refused: Math.max(0, ...starts.all().map((at) => at - beganAt)),
+    aborted: lastAnswer - began,
+    leases: leasesMs(receipt),
+    contained: receipt.contained_in_ms,
+    receipt: took,
+  };
+  return { points: receipt.points.length, times };
+};
 
 export interface KillBench {
   json: boolean;
@@ -139,50 +203,17 @@ export const benchKill = async ({ json, rounds, standing }: KillBench): Promise<
       await demo.bus.flush();
       rtt.push(performance.now() - asked);
     }
-    const times: Times[] = [];
+    const times: Times[][] = [];
     let points = 0;
-    for (let i = 0; i < rounds; i++) {
-      const session = await demo.open();
-      starts.forget();
-      let answered = 0;
-      let lastAnswer = 0;
-      let isOrdered = false;
-      const call = async (tool: string) => {
-        let reply = await demo.call(session, tool, {}, { timeout_ms: 50_000 });
-        // A loaded machine refuses some of so many at once; what did not start is asked again.
-        while (reply.status === 'unavailable' && !isOrdered) {
-          await sleep(250);
-          reply = await demo.call(session, tool, {}, { timeout_ms: 50_000 });
-        }
-        if (reply.status !== 'killed')
-          throw new Error(`a call ended as ${reply.status}: ${reply.code}: ${reply.reason}`);
-        answered++;
-        lastAnswer = performance.now();
-      };
-      const calls = Array.from({ length: inFlight }, (_, n) => call(n < withLease ? 'keyed/wait' : 'watch/wait'));
-      await eventually('all are in flight', () => starts.all().length === inFlight, 30_000);
-      // And some that arrive while the order does.
-      const late = Array.from({ length: arriving.calls }, async (_, n) => {
-        await sleep(n * arriving.everyMs);
-        await call('watch/wait');
-      });
-      await sleep(20);
-      const [began, beganAt] = [performance.now(), performance.timeOrigin + performance.now()];
-      isOrdered = true;
-      const receipt = await operator.kill({ kind: 'session', id: session });
-      const took = performance.now() - began;
-      if (!receipt.contained || receipt.calls.length < inFlight || receipt.leases.revoked < withLease)
-        throw new Error(`not contained: ${JSON.stringify([receipt.points, receipt.leases, receipt.calls.length])}`);
-      points = receipt.points.length;
-      await Promise.all([...calls, ...late]);
-      if (answered !== inFlight + arriving.calls) throw new Error('a call was not answered');
-      times.push({
-        refused: Math.max(0, ...starts.all().map((at) => at - beganAt)),
-        aborted: lastAnswer - began,
-        leases: leasesMs(receipt),
-        receipt: took,
-      });
-      await sleep(200);
+    for (const crowd of crowds) {
+      const ofCrowd: Times[] = [];
+      for (let i = 0; i < rounds; i++) {
+        const killed = await killOnce({ demo, operator, starts }, crowd);
+        points = killed.points;
+        ofCrowd.push(killed.times);
+        await sleep(200);
+      }
+      times.push(ofCrowd);
     }
     const byItself = await automaticMs(demo, operator);
     const few = await callMs(demo);
@@ -192,23 +223,10 @@ export const benchKill = async ({ json, rounds, standing }: KillBench): Promise<
     };
     await Promise.all(Array.from({ length: 64 }, order));
     const many = await callMs(demo);
-    const row = (of: keyof Times) => ({
-      p50: quantile(
-        times.map((t) => t[of]),
-        0.5,
-      ),
-      p99: quantile(
-        times.map((t) => t[of]),
-        0.99,
-      ),
-    });
-    const measured = {
+    const measured: Measured = {
       points,
       bare_rtt_p50_ms: quantile(rtt, 0.5),
-      refused: row('refused'),
-      aborted: row('aborted'),
-      leases: row('leases'),
-      receipt: row('receipt'),
+      kills: crowds.map((crowd, i) => ({ ...crowd, ...rowsOf(times[i] ?? []) })),
       automatic: { p50: quantile(byItself, 0.5), p99: quantile(byItself, 0.99) },
       call_ms: { few, many },
     };
@@ -223,32 +241,31 @@ export const benchKill = async ({ json, rounds, standing }: KillBench): Promise<
   }
 };
 
-type Pair = { p50: number; p99: number };
-const tell = (
-  m: {
-    points: number;
-    bare_rtt_p50_ms: number;
-    refused: Pair;
-    aborted: Pair;
-    leases: Pair;
-    receipt: Pair;
-    automatic: Pair;
-    call_ms: { few: number; many: number };
-  },
-  { rounds, standing }: Pick<KillBench, 'rounds' | 'standing'>,
-): void => {
-  const line = (what: string, { p50, p99 }: Pair, goal?: number) =>
-    `${what.padEnd(44)}${`${p50.toFixed(1)} ms`.padStart(12)}${`${p99.toFixed(1)} ms`.padStart(12)}${goal === undefined ? '' : `   goal ${goal} ms: ${p99 <= goal ? 'met' : 'not met'}`}\n`;
-  process.stdout.write(
-    [
-      `a kill with ${inFlight} calls in flight over ${m.points} enforcement points, ${rounds} times${' '.repeat(4)}p50         p99\n`,
-      line('order → the last call started anywhere', m.refused, goals.refused),
-      line('order → the last call answered as killed', m.aborted),
-      line(`order → ${withLease} leases revoked, each proven`, m.leases),
-      line('order → the signed receipt', m.receipt, goals.contained),
-      line('one refusal too many → an automatic order', m.automatic),
-      `a call alone, with few and with ${standing} more kills${`${m.call_ms.few.toFixed(1)} ms`.padStart(9)}${`${m.call_ms.many.toFixed(1)} ms`.padStart(12)}\n`,
-      `bare NATS round trip${`${m.bare_rtt_p50_ms.toFixed(2)} ms`.padStart(36)}\n`,
-    ].join(''),
+interface Measured {
+  points: number;
+  bare_rtt_p50_ms: number;
+  kills: (Crowd & ReturnType<typeof rowsOf>)[];
+  automatic: ReturnType<typeof pair>;
+  call_ms: { few: number; many: number };
+}
+
+const tell = (m: Measured, { rounds, standing }: Pick<KillBench, 'rounds' | 'standing'>): void => {
+  const say = (text: string) => process.stdout.write(`${text}\n`);
+  const line = (what: string, { p50, p99 }: ReturnType<typeof pair>, goal?: number) => {
+    const against = goal === undefined ? '' : `   goal ${goal} ms: ${p99 <= goal ? 'met' : 'not met'}`;
+    say(`${what.padEnd(46)}${`${p50.toFixed(1)} ms`.padStart(11)}${`${p99.toFixed(1)} ms`.padStart(11)}${against}`);
+  };
+  for (const { inFlight, withLease, ...k } of m.kills) {
+    say(`${`${inFlight} calls in flight, ${m.points} enforcement points, ${rounds} kills`.padEnd(54)}p50        p99`);
+    line('order → the last call started anywhere', k.refused, goals.refused);
+    line('order → the last call answered as killed', k.aborted);
+    line(`order → ${withLease} leases revoked, each proven`, k.leases);
+    line('order → contained: every point has confirmed', k.contained, goals.contained);
+    line('order → the signed receipt', k.receipt);
+  }
+  line('one refusal too many → an automatic order', m.automatic);
+  say(
+    `a call alone, with few and with ${standing} more kills   ${m.call_ms.few.toFixed(1)} ms, ${m.call_ms.many.toFixed(1)} ms`,
   );
+  say(`bare NATS round trip   ${m.bare_rtt_p50_ms.toFixed(2)} ms`);
 };
