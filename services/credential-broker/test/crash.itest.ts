@@ -248,11 +248,14 @@ describe.each([postgres, redisAcl, natsUser])('with a $credential lease', (backe
       asked.push(ask);
       return ask;
     };
+    // A busy machine may take longer over a lease than a call is made to wait.
     if (during === 'lease') {
       arm();
-      await expect(near.lease(newAsk(), answerMs)).rejects.toMatchObject({ code: 'BROKER_UNAVAILABLE' });
+      let told: unknown;
+      for (let tries = 0; tries < 3 && !trap.sprung; tries++)
+        told = await near.lease(newAsk(), answerMs).catch((error: unknown) => error);
+      expect(told).toMatchObject({ code: 'BROKER_UNAVAILABLE' });
     } else {
-      // A busy machine may take longer over it than a call is made to wait.
       const lease = async () => {
         const ask = newAsk();
         return { ask, answer: await near.lease(ask, 5_000) };
