@@ -12,13 +12,19 @@ export interface BucketEntry {
   operation: 'PUT' | 'DEL' | 'PURGE';
 }
 
+export interface WriteOptions {
+  /** Seconds after which the value goes by itself; the bucket must allow it (`allow_msg_ttl`). */
+  keptS?: number | undefined;
+  timeoutMs?: number;
+}
+
 /** A JetStream key-value bucket (ADR-8), with compare-and-set. Keys are of `A-Za-z0-9_=.-`. */
 export interface Bucket {
   get(key: string): Promise<BucketEntry | undefined>;
   /** Throws WrongRevision when the key has a value. Resolves with the revision. */
   create(key: string, value: string): Promise<number>;
-  /** Throws WrongRevision unless the key's revision is this one. */
-  update(key: string, value: string, revision: number): Promise<number>;
+  /** Throws WrongRevision unless the key's revision is this one; 0 is that of a key without any. */
+  update(key: string, value: string, revision: number, opts?: WriteOptions): Promise<number>;
   put(key: string, value: string): Promise<number>;
   purge(key: string): Promise<void>;
   /** Hands on every key's newest value, then each change; resolves once the present ones were handed on. */
@@ -37,8 +43,14 @@ export const openBucket = (core: Core, js: JetStreamClient, jsm: JetStreamManage
     return opened;
   };
   const subject = (key: string) => `$KV.${name}.${key}`;
-  const write = async (key: string, value: string, opts: { expectedLastSubjectSeq?: number } = {}) =>
-    (await publishDurable(core, subject(key), value, { timeoutMs: writeMs, ...opts })).seq;
+  const write = async (key: string, value: string, revision?: number, opts: WriteOptions = {}) => {
+    const { seq } = await publishDurable(core, subject(key), value, {
+      timeoutMs: opts.timeoutMs ?? writeMs,
+      ...(revision !== undefined && { expectedLastSubjectSeq: revision }),
+      ...(opts.keptS !== undefined && { headers: { 'Nats-TTL': `${opts.keptS}s` } }),
+    });
+    return seq;
+  };
   const get = async (key: string): Promise<BucketEntry | undefined> => {
     try {
       const found = await (await kv()).get(key);
@@ -52,9 +64,9 @@ export const openBucket = (core: Core, js: JetStreamClient, jsm: JetStreamManage
     create: async (key, value) => {
       const before = await get(key);
       // A deleted key leaves a marker whose sequence the compare must name.
-      return write(key, value, { expectedLastSubjectSeq: before && before.operation !== 'PUT' ? before.revision : 0 });
+      return write(key, value, before && before.operation !== 'PUT' ? before.revision : 0);
     },
-    update: (key, value, revision) => write(key, value, { expectedLastSubjectSeq: revision }),
+    update: write,
     put: (key, value) => write(key, value),
     purge: async (key) => {
       await publishDurable(core, subject(key), '', {

@@ -237,7 +237,7 @@ const lazyBucket = (
   return {
     get: async (key) => (await opened()).get(key),
     create: async (key, value) => (await opened()).create(key, value),
-    update: async (key, value, revision) => (await opened()).update(key, value, revision),
+    update: async (key, value, revision, more) => (await opened()).update(key, value, revision, more),
     put: async (key, value) => (await opened()).put(key, value),
     purge: async (key) => (await opened()).purge(key),
     watch: async (onEntry) => (await opened()).watch(onEntry),

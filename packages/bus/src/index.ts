@@ -9,5 +9,6 @@ export type { Follower, FollowOptions, StreamMessage } from './follow.ts';
 export { type Log, silent } from './log.ts';
 export type { MicroInfo } from './micro.ts';
 export type { Objects } from './objects.ts';
+export { type BucketRecords, compared, createRecords, type HeldRecord } from './records.ts';
 export type { AskInfo } from './request.ts';
 export { streamDifference } from './stream-difference.ts';

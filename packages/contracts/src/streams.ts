@@ -195,12 +195,5 @@ export const agentKey = (tenant: string, agent: string): string => `${tenant}.${
 /** A lease's key of bucket LEASES is its permit: that a key is created once is what makes a permit good for one lease. */
 export const leaseKey = (permit: string): string => permit;
 export const bundleKey = (version: number): string => `bundle.${version}`;
-/** Where the bucket takes that key's values, for a write that says how long it is kept. */
-export const leaseSubject = (permit: string): string => `$KV.${buckets.leases}.${leaseKey(permit)}`;
-export const subjectSubject = (id: string): string => `$KV.${buckets.subjects}.${id}`;
-export const incidentSubject = (id: string): string => `$KV.${buckets.incidents}.${id}`;
-/** A key of bucket ALERTS is the alert's id. */
-export const alertSubject = (id: string): string => `$KV.${buckets.alerts}.${id}`;
-export const approvalSubject = (id: string): string => `$KV.${buckets.approvals}.${id}`;
 /** The oldest nats-server that we trust with evidence: older ones have known faults or ignore stream options without a word. */
 export const natsFloor = '2.14.4';

@@ -34,7 +34,9 @@ const start = async (ctx: ServiceContext) => {
   await Promise.all([requireStream(bus, killStream), requireStream(bus, approvalsBucket)]);
   const index = createApprovalIndex();
   const records = createApprovalsBucket(bus);
-  const feed = await records.feed(index, log);
+  const feed = await records.feed(index, (err, key) =>
+    log.warn({ err, key }, 'an approval cannot be read and is none'),
+  );
   const kills = await createKillView({ bus });
   const grants: Grants = {
     seal: (claims) => {

@@ -1,19 +1,11 @@
+import type { BucketRecords, HeldRecord } from '@agentgate/bus';
 import type { ApprovalGrant, ApprovalRecord, EventDraft, GrantClaims } from '@agentgate/contracts';
 
 // What the domain needs of the world outside. Each rejects with an AgentGateError when its part fails.
 
-export interface Held {
-  record: ApprovalRecord;
-  revision: number;
-}
-
-/** The records, by compare-and-set: whoever writes second is told `conflict`. */
-export interface Records {
-  create(record: ApprovalRecord): Promise<number | 'conflict'>;
-  /** A record that ended goes by itself after a day. */
-  update(record: ApprovalRecord, revision: number): Promise<number | 'conflict'>;
-  read(id: string): Promise<Held | undefined>;
-}
+export type Held = HeldRecord<ApprovalRecord>;
+/** A record that ended goes by itself after a day. */
+export type Records = Pick<BucketRecords<ApprovalRecord>, 'create' | 'update' | 'read'>;
 
 type ApprovalEvent =
   | 'approval.requested'

@@ -19,7 +19,7 @@ beforeAll(async () => {
     buses.map(async (bus) => {
       const records = createApprovalsBucket(bus);
       const world = createWorld({ records });
-      followers.push(await records.feed(world.index, { warn: () => {} }));
+      followers.push(await records.feed(world.index, (error) => expect.fail(String(error))));
       return world;
     }),
   );

@@ -1,3 +1,4 @@
+import type { BucketRecords } from '@agentgate/bus';
 import {
   AgentGateError,
   type EventDraft,
@@ -18,10 +19,7 @@ import { within } from './within.ts';
  * The LEASES bucket. Writes compare and set: `conflict` means that somebody else was first. The record of a lease that ended
  * may go after a while, but not before its permit has expired: until then the record is what refuses the permit's second use.
  */
-export interface LeaseRecords {
-  create(record: LeaseRecord): Promise<number | 'conflict'>;
-  update(record: LeaseRecord, revision: number): Promise<number | 'conflict'>;
-  read(permit: string): Promise<HeldLease | undefined>;
+export interface LeaseRecords extends Pick<BucketRecords<LeaseRecord>, 'create' | 'update' | 'read'> {
   /** Marks a permit as used for a lease that another one made. */
   use(permit: string, lease: string): Promise<'used' | 'conflict'>;
 }

@@ -1,11 +1,9 @@
+import type { HeldRecord } from '@agentgate/bus';
 import { type LeaseAsk, type LeaseRecord, leaseRecord, type PermitClaims } from '@agentgate/contracts';
 import { canonical, sha256Hex } from '@agentgate/evidence';
 
 /** A lease record and the revision that the next write must name. Revision 0 is a reservation that is not written yet. */
-export interface HeldLease {
-  record: LeaseRecord;
-  revision: number;
-}
+export type HeldLease = HeldRecord<LeaseRecord>;
 
 /** What a permit is turned into: the credential it names, where it comes from and how long it may last. */
 export interface LeaseTerms {

@@ -6,7 +6,6 @@ import {
   type LeaseRecord,
   leaseKey,
   leaseRecord,
-  leaseSubject,
   leasesBucket,
 } from '@agentgate/contracts';
 import { createRemoteJWKSet, jwtVerify } from 'jose';
@@ -93,7 +92,7 @@ describe('a lease', () => {
     await near.release(answer, ask);
     expect(await recordOf(user, ask.permit.claims.id)).toMatchObject({ state: 'revoked' });
     // An ended record goes by itself; until then its permit stays used.
-    const last = await user.lastMessage(leasesBucket.name, leaseSubject(ask.permit.claims.id));
+    const last = await user.lastMessage(leasesBucket.name, `$KV.${buckets.leases}.${leaseKey(ask.permit.claims.id)}`);
     expect(last?.header('Nats-TTL')).toBe('120s');
     await user.close();
   });

@@ -35,7 +35,7 @@ const start = async (ctx: ServiceContext): Promise<Running> => {
   const records = createAlertsBucket(bus);
   const counts = createMeters(ctx.metrics, { index, endpoints: Object.keys(endpoints), now });
   const send = createWebhookSender({ endpoints, sign, resolve: systemResolve, now });
-  const feed = await records.feed(index, log);
+  const feed = await records.feed(index, (err, key) => log.warn({ err, key }, 'an alert cannot be read and is none'));
   const courier = createCourier({
     endpoints: new Set(Object.keys(endpoints)),
     records,

@@ -1,19 +1,11 @@
+import type { BucketRecords, HeldRecord } from '@agentgate/bus';
 import type { AlertRecord } from '@agentgate/contracts';
 
 // What the domain needs of the world outside.
 
-export interface Held {
-  record: AlertRecord;
-  revision: number;
-}
-
-/** The records, by compare-and-set: whoever writes second is told `conflict`. Rejects when the bucket does not answer. */
-export interface Records {
-  create(record: AlertRecord): Promise<number | 'conflict'>;
-  /** What was delivered or given up goes by itself, later. */
-  update(record: AlertRecord, revision: number): Promise<number | 'conflict'>;
-  read(id: string): Promise<Held | undefined>;
-}
+export type Held = HeldRecord<AlertRecord>;
+/** Rejects when the bucket does not answer. What was delivered or given up goes by itself, later. */
+export type Records = Pick<BucketRecords<AlertRecord>, 'create' | 'update' | 'read'>;
 
 /** What became of one try. `gone`: the receiver says that it will never take any (HTTP 410). */
 export type Outcome = { ok: true } | { ok: false; problem: string; gone?: true };

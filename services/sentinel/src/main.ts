@@ -44,7 +44,7 @@ const start = async (ctx: ServiceContext) => {
   const watch = createWatch(rules, forRules(position?.state ?? emptyState(), rules.digest));
   const records = createIncidentsBucket(bus);
   const index = createIncidentIndex();
-  const indexed = await records.feed(index, log);
+  const indexed = await records.feed(index, (err, key) => log.error({ err, key }, 'an incident cannot be read'));
   let behind = () => 0;
   const meters = createMeters(ctx.metrics, { watch, index, behind: () => behind() });
   const incidents = createIncidents({

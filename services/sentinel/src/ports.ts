@@ -1,20 +1,12 @@
+import type { BucketRecords, HeldRecord } from '@agentgate/bus';
 import type { EventDraft, IncidentRecord, killOrder } from '@agentgate/contracts';
 import type { z } from 'zod';
 
 // What the domain needs of the world outside. Each rejects with an AgentGateError when its part fails.
 
-export interface Held {
-  record: IncidentRecord;
-  revision: number;
-}
-
-/** The incidents, by compare-and-set: whoever writes second is told `conflict`. */
-export interface Records {
-  create(record: IncidentRecord): Promise<number | 'conflict'>;
-  /** A record that is released goes by itself after 90 days. */
-  update(record: IncidentRecord, revision: number): Promise<number | 'conflict'>;
-  read(id: string): Promise<Held | undefined>;
-}
+export type Held = HeldRecord<IncidentRecord>;
+/** A record that is released goes by itself after 90 days. */
+export type Records = Pick<BucketRecords<IncidentRecord>, 'create' | 'update' | 'read'>;
 
 export type IncidentEvent =
   | 'incident.opened'
