@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import {
   closeSync,
   existsSync,
@@ -16,19 +17,36 @@ export const privateFolder = (path: string): void => {
   mkdirSync(path, { recursive: true, mode: 0o700 });
 };
 
-/** Writes a file that only its owner can read, whole or not at all: readers see the old one or the new one, also after a crash. */
+/** As replacePrivate; makes the folder where it is missing. */
 export const writePrivate = (path: string, text: string): void => {
   privateFolder(dirname(path));
-  const fresh = `${path}.${process.pid}.new`;
-  rmSync(fresh, { force: true });
-  const fd = openSync(fresh, 'wx', 0o600);
+  replacePrivate(path, text);
+};
+
+/**
+ * Writes a file that only its owner can read, whole or not at all: readers see the old one or the new one, also after a crash, and once it
+ * returns the new one.
+ */
+export const replacePrivate = (path: string, text: string): void => {
+  const fresh = `${path}.${randomUUID()}.new`;
   try {
-    writeSync(fd, text);
+    synced(openSync(fresh, 'wx', 0o600), (fd) => writeSync(fd, text));
+    renameSync(fresh, path);
+  } catch (error) {
+    rmSync(fresh, { force: true });
+    throw error;
+  }
+  // The folder too, or a crash brings the old name back.
+  synced(openSync(dirname(path), 'r'), () => undefined);
+};
+
+const synced = (fd: number, write: (fd: number) => void): void => {
+  try {
+    write(fd);
     fsyncSync(fd);
   } finally {
     closeSync(fd);
   }
-  renameSync(fresh, path);
 };
 
 export const readIfThere = (path: string): string | undefined =>

@@ -10,15 +10,13 @@ import {
   operatorVerbs,
   parseField,
   parseStrict,
-  personOf,
   pointContain,
-  type Refusal,
   resolveLeaseAsk,
   revokeLeasesAsk,
-  statusOfRefusal,
   testCredentialAsk,
   toAgentGateError,
 } from '@agentgate/contracts';
+import { createAnswerPerson } from '@agentgate/runtime';
 import type { z } from 'zod';
 import type { BrokerOperators } from './operators.ts';
 import type { Broker } from './service.ts';
@@ -42,35 +40,37 @@ interface HandlerPorts {
 
 export const serveBroker = ({ bus, broker, subjects, operators, log, observe }: HandlerPorts): void => {
   let inFlight = 0;
-  const answer = async <A, B>(work: (ask: A) => Promise<B>, ask: A): Promise<B | AgentGateError> => {
+  const bounded = async <T>(work: () => Promise<T>): Promise<T> => {
     if (inFlight >= maxInFlight)
-      return new AgentGateError('OVERLOADED', `the credential-broker works on ${maxInFlight} asks already`);
+      throw new AgentGateError('OVERLOADED', `the credential-broker works on ${maxInFlight} asks already`);
     inFlight++;
     try {
-      return await work(ask);
-    } catch (error) {
-      if (!(error instanceof AgentGateError)) log.error({ err: error }, 'a lease failed for a reason of our own');
-      return toAgentGateError(error);
+      return await work();
     } finally {
       inFlight--;
+    }
+  };
+  const answer = async <T>(verb: Verb, work: () => Promise<T>): Promise<T | AgentGateError> => {
+    try {
+      const answered = await bounded(work);
+      observe(verb, 'OK');
+      return answered;
+    } catch (error) {
+      if (!(error instanceof AgentGateError)) log.error({ err: error }, 'a lease failed for a reason of our own');
+      const told = toAgentGateError(error);
+      observe(verb, told.code);
+      return told;
     }
   };
   /** One ask's failure is its own: the others of its message are answered. */
   const each =
     <A, B>(verb: Verb, work: (ask: A) => Promise<B>) =>
     (asks: A[]): Promise<(B | AgentGateError)[]> =>
-      Promise.all(
-        asks.map(async (ask) => {
-          const answered = await answer(work, ask);
-          observe(verb, answered instanceof AgentGateError ? answered.code : 'OK');
-          return answered;
-        }),
-      );
+      Promise.all(asks.map((ask) => answer(verb, () => work(ask))));
   bus.serveBatch(brokerLease, each('lease', broker.lease));
   bus.serveBatch(brokerRelease, each('release', broker.release));
   bus.serve(brokerLeaseListing, async (ask) => {
-    const answered = await answer(broker.leaseListing, ask);
-    observe('lease-listing', answered instanceof AgentGateError ? answered.code : 'OK');
+    const answered = await answer('lease-listing', () => broker.leaseListing(ask));
     if (answered instanceof AgentGateError) throw answered;
     return { v: 1 as const, lease: answered };
   });
@@ -79,26 +79,17 @@ export const serveBroker = ({ bus, broker, subjects, operators, log, observe }: 
     return { v: 1 as const, service: 'credential-broker' as const, instance: bus.instance, epoch, calls: [], leases };
   });
   bus.serve(brokerSubject, async (ask) => {
-    const answered = await answer(subjects.accept, ask);
-    observe('subject', answered instanceof AgentGateError ? answered.code : 'OK');
+    const answered = await answer('subject', () => subjects.accept(ask));
     if (answered instanceof AgentGateError) throw answered;
     const { id, person, issuer, expiresAt } = answered;
     return { v: 1 as const, id, person, issuer, expires_at: new Date(expiresAt).toISOString() };
   });
 
-  /** A person asks: the name comes from the subject that NATS enforced. */
-  const operated =
-    <A, B>(verb: BrokerVerb, schema: z.ZodType<A>, work: (by: string, ask: A) => Promise<B>) =>
-    async (body: Uint8Array, { subject }: { subject: string }): Promise<B | Refusal> => {
-      const answered = await answer(
-        async () => work(personOf(subject), parseField(schema, parseStrict(body))),
-        undefined,
-      );
-      observe(verb, answered instanceof AgentGateError ? answered.code : 'OK');
-      if (!(answered instanceof AgentGateError)) return answered;
-      const { code, message } = answered;
-      return { v: 1, status: statusOfRefusal(code), code, reason: message.slice(0, 2048) };
-    };
+  const operated = <A, B>(verb: BrokerVerb, schema: z.ZodType<A>, work: (by: string, ask: A) => Promise<B>) => {
+    const answerPerson = createAnswerPerson(log, 'an operator could not be answered', (code) => observe(verb, code));
+    return (body: Uint8Array, { subject }: { subject: string }) =>
+      answerPerson(subject, (by) => bounded(async () => work(by, parseField(schema, parseStrict(body)))));
+  };
   const v = 1 as const;
   bus.serveRaw(
     operatorVerbs.leases,

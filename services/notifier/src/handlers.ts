@@ -1,18 +1,7 @@
 import type { Bus, ConsumedMessage } from '@agentgate/bus';
-import {
-  type AgentGateError,
-  alertsAsk,
-  operatorVerbs,
-  parseField,
-  parseStrict,
-  personOf,
-  type Refusal,
-  retryAlertAsk,
-  statusOfRefusal,
-  testAlertAsk,
-  toAgentGateError,
-} from '@agentgate/contracts';
+import { alertsAsk, operatorVerbs, parseField, parseStrict, retryAlertAsk, testAlertAsk } from '@agentgate/contracts';
 import { createSealCache, type KeyRing, verifyEntry } from '@agentgate/evidence';
+import { createAnswerPerson } from '@agentgate/runtime';
 import type { z } from 'zod';
 import { alertNameOf, alertOf } from './payload.ts';
 import type { Counts, Log } from './ports.ts';
@@ -73,25 +62,13 @@ export interface OperatorPorts {
   log: Pick<Log, 'info' | 'error'>;
 }
 
-/** The operators' verbs; a person's name is the one that NATS enforced. */
+/** The operators' verbs. */
 export const serveOperators = ({ bus, notifier, log }: OperatorPorts): void => {
-  const refusalOf = ({ code, message }: AgentGateError): Refusal => ({
-    v: 1,
-    status: statusOfRefusal(code),
-    code,
-    reason: message.slice(0, 2048),
-  });
+  const answer = createAnswerPerson(log, 'an operator could not be answered');
   const operated =
     <A, B>(schema: z.ZodType<A>, work: (by: string, ask: A) => Promise<B>) =>
-    async (body: Uint8Array, { subject }: { subject: string }): Promise<B | Refusal> => {
-      try {
-        return await work(personOf(subject), parseField(schema, parseStrict(body)));
-      } catch (error) {
-        const told = toAgentGateError(error);
-        if (told.code === 'INTERNAL') log.error({ err: error }, 'an operator could not be answered');
-        return refusalOf(told);
-      }
-    };
+    (body: Uint8Array, { subject }: { subject: string }) =>
+      answer(subject, (by) => work(by, parseField(schema, parseStrict(body))));
   bus.serveRaw(
     operatorVerbs.alerts,
     operated(alertsAsk, async (_, { state }) => notifier.list(state)),

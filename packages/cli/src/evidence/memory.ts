@@ -1,7 +1,7 @@
-import { randomUUID } from 'node:crypto';
-import { closeSync, existsSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
+import { existsSync, readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { parseCheckpoint, parseNote } from '@agentgate/evidence';
+import { replacePrivate } from '@agentgate/ground';
 import { z } from 'zod';
 import { CliError } from '../context.ts';
 
@@ -39,28 +39,13 @@ export const openMemory = (file: string): Memory => {
       const known = Object.hasOwn(checkpoints, origin) ? checkpoints[origin] : undefined;
       if (known !== undefined && sizeOf(known) > sizeOf(note)) return;
       const next = { v: 1, checkpoints: { ...checkpoints, [origin]: note } };
-      const fresh = `${path}.${randomUUID()}`;
       try {
-        withFile(openSync(fresh, 'wx', 0o600), (fd) => writeSync(fd, `${JSON.stringify(next, null, 2)}\n`));
-        renameSync(fresh, path);
-        // The folder too, or a crash brings the old name back.
-        withFile(openSync(dirname(path), 'r'), () => undefined);
+        replacePrivate(path, `${JSON.stringify(next, null, 2)}\n`);
       } catch (cause) {
-        rmSync(fresh, { force: true });
         throw new CliError(`${path} cannot be written: ${(cause as Error).message}`, { cause });
       }
     },
   };
-};
-
-/** Its writes are on disk when this returns. */
-const withFile = (fd: number, write: (fd: number) => void): void => {
-  try {
-    write(fd);
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
 };
 
 const sizeOf = (note: string): number => parseCheckpoint(parseNote(note).text).size;

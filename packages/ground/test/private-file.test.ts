@@ -1,0 +1,25 @@
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { writePrivate } from '../src/index.ts';
+
+const folder = () => mkdtempSync(join(tmpdir(), 'agentgate-private-'));
+
+test('only its owner can read what is written, and nothing else is left beside it', () => {
+  const dir = folder();
+  const file = join(dir, 'keys', 'a.seed');
+  writePrivate(file, 'old\n');
+  writePrivate(file, 'new\n');
+  expect(readFileSync(file, 'utf8')).toBe('new\n');
+  expect(statSync(file).mode & 0o777).toBe(0o600);
+  expect(statSync(join(dir, 'keys')).mode & 0o777).toBe(0o700);
+  expect(readdirSync(join(dir, 'keys'))).toEqual(['a.seed']);
+});
+
+test('what cannot take its place is taken away again', () => {
+  const dir = folder();
+  mkdirSync(join(dir, 'a.seed', 'full'), { recursive: true });
+  expect(() => writePrivate(join(dir, 'a.seed'), 'secret\n')).toThrow(/EISDIR|ENOTEMPTY|EEXIST/);
+  expect(readdirSync(dir)).toEqual(['a.seed']);
+});
