@@ -21,6 +21,7 @@ const { positionals, values } = parseArgs({
 const suite = positionals[0] ?? 'calls';
 /** Each is loaded when it is asked for: what one needs says nothing in another's output. */
 const suites: Record<string, () => Promise<boolean>> = {
+  alerts: async () => (await import('./alerts.ts')).benchAlerts({ json: values.json }),
   calls: async () =>
     (await import('./calls.ts')).benchCalls({ seconds: Number(values.seconds ?? 5), json: values.json }),
   evidence: async () =>

@@ -12,6 +12,8 @@ export interface CliContext {
   home: string;
   json: boolean;
   isTerminal: boolean;
+  /** Of the terminal. */
+  columns?: number | undefined;
   paint: Paint;
   environment: Record<string, string | undefined>;
   /** One line or more for people, on stdout. */
@@ -39,6 +41,7 @@ export const createContext = (flags: { home?: string; json?: boolean }): CliCont
     home: home ? resolve(home) : join(root, '.agentgate'),
     json,
     isTerminal,
+    columns: isTerminal ? process.stdout.columns : undefined,
     // Colours are for eyes: none in a pipe, whatever the environment (CI, FORCE_COLOR) suggests, nor with NO_COLOR.
     paint: pc.createColors(isTerminal && !environment.NO_COLOR),
     environment,

@@ -2,15 +2,22 @@ import { AgentGateError, ConfigError } from '@agentgate/contracts';
 import { GroundError } from '@agentgate/ground';
 import { WitnessError } from '@agentgate/witness';
 import type { Command } from 'commander';
+import { visible } from './commands/approvals.ts';
 import { type CliContext, CliError, createContext } from './context.ts';
 
 /** A command's work: its arguments, then its options, as the command declares them; resolves to the exit code. */
 type Work = (ctx: CliContext, ...args: never[]) => Promise<number>;
 export type Run = (work: Work) => (...args: unknown[]) => Promise<void>;
 
-/** The one line that a person needs to read of an error. Only what nobody foresaw shows its stack. */
-const lineOf = (error: unknown): string => {
-  if (error instanceof AgentGateError) return `${error.code}: ${error.message}`;
+const lineByLine = (text: string): string => text.split('\n').map(visible).join('\n');
+
+/**
+ * The one line that a person needs to read of an error. Only what nobody foresaw shows its stack. It may quote what an attacker chose, and a
+ * service's word has no lines of its own.
+ */
+const lineOf = (error: unknown): string =>
+  error instanceof AgentGateError ? visible(`${error.code}: ${error.message}`) : lineByLine(textOf(error));
+const textOf = (error: unknown): string => {
   if ([CliError, GroundError, ConfigError, WitnessError].some((known) => error instanceof known))
     return (error as Error).message;
   return error instanceof Error ? (error.stack ?? error.message) : String(error);

@@ -1,4 +1,4 @@
-import { AgentGateError, operatorSubject } from '@agentgate/contracts';
+import { AgentGateError, operatorVerbs } from '@agentgate/contracts';
 import { expect, test } from 'vitest';
 import { createAnswerPerson } from '../src/index.ts';
 
@@ -12,7 +12,8 @@ const bench = () => {
   );
   return { answer, logged, observed };
 };
-const subject = operatorSubject('olga', 'kills');
+const subjectOf = (person: string) => operatorVerbs.kills.subject.replace('*', person);
+const subject = subjectOf('olga');
 
 test('a person gets the answer under the name in the subject', async () => {
   const { answer, logged, observed } = bench();
@@ -22,7 +23,7 @@ test('a person gets the answer under the name in the subject', async () => {
 
 test('a name that is none is nobody’s, and nothing is done for it', async () => {
   const { answer, observed } = bench();
-  expect(await answer('ops.Olga!.kills', () => expect.fail('was asked'))).toEqual({
+  expect(await answer(subjectOf('Olga!'), () => expect.fail('was asked'))).toEqual({
     v: 1,
     status: 'invalid',
     code: 'MALFORMED',

@@ -9,6 +9,7 @@ const readyMs = 60_000;
 
 /** The notifier as it really runs: its own process, its own users, its own files. */
 export interface NotifierProcess {
+  pid: number;
   output(): string;
   metrics(): Promise<string>;
   /** The exit code, or null where the signal ended it. */
@@ -70,6 +71,7 @@ export const startNotifier = async (
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
   return {
+    pid: child.pid ?? 0,
     output: () => output,
     metrics: async () => (await fetch(`http://127.0.0.1:${port}/metrics`)).text(),
     kill,

@@ -19,7 +19,7 @@ export const tellAlert = ({ paint }: Pick<CliContext, 'paint'>, alert: OpenAlert
   const then = state === 'dead' ? 'given up' : `next in ${span(Date.parse(next) - now)}`;
   return [
     `${state === 'dead' ? paint.red('dead   ') : paint.yellow('waiting')} ${id}`,
-    paint.dim(`        ${visible(type)}, since ${since}, ${tries} ${tries === 1 ? 'try' : 'tries'}, ${then}`),
+    paint.dim(`        ${visible(type)}, since ${since},\n        ${tries} ${tries === 1 ? 'try' : 'tries'}, ${then}`),
     ...(problem === undefined ? [] : [`        ${paint.red(visible(problem))}`]),
   ].join('\n');
 };
@@ -36,10 +36,16 @@ const ask = async (bus: Bus, state: 'waiting' | 'dead'): Promise<AlertsAnswer> =
   return answer;
 };
 
-const tellAll = (ctx: CliContext, { alerts, more }: AlertsAnswer): string[] => [
-  ...alerts.map((alert) => tellAlert(ctx, alert, Date.now())),
-  ...(more === undefined ? [] : [`and ${more} more`]),
-];
+/** The oldest; with 200 of them the endpoints would be out of sight. */
+const alertsNamed = 10;
+const tellAll = (ctx: CliContext, { alerts, more = 0 }: AlertsAnswer): string[] => {
+  const told = alerts.slice(0, alertsNamed);
+  const rest = more + alerts.length - told.length;
+  return [
+    ...told.map((alert) => tellAlert(ctx, alert, Date.now())),
+    ...(rest > 0 ? [`and ${rest} more (--json names ${alerts.length})`] : []),
+  ];
+};
 
 /** 2 where somebody was not told. */
 const exitCode = ({ endpoints, alerts }: AlertsAnswer): number =>
@@ -104,7 +110,7 @@ export const registerAlerts = (program: Command, run: Run): void => {
           ctx.answer(answer, () =>
             answer.endpoints.length === 0 && answer.alerts.length === 0
               ? 'nobody is told: agentgate.yaml names no endpoint under alerts'
-              : [...answer.endpoints.map((one) => tellEndpoint(ctx, one, Date.now())), ...tellAll(ctx, answer)].join(
+              : [...tellAll(ctx, answer), ...answer.endpoints.map((one) => tellEndpoint(ctx, one, Date.now()))].join(
                   '\n',
                 ),
           );

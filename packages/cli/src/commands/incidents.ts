@@ -5,10 +5,11 @@ import { type CliContext, CliError } from '../context.ts';
 import type { Run } from '../run.ts';
 import { withUser } from '../stack.ts';
 import { visible } from './approvals.ts';
+import { folded } from './folded.ts';
 import { tellReceipt, tellScope } from './receipt.ts';
 
 const person = 'operator';
-type Speaker = Pick<CliContext, 'paint'>;
+type Speaker = Pick<CliContext, 'paint' | 'columns'>;
 
 const words: Record<IncidentState, string> = {
   open: 'NOT ORDERED YET',
@@ -20,8 +21,10 @@ const tellState = ({ paint }: Speaker, { state }: IncidentRecord): string => {
   const color = { open: paint.red, contained: paint.green, not_contained: paint.red, released: paint.dim }[state];
   return color(words[state]);
 };
+/** The column behind an indented timestamp. */
+const afterTime = 2 + '2026-01-01T00:00:00.000Z'.length + 1;
 const tellLine = (ctx: Speaker, incident: IncidentRecord): string =>
-  `${incident.id}  ${tellState(ctx, incident)}  ${tellScope(incident.scope)}${incident.agent !== undefined && incident.scope.kind === 'session' ? ` of ${incident.agent}` : ''}\n  ${ctx.paint.dim(incident.opened_at)}  ${visible(incident.reason.replace(`, incident ${incident.id}`, ''))}`;
+  `${incident.id}  ${tellState(ctx, incident)}  ${tellScope(incident.scope)}${incident.agent !== undefined && incident.scope.kind === 'session' ? ` of ${incident.agent}` : ''}\n  ${ctx.paint.dim(incident.opened_at)}  ${folded(visible(incident.reason.replace(`, incident ${incident.id}`, '')), afterTime + 1, ctx.columns)}`;
 
 /** One after the other, what led there and what became of it. */
 const timelineOf = (incident: IncidentRecord): [at: string, what: string][] => {
@@ -54,7 +57,7 @@ export const tellIncident = (ctx: Speaker, incident: IncidentRecord): string => 
   );
   return [
     tellLine(ctx, incident),
-    ...timelineOf(incident).map(([at, what]) => `  ${ctx.paint.dim(at)} ${what}`),
+    ...timelineOf(incident).map(([at, what]) => `  ${ctx.paint.dim(at)} ${folded(what, afterTime, ctx.columns)}`),
     ...(receipt ? [tellReceipt(ctx, receipt)] : []),
     'evidence (agentgate evidence show <id>)',
     ...tellEvents(`led there by${events.length >= 32 ? ', at last' : ''}`, events),

@@ -8,6 +8,7 @@ import {
   operatorVerbs,
   type Scope,
   scope,
+  toAgentGateError,
 } from '@agentgate/contracts';
 import { type Command, InvalidArgumentError } from 'commander';
 import type { z } from 'zod';
@@ -16,13 +17,16 @@ import type { Run } from '../run.ts';
 import { withUser } from '../stack.ts';
 import { visible } from './approvals.ts';
 import { parseDuration } from './call.ts';
+import { folded } from './folded.ts';
 import { tellPoint, tellReceipt, tellScope } from './receipt.ts';
 
 const person = 'operator';
+const scopeKinds = ['session', 'agent', 'tool', 'tenant', 'global'] as const satisfies readonly Scope['kind'][];
 const kinds = 'session, agent, tool, tenant or global';
 
 /** What an operator named, checked as the gate would check it. */
 export const scopeOf = (kind: string, id: string | undefined, tenant: string | undefined): Scope => {
+  if (!scopeKinds.some((known) => known === kind)) throw new CliError(`${kind}: a scope is ${kinds}`);
   const parsed = scope.safeParse({
     kind,
     ...(id === undefined ? {} : { id }),
@@ -60,6 +64,9 @@ const agentOfSession = async (
   return { kind: 'agent', id: told.agent, tenant: told.tenant };
 };
 
+/** The order may have been written before its answer was lost. */
+const unsure = 'whether the order stands is not known: `kills` lists what does, and the same kill again is safe';
+
 /** Orders a kill and tells of each point as it confirms; then the receipt. Resolves with the exit code. */
 export const orderKill = async (ctx: CliContext, bus: Bus, ask: z.infer<typeof killAsk>): Promise<number> => {
   const told = new Set<string>();
@@ -69,8 +76,16 @@ export const orderKill = async (ctx: CliContext, bus: Bus, ask: z.infer<typeof k
     told.add(point.data.instance);
     ctx.out(tellPoint(ctx, point.data));
   };
-  const receipt = await bus.ask(operatorVerbs.kill, ask, { subject: operatorSubject(bus.user, 'kill'), onProgress });
-  if (!('contained' in receipt)) throw new CliError(`${receipt.code}: ${receipt.reason}`);
+  const receipt = await bus
+    .ask(operatorVerbs.kill, ask, { subject: operatorSubject(bus.user, 'kill'), onProgress })
+    .catch((cause: unknown) => {
+      const { code, message } = toAgentGateError(cause);
+      throw new CliError(`${code}: ${message}; ${unsure}`, { cause });
+    });
+  if (!('contained' in receipt))
+    throw new CliError(
+      `${receipt.code}: ${visible(receipt.reason)}${receipt.status === 'unavailable' ? `; ${unsure}` : ''}`,
+    );
   ctx.answer(receipt, () =>
     tellReceipt(ctx, { ...receipt, points: receipt.points.filter((p) => !told.has(p.instance)) }),
   );
@@ -152,6 +167,9 @@ const says: Record<LiftStatus, string> = {
   pending_second: 'noted; a second operator has to lift it, too, within 5 minutes',
 };
 
+/** The newest; beyond it a terminal shows nothing but how it scrolls. */
+const killsNamed = 50;
+
 export const registerKills = (program: Command, run: Run): void => {
   program
     .command('kills')
@@ -161,13 +179,20 @@ export const registerKills = (program: Command, run: Run): void => {
         withUser(ctx.home, person, async (bus) => {
           const answer = await bus.ask(operatorVerbs.kills, { v: 1 }, { subject: operatorSubject(person, 'kills') });
           if (!('kills' in answer)) throw new CliError(`${answer.code}: ${answer.reason}`);
+          const told = answer.kills.slice(0, killsNamed);
+          const more = answer.kills.length - told.length;
           const line = ({ scope, epoch, by, at, expires_at, reason }: (typeof answer.kills)[number]) =>
             [
-              `${ctx.paint.bold(tellScope(scope))}  ${visible(reason)}`,
+              ctx.paint.bold(tellScope(scope)),
+              `  ${folded(visible(reason), 2, ctx.columns)}`,
               ctx.paint.dim(`  epoch ${epoch}, by ${visible(by)}, ${at}`),
               ...(expires_at === undefined ? [] : [ctx.paint.dim(`  ends by itself ${expires_at}`)]),
             ].join('\n');
-          ctx.answer(answer, () => (answer.kills.length === 0 ? 'no kill stands' : answer.kills.map(line).join('\n')));
+          ctx.answer(answer, () =>
+            answer.kills.length === 0
+              ? 'no kill stands'
+              : [...told.map(line), ...(more > 0 ? [`and ${more} older ones (--json names all)`] : [])].join('\n'),
+          );
           return 0;
         }),
       ),

@@ -1,4 +1,4 @@
-import type { StackStatus } from '@agentgate/contracts';
+import { operatorSubject, operatorVerbs, type StackStatus } from '@agentgate/contracts';
 import type { Command } from 'commander';
 import type { CliContext } from '../context.ts';
 import type { Run } from '../run.ts';
@@ -7,6 +7,8 @@ import { localVkey, witnessName } from '../up/local-witness.ts';
 import { livePids } from '../up/pid-files.ts';
 import { serverNames } from '../up/server-names.ts';
 import { askReady } from '../up/wait-ready.ts';
+
+const killsMs = 1_500;
 
 interface Row {
   service: string;
@@ -63,7 +65,14 @@ const age = (seconds: number | undefined): string => {
   return seconds < 7200 ? `${Math.floor(seconds / 60)} min` : `${Math.floor(seconds / 3600)} h`;
 };
 
-const tell = (ctx: CliContext, rows: Row[]): string => {
+/** Every service may be well while nothing may run. */
+const tellKills = ({ paint }: CliContext, kills: number | undefined): string => {
+  if (kills === undefined) return paint.red('which kills stand is not known');
+  if (kills === 0) return 'no kill stands';
+  return paint.yellow(`${kills === 1 ? '1 kill stands' : `${kills} kills stand`}: agentgate kills`);
+};
+
+const tell = (ctx: CliContext, rows: Row[], kills: number | undefined): string => {
   const line = (r: Row) =>
     [
       r.service.padEnd(18),
@@ -75,7 +84,21 @@ const tell = (ctx: CliContext, rows: Row[]): string => {
   return [
     ctx.paint.dim(['service'.padEnd(18), 'version'.padEnd(9), 'pid'.padEnd(8), 'uptime'.padEnd(8), 'health'].join(' ')),
     ...rows.map(line),
+    tellKills(ctx, kills),
   ].join('\n');
+};
+
+/** Undefined where nobody says: then the kill-switch's own line tells why. */
+const standingKills = async (home: string): Promise<number | undefined> => {
+  try {
+    return await withUser(home, 'operator', async (bus) => {
+      const subject = operatorSubject('operator', 'kills');
+      const answer = await bus.ask(operatorVerbs.kills, { v: 1 }, { subject, timeoutMs: killsMs });
+      return 'kills' in answer ? answer.kills.length : undefined;
+    });
+  } catch {
+    return undefined;
+  }
 };
 
 const natsVersion = async (home: string): Promise<string | undefined> => {
@@ -95,9 +118,10 @@ export const registerStatus = (program: Command, run: Run): void => {
         const status = readStatus(ctx.home);
         const now = Date.now();
         const pids = livePids(ctx.home);
-        const services = await Promise.all(
-          Object.entries(status.metrics).map(([service, url]) => rowOfService(service, url, now)),
-        );
+        const [kills, ...services] = await Promise.all([
+          standingKills(ctx.home),
+          ...Object.entries(status.metrics).map(([service, url]) => rowOfService(service, url, now)),
+        ]);
         const rows = [
           rowOfServer(serverNames[0], pids, await natsVersion(ctx.home)),
           rowOfServer(serverNames[1], pids),
@@ -105,7 +129,14 @@ export const registerStatus = (program: Command, run: Run): void => {
           ...services,
         ];
         const healthy = rows.every((r) => r.healthy);
-        ctx.answer({ v: 1, healthy, started_at: status.started_at, services: rows }, () => tell(ctx, rows));
+        const answer = {
+          v: 1,
+          healthy,
+          started_at: status.started_at,
+          services: rows,
+          ...(kills !== undefined && { kills }),
+        };
+        ctx.answer(answer, () => tell(ctx, rows, kills));
         return healthy ? 0 : 1;
       }),
     );
