@@ -49,7 +49,11 @@ const open = async (endpoints: Record<string, object>): Promise<Bench> => {
     ground,
     notifier,
     ask: async () => {
-      const answer = await operator.ask(operatorVerbs.alerts, { v: 1, state: 'waiting' }, { subject, timeoutMs: 30_000 });
+      const answer = await operator.ask(
+        operatorVerbs.alerts,
+        { v: 1, state: 'waiting' },
+        { subject, timeoutMs: 30_000 },
+      );
       if (!('alerts' in answer)) throw new Error(answer.reason);
       return answer;
     },
@@ -130,7 +134,8 @@ const dead = async (): Promise<Row> =>
     measure('is not there: tried once', {
       bench,
       rests: true,
-      isDone: async ({ endpoints: [dead] }) => dead?.waiting === events && (await triesOf(bench.notifier, 'dead')) >= events,
+      isDone: async ({ endpoints: [dead] }) =>
+        dead?.waiting === events && (await triesOf(bench.notifier, 'dead')) >= events,
     }),
   );
 
@@ -170,7 +175,9 @@ const tell = (rows: Row[]): void => {
     `${cells.map((cell, i) => (i === 0 ? cell.padEnd(26) : cell.padStart(12))).join('')}\n`;
   const row = rows.at(-1);
   if (rows.length === 1)
-    process.stdout.write(line(`${events} events`, 'all after', 'a second', 'peak', 'at rest', 'alerts p50', 'max', 'log lines'));
+    process.stdout.write(
+      line(`${events} events`, 'all after', 'a second', 'peak', 'at rest', 'alerts p50', 'max', 'log lines'),
+    );
   if (!row) return;
   process.stdout.write(
     line(

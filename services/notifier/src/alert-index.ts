@@ -1,3 +1,4 @@
+import TinyQueue from 'tinyqueue';
 import type { Held } from './ports.ts';
 
 /**
@@ -21,12 +22,21 @@ export interface AlertIndex {
   endpoints(): string[];
 }
 
-type Shelf = Record<'waiting' | 'dead', Map<string, Held>>;
+interface Shelf extends Record<'waiting' | 'dead', Map<string, Held>> {
+  /** What waits, the one that is due first on top; among them what has changed since, which is passed over when it comes up. */
+  queue: TinyQueue<Held>;
+}
+const dueFirst = ({ record: a }: Held, { record: b }: Held): number =>
+  a.next_at < b.next_at ? -1 : a.next_at > b.next_at ? 1 : 0;
 
 export const createAlertIndex = (): AlertIndex => {
   const shelves = new Map<string, Shelf>();
   const shelfOf = (endpoint: string): Shelf => {
-    const shelf = shelves.get(endpoint) ?? { waiting: new Map(), dead: new Map() };
+    const shelf = shelves.get(endpoint) ?? {
+      waiting: new Map(),
+      dead: new Map(),
+      queue: new TinyQueue<Held>([], dueFirst),
+    };
     shelves.set(endpoint, shelf);
     return shelf;
   };
@@ -51,7 +61,10 @@ export const createAlertIndex = (): AlertIndex => {
       const known = find(record.id);
       if (known && known.revision >= revision) return;
       drop(record.id, revision);
-      if (record.state !== 'delivered') shelfOf(record.endpoint)[record.state].set(record.id, held);
+      if (record.state === 'delivered') return;
+      const shelf = shelfOf(record.endpoint);
+      shelf[record.state].set(record.id, held);
+      if (record.state === 'waiting') shelf.queue.push(held);
     },
     drop,
     get: find,
@@ -64,12 +77,22 @@ export const createAlertIndex = (): AlertIndex => {
       return oldest;
     },
     due: (endpoint, now, busy) => {
+      const shelf = shelves.get(endpoint);
+      if (!shelf) return undefined;
+      const { queue, waiting } = shelf;
       const until = new Date(now).toISOString();
-      let first: Held | undefined;
-      for (const held of shelves.get(endpoint)?.waiting.values() ?? []) {
-        const { id, next_at: at } = held.record;
-        if (at <= until && !busy.has(id) && (first === undefined || at < first.record.next_at)) first = held;
-      }
+      const passed: Held[] = [];
+      const next = (): Held | undefined => {
+        for (let top = queue.peek(); top && top.record.next_at <= until; top = queue.peek()) {
+          const isNewest = waiting.get(top.record.id) === top;
+          if (isNewest && !busy.has(top.record.id)) return top;
+          queue.pop();
+          if (isNewest) passed.push(top);
+        }
+        return undefined;
+      };
+      const first = next();
+      for (const held of passed) queue.push(held);
       return first;
     },
     forget: (endedBefore) => {
