@@ -29,11 +29,14 @@ const slots = 4;
 /** Longer than any try takes: until then another replica leaves alone what one has begun. */
 const claimMs = 20_000;
 const maxProblem = 512;
+/** Of an endpoint's failures in a row, the first and every so many are logged: each alert's own is in its record. */
+const toldEvery = 1_000;
 
 export const createCourier = (opts: CourierOptions): Courier => {
   const { endpoints, records, index, now, log } = opts;
   const closing = new AbortController();
   const busy = new Map<string, Set<string>>();
+  const failures = new Map<string, number>();
   const running = new Set<Promise<void>>();
   const iso = (ms: number) => new Date(ms).toISOString();
 
@@ -62,11 +65,14 @@ export const createCourier = (opts: CourierOptions): Courier => {
   const settle = async (claimed: Held, outcome: Outcome) => {
     const { id, endpoint, since, tries } = claimed.record;
     opts.counts.tried(endpoint, outcome.ok ? 'delivered' : 'failed');
+    const failed = outcome.ok ? 0 : (failures.get(endpoint) ?? 0) + 1;
+    failures.set(endpoint, failed);
     if (outcome.ok) return void (await write(claimed, { state: 'delivered', ended_at: iso(now()) }));
     const next = nextTry({ since: Date.parse(since), tries, now: now(), random: opts.random() });
     if (outcome.gone || next === undefined) return giveUp(claimed, outcome.problem);
     const problem = outcome.problem.slice(0, maxProblem);
-    log.warn({ alert: id, tries, problem, next_at: iso(next) }, 'an alert was not delivered yet');
+    if (failed % toldEvery === 1)
+      log.warn({ alert: id, tries, problem, next_at: iso(next), failed }, 'an alert was not delivered yet');
     await write(claimed, { next_at: iso(next), problem });
   };
   /** The try is written down before it is made: whoever dies in the middle leaves it to be made again, with the same id. */

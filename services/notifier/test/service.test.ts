@@ -80,6 +80,21 @@ describe('an alert that is not taken', () => {
     ]);
   });
 
+  test('is one of many that fail, and the log says so once, and again after the next that arrives', async () => {
+    const world = createWorld();
+    const failures = () => world.told.filter((line) => line === 'an alert was not delivered yet').length;
+    world.outcome = fails;
+    for (let i = 0; i < 20; i++) await world.notifier.take(killed());
+    await world.courier.settled();
+    expect([world.tried.length, failures()]).toEqual([20, 1]);
+    world.outcome = async () => ({ ok: true });
+    await world.pass(15_000);
+    world.outcome = fails;
+    await world.notifier.take(killed());
+    await world.courier.settled();
+    expect(failures()).toBe(2);
+  });
+
   test('is dead at once where the receiver says that it takes none any more', async () => {
     const world = createWorld();
     world.outcome = async () => ({ ok: false, problem: 'answered 410', gone: true });

@@ -6,6 +6,7 @@ import type { Run } from '../run.ts';
 import { withUser } from '../stack.ts';
 import { visible } from './approvals.ts';
 import { folded } from './folded.ts';
+import { reasonText } from './kill.ts';
 import { tellReceipt, tellScope } from './receipt.ts';
 
 const person = 'operator';
@@ -114,7 +115,7 @@ export const registerIncidents = (program: Command, run: Run): void => {
     .command('release')
     .description('lift its kill; exit code 1 where it is not lifted (by this operator alone)')
     .argument('<id>')
-    .requiredOption('--reason <text>', 'why; it stands in evidence')
+    .requiredOption('--reason <text>', 'why; it stands in evidence', reasonText)
     .option('--as <operator>', 'whose credentials to use', person)
     .action(
       run(async (ctx, incident: string, flags: { reason: string; as: string }) =>

@@ -45,6 +45,12 @@ const duration = (text: string): number => {
   return ms;
 };
 
+/** As the gate would say, but in the words of whoever types it. */
+export const reasonText = (text: string): string => {
+  if (text.length < 1 || text.length > 512) throw new InvalidArgumentError('must be of 1 to 512 characters');
+  return text;
+};
+
 const refused = (answer: object): void => {
   if ('code' in answer && 'reason' in answer) throw new CliError(`${String(answer.code)}: ${String(answer.reason)}`);
 };
@@ -98,7 +104,7 @@ export const registerKill = (program: Command, run: Run): void => {
     .description('stop everything in a scope, now; prints the receipt')
     .argument('<kind>', kinds)
     .argument('[id]', 'of the session, agent, tool or tenant')
-    .requiredOption('--reason <text>', 'why; it stands in evidence')
+    .requiredOption('--reason <text>', 'why; it stands in evidence', reasonText)
     .option('--tenant <name>', 'of the agent or tool')
     .option('--all-of-agent', 'with a session: the agent whose it is, with all of its sessions')
     .option('--expires-in <duration>', 'end by itself after, e.g. 10m', duration)
@@ -137,7 +143,7 @@ export const registerLift = (program: Command, run: Run): void => {
     .description('end a kill')
     .argument('<kind>', kinds)
     .argument('[id]', 'as it was killed')
-    .requiredOption('--reason <text>', 'why; it stands in evidence')
+    .requiredOption('--reason <text>', 'why; it stands in evidence', reasonText)
     .option('--tenant <name>', 'of the agent or tool')
     .option('--as <operator>', 'whose credentials to use', person)
     .action(

@@ -6,7 +6,7 @@ import type { Command } from 'commander';
 import { type CliContext, CliError } from '../context.ts';
 import type { Run } from '../run.ts';
 import { connectAs } from '../stack.ts';
-import { orderKill } from './kill.ts';
+import { orderKill, reasonText } from './kill.ts';
 
 interface Flags {
   yes?: boolean;
@@ -35,7 +35,7 @@ export const registerPanic = (program: Command, run: Run): void => {
     .command('panic')
     .description('stop everything, everywhere: one question, then a global kill')
     .option('--yes', 'do not ask')
-    .option('--reason <text>', 'why; it stands in evidence', 'panic')
+    .option('--reason <text>', 'why; it stands in evidence', reasonText, 'panic')
     .option('--creds <file>', 'an operator’s credentials, where no stack of this machine is meant')
     .option('--nats <url>', 'with --creds: where NATS is', 'nats://127.0.0.1:4222')
     .action(
