@@ -11,8 +11,7 @@ import { type Receiver, startReceiver } from '../../services/notifier/test/recei
 const events = 10_000;
 const written = 64;
 const slowMs = 9_000;
-/** With everything waiting and nothing due. */
-const restMs = 10_000;
+const laterMs = 10_000;
 const askEveryMs = 200;
 const patienceMs = 600_000;
 
@@ -22,8 +21,8 @@ interface Row {
   seconds: number;
   per_second: number;
   peak_mib: number;
-  /** Of a core, while nothing is due. */
-  rest_cpu_percent?: number;
+  /** Of a core, in the ten seconds after. */
+  later_cpu_percent?: number;
   alerts_p50_ms: number;
   alerts_max_ms: number;
   log_lines: number;
@@ -79,7 +78,11 @@ const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 /** Writes all events, and asks what waits until `isDone`. */
 const measure = async (
   receiver: string,
-  { bench, isDone, rests }: { bench: Bench; isDone(answer: AlertsAnswer): boolean | Promise<boolean>; rests: boolean },
+  {
+    bench,
+    isDone,
+    looksOn,
+  }: { bench: Bench; isDone(answer: AlertsAnswer): boolean | Promise<boolean>; looksOn: boolean },
 ): Promise<Row> => {
   const asked: number[] = [];
   const began = performance.now();
@@ -96,13 +99,13 @@ const measure = async (
   const seconds = (performance.now() - began) / 1_000;
   const { pid } = bench.notifier;
   const cpu = cpuOf(pid);
-  if (rests) await sleep(restMs);
+  if (looksOn) await sleep(laterMs);
   return {
     receiver,
     seconds,
     per_second: events / seconds,
     peak_mib: peakOf(pid),
-    ...(rests && { rest_cpu_percent: ((cpuOf(pid) - cpu) / restMs) * 100_000 }),
+    ...(looksOn && { later_cpu_percent: ((cpuOf(pid) - cpu) / laterMs) * 100_000 }),
     alerts_p50_ms: quantile(asked, 0.5),
     alerts_max_ms: Math.max(...asked),
     log_lines: bench.notifier.output().split('\n').length - 1,
@@ -121,7 +124,7 @@ const with_ = async <T>(endpoints: Record<string, object>, work: (bench: Bench) 
 
 const quick = async (receiver: Receiver): Promise<Row> =>
   with_({ quick: here(receiver.port) }, (bench) =>
-    measure('takes each at once', { bench, rests: false, isDone: () => receiver.heard.length >= events }),
+    measure('takes each at once', { bench, looksOn: false, isDone: () => receiver.heard.length >= events }),
   );
 
 const triesOf = async (notifier: NotifierProcess, endpoint: string): Promise<number> =>
@@ -133,7 +136,7 @@ const dead = async (): Promise<Row> =>
   with_({ dead: here(await freePort()) }, (bench) =>
     measure('is not there: tried once', {
       bench,
-      rests: true,
+      looksOn: true,
       isDone: async ({ endpoints: [dead] }) =>
         dead?.waiting === events && (await triesOf(bench.notifier, 'dead')) >= events,
     }),
@@ -146,7 +149,7 @@ const slow = async (receiver: Receiver): Promise<Row> => {
     return await with_({ quick: here(receiver.port), slow: here(slowly.port) }, (bench) =>
       measure(`beside one that takes ${slowMs / 1_000} s`, {
         bench,
-        rests: true,
+        looksOn: true,
         isDone: () => receiver.heard.length >= events,
       }),
     );
@@ -176,7 +179,7 @@ const tell = (rows: Row[]): void => {
   const row = rows.at(-1);
   if (rows.length === 1)
     process.stdout.write(
-      line(`${events} events`, 'all after', 'a second', 'peak', 'at rest', 'alerts p50', 'max', 'log lines'),
+      line(`${events} events`, 'all after', 'a second', 'peak', 'CPU after', 'alerts p50', 'max', 'log lines'),
     );
   if (!row) return;
   process.stdout.write(
@@ -185,7 +188,7 @@ const tell = (rows: Row[]): void => {
       `${row.seconds.toFixed(1)} s`,
       row.per_second.toFixed(0),
       `${row.peak_mib.toFixed(0)} MiB`,
-      row.rest_cpu_percent === undefined ? '–' : `${row.rest_cpu_percent.toFixed(1)} % CPU`,
+      row.later_cpu_percent === undefined ? '–' : `${row.later_cpu_percent.toFixed(1)} %`,
       `${row.alerts_p50_ms.toFixed(0)} ms`,
       `${row.alerts_max_ms.toFixed(0)} ms`,
       String(row.log_lines),

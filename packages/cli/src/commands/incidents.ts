@@ -24,8 +24,17 @@ const tellState = ({ paint }: Speaker, { state }: IncidentRecord): string => {
 };
 /** The column behind an indented timestamp. */
 const afterTime = 2 + '2026-01-01T00:00:00.000Z'.length + 1;
-const tellLine = (ctx: Speaker, incident: IncidentRecord): string =>
-  `${incident.id}  ${tellState(ctx, incident)}  ${tellScope(incident.scope)}${incident.agent !== undefined && incident.scope.kind === 'session' ? ` of ${incident.agent}` : ''}\n  ${ctx.paint.dim(incident.opened_at)}  ${folded(visible(incident.reason.replace(`, incident ${incident.id}`, '')), afterTime + 1, ctx.columns)}`;
+const tellLine = (ctx: Speaker, incident: IncidentRecord): string => {
+  const { id, state, scope, agent, opened_at: at } = incident;
+  const whose = agent !== undefined && scope.kind === 'session' ? ` of agent ${agent}` : '';
+  const what = `${tellScope(scope)}${whose}`;
+  const isLong = `${id}  ${words[state]}  ${what}`.length > (ctx.columns ?? Number.POSITIVE_INFINITY);
+  const reason = visible(incident.reason.replace(`, incident ${id}`, ''));
+  return [
+    `${id}  ${tellState(ctx, incident)}${isLong ? '\n' : ''}  ${what}`,
+    `  ${ctx.paint.dim(at)}  ${folded(reason, afterTime + 1, ctx.columns)}`,
+  ].join('\n');
+};
 
 /** One after the other, what led there and what became of it. */
 const timelineOf = (incident: IncidentRecord): [at: string, what: string][] => {

@@ -93,6 +93,13 @@ test('an incident tells what led there, what became of it, and every event by wh
   expect(lines[0]).toBe('inc_0123456789abcdef0123456789  contained  agent demo of tenant acme');
   expect(lines[1]).toBe('  2026-03-01T03:00:00.110Z  4 refused calls within 60 s (rule probing)');
   expect(lines.every((line) => line.length <= 80)).toBe(true);
+  const session = { kind: 'session', id: 'ses_01m85dq28f4q0f43fhzg773acy', tenant: 'acme' } as const;
+  const reason = 'the canary tool was called '.repeat(18);
+  const long = tellIncident({ ...ctx, columns: 80 }, { ...incident, scope: session, agent: 'demo', reason });
+  expect(long.split('\n').filter((line) => line.includes(session.id))[0]).toMatch(
+    /^ {2}session \S+ of tenant acme of agent demo$/,
+  );
+  expect(long.split('\n').every((line) => line.length <= 80)).toBe(true);
   // Nothing that somebody wrote moves the cursor.
   expect(lines.join('')).not.toContain('\u001b');
 });
