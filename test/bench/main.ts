@@ -12,6 +12,7 @@ const { positionals, values } = parseArgs({
     rounds: { type: 'string', default: '20' },
     standing: { type: 'string', default: '10000' },
     entries: { type: 'string', default: '1000000' },
+    events: { type: 'string', default: '10000' },
     batch: { type: 'string', default: '64' },
     trials: { type: 'string', default: '100' },
     runs: { type: 'string', default: '10000' },
@@ -21,7 +22,7 @@ const { positionals, values } = parseArgs({
 const suite = positionals[0] ?? 'calls';
 /** Each is loaded when it is asked for: what one needs says nothing in another's output. */
 const suites: Record<string, () => Promise<boolean>> = {
-  alerts: async () => (await import('./alerts.ts')).benchAlerts({ json: values.json }),
+  alerts: async () => (await import('./alerts.ts')).benchAlerts({ json: values.json, events: Number(values.events) }),
   calls: async () =>
     (await import('./calls.ts')).benchCalls({ seconds: Number(values.seconds ?? 5), json: values.json }),
   evidence: async () =>
