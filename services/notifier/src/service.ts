@@ -88,7 +88,8 @@ export const createNotifier = (opts: NotifierOptions): Notifier => {
       const wanting = [...endpoints].filter(([, { events }]) =>
         events.some((pattern) => matchesEvent(pattern, alert.name)),
       );
-      await Promise.all(wanting.map(([endpoint]) => file(endpoint, alert)));
+      // One after the other: the bucket fsyncs each record, and with many endpoints the last of a burst would be too late.
+      for (const [endpoint] of wanting) await file(endpoint, alert);
       if (wanting.length > 0) courier.wake();
     },
     list: (state) => {
