@@ -73,9 +73,11 @@ export const startFeed = async (deps: FeedDeps): Promise<Feed> => {
     isOld: () => behind === 0 && readIndex < watch.index(),
     caughtUp: () => seen >= start.lastSeq,
     tick: async () => {
+      // Taken before the question: what comes while the answer is on its way is newer than the answer.
+      const readTo = seen;
       const { lastSeq } = await bus.streamInfo(evidenceStream.name);
-      if (lastSeq < seen) return deps.broken(`EVIDENCE ends at ${lastSeq}, and was read to ${seen}`);
-      behind = lastSeq - seen;
+      if (lastSeq < readTo) return deps.broken(`EVIDENCE ends at ${lastSeq}, and was read to ${readTo}`);
+      behind = Math.max(0, lastSeq - seen);
       const [seq, state] = [seen, watch.state()];
       if (state.index === saved) return;
       await deps.positions.save({ seq, state });

@@ -1,0 +1,57 @@
+import type { StreamMessage } from '@agentgate/bus';
+import { expect, test } from 'vitest';
+import { startFeed } from '../src/feed.ts';
+import { createScene } from './fixtures.ts';
+
+const message = (seq: number): StreamMessage => ({
+  subject: 'evidence.v1._.agentgate.producer.heartbeat.v1',
+  seq,
+  time: '2026-03-01T12:00:00Z',
+  data: new Uint8Array(),
+  header: () => undefined,
+});
+
+/** A feed that has read up to 5, and whatever the leader answers next. */
+const feedAt5 = async (answer: (arrive: (seq: number) => void) => number) => {
+  const broken: string[] = [];
+  let arrive: (seq: number) => void = () => {};
+  let isStart = true;
+  const feed = await startFeed({
+    bus: {
+      streamInfo: async () => {
+        const lastSeq = isStart ? 5 : answer(arrive);
+        isStart = false;
+        return { lastSeq } as never;
+      },
+      follow: async (_stream, { onMessage }) => {
+        arrive = (seq) => onMessage(message(seq));
+        return { lastSeq: () => 5, close: async () => {} };
+      },
+    },
+    positions: { save: async () => {} },
+    from: 5,
+    watch: createScene({}).watch,
+    reader: { read: () => undefined },
+    log: { info: () => {}, warn: () => {}, error: () => {}, debug: () => {} } as never,
+    onPending: () => {},
+    onRefused: () => {},
+    broken: (why) => broken.push(why),
+  });
+  await feed.tick();
+  return { feed, broken };
+};
+
+test('goes on where messages come while the leader answers how far the stream is', async () => {
+  const { feed, broken } = await feedAt5((arrive) => {
+    arrive(6);
+    arrive(7);
+    return 5;
+  });
+  expect(broken).toEqual([]);
+  expect(feed.behind()).toBe(0);
+});
+
+test('is broken where the stream ends before what was read', async () => {
+  const { broken } = await feedAt5(() => 4);
+  expect(broken).toEqual(['EVIDENCE ends at 4, and was read to 5']);
+});
