@@ -15,7 +15,7 @@ import {
   unknownPart,
 } from './credentials.ts';
 import { name, services } from './names.ts';
-import { firstProblem } from './parse.ts';
+import { firstProblem, firstProblemOf } from './parse.ts';
 import { people } from './permissions.ts';
 import { approvers } from './permit.ts';
 import { defaultPinning, pinningSettings } from './tool-pin.ts';
@@ -278,9 +278,7 @@ export const parseConfig = (source: string, file: string): Config => {
   if (syntax) throw new ConfigError(`${file}:${lineOf(syntax.pos[0])}: ${syntax.message.split('\n')[0]}`);
   const parsed = config.safeParse(document.toJS({ maxAliasCount: 100 }));
   if (parsed.success) return absolutePaths(parsed.data, dirname(file));
-  const issue = parsed.error.issues[0];
-  const keys = issue?.code === 'unrecognized_keys' ? issue.keys.slice(0, 1) : [];
-  const path = [...(issue?.path ?? []), ...keys].map(String);
+  const { path } = firstProblemOf(parsed.error);
   throw new ConfigError(
     `${file}:${lineOf(offsetOf(document.contents, path))}: ${firstProblem(parsed.error).replace(/^\//, '')}`,
   );

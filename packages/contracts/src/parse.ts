@@ -1,15 +1,40 @@
 import type { z } from 'zod';
 import { AgentGateError } from './error.ts';
 
-/** The first problem of a refused value, with its field as a JSON pointer: `/arguments/path: …`. */
+type Issue = z.core.$ZodIssue;
+
+/** Where a value is wrong, by keys from the outside in, and how. */
+export interface Problem {
+  path: string[];
+  message: string;
+}
+
+/** Of a union, the form that the value comes closest to. */
+const closest = (issue: Issue): Issue => {
+  if (issue.code !== 'invalid_union') return issue;
+  const [nearest] = [...issue.errors].sort((a, b) => a.length - b.length);
+  const [inner] = nearest ?? [];
+  return inner ? { ...inner, path: [...issue.path, ...inner.path] } : issue;
+};
+
+/** The first problem of a refused value. A field that is unknown goes before one that is missing beside it: the one is mostly the other, misspelt. */
+export const firstProblemOf = (error: z.ZodError): Problem => {
+  const [first] = error.issues;
+  if (!first) return { path: [], message: 'invalid' };
+  const beside = first.path.slice(0, -1).join('/');
+  const unknown = error.issues.find(({ code, path }) => code === 'unrecognized_keys' && path.join('/') === beside);
+  const issue = closest(unknown ?? first);
+  const path = issue.path.map(String);
+  return issue.code === 'unrecognized_keys'
+    ? { path: [...path, ...issue.keys.slice(0, 1)], message: 'unknown field' }
+    : { path, message: issue.message };
+};
+
+/** The same with its field as a JSON pointer: `/arguments/path: …`. */
 export const firstProblem = (error: z.ZodError): string => {
-  const issue = error.issues[0];
-  if (!issue) return '/: invalid';
-  const deepest = issue.code === 'invalid_union' ? (issue.errors[0]?.[0] ?? issue) : issue;
-  const path = deepest === issue ? issue.path : [...issue.path, ...deepest.path];
-  const keys = deepest.code === 'unrecognized_keys' ? deepest.keys.slice(0, 1) : [];
-  const pointer = [...path, ...keys].map((p) => `/${String(p).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
-  return `${pointer || '/'}: ${keys.length > 0 ? 'unknown field' : deepest.message}`;
+  const { path, message } = firstProblemOf(error);
+  const pointer = path.map((p) => `/${p.replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
+  return `${pointer || '/'}: ${message}`;
 };
 
 /** Parses at the edge: the value, or FIELD_INVALID naming the field. */

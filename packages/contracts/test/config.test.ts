@@ -29,6 +29,12 @@ describe('agentgate.yaml', () => {
     expect(c.grants[0]?.where?.['/path']?.under).toBe('/srv/gate/sandbox');
   });
 
+  test('names the misspelt key and its line, not the one that is missing for it', () => {
+    expect(() => parseConfig(base.replace('command:', 'comand:'), '/a.yaml')).toThrow(
+      '/a.yaml:8: servers/files/stdio/comand: unknown field',
+    );
+  });
+
   test('switches on nothing but grants where it says nothing, and always those', () => {
     const { policy } = parseConfig(base, '/srv/gate/agentgate.yaml');
     expect(policy).toEqual({ packs: ['baseline'], egress: { deny: [] }, secrets: {}, rate_limits: [] });
