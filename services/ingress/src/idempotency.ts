@@ -17,7 +17,8 @@ export interface KeyStore {
   claim(at: string, claim: Claim): Promise<Claim | undefined>;
   read(at: string): Promise<Claim | undefined>;
   finish(at: string, claim: Claim): Promise<void>;
-  release(at: string): Promise<void>;
+  /** Puts the claim in the place of one that has its reply; false where that one stands no longer. */
+  retake(at: string, standing: Claim, claim: Claim): Promise<boolean>;
 }
 
 export interface KeyedCall {
@@ -25,6 +26,8 @@ export interface KeyedCall {
   claim: Claim;
   /** Until when the asker waits. */
   deadline: number;
+  /** What a person was asked before, and the call comes again with. */
+  approval: string | undefined;
 }
 
 const pollMs = 50;
@@ -36,43 +39,46 @@ const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve,
  */
 export const runOnce = async (
   store: KeyStore,
-  { at, claim, deadline }: KeyedCall,
+  keyed: KeyedCall,
   now: () => number,
   run: () => Promise<Reply>,
 ): Promise<Reply> => {
-  const standing = await store.claim(at, claim);
-  if (standing !== undefined) return await repeat(store, at, standing, { claim, deadline, now });
-  const reply = await run();
-  // Nothing was decided for good: the same key may come again, with the approval.
-  if (reply.status === 'approval_required') await store.release(at);
-  else await store.finish(at, { ...claim, reply });
-  return reply;
-};
-
-const repeat = async (
-  store: KeyStore,
-  at: string,
-  first: Claim,
-  { claim, deadline, now }: { claim: Claim; deadline: number; now: () => number },
-): Promise<Reply> => {
+  const { at, claim, deadline } = keyed;
+  const work = async () => {
+    const reply = await run();
+    await store.finish(at, { ...claim, reply });
+    return reply;
+  };
+  const first = await store.claim(at, claim);
+  if (first === undefined) return await work();
   if (first.content !== claim.content)
     throw new AgentGateError('KEY_REUSED', '/key: was used with other content within the last 10 minutes');
   for (let standing: Claim | undefined = first; ; standing = await store.read(at)) {
-    if (standing?.reply) return standing.reply;
-    if (standing === undefined || now() > standing.until)
-      return {
-        call: first.call,
-        status: 'outcome_unknown',
-        code: 'OUTCOME_UNKNOWN',
-        reason: 'the first call with this key left no reply; evidence holds what is known',
-      };
-    if (now() > deadline)
-      return {
-        call: first.call,
-        status: 'timeout',
-        code: 'TIMEOUT',
-        reason: 'the first call with this key has not ended yet',
-      };
+    if (standing?.reply && !isOpen(standing.reply, keyed, now())) return standing.reply;
+    if (standing?.reply) {
+      if (await store.retake(at, standing, claim)) return await work();
+      continue;
+    }
+    if (standing === undefined || now() > standing.until) return lostReply(first.call);
+    if (now() > deadline) return notEnded(first.call);
     await sleep(pollMs);
   }
 };
+
+/** A question to a person decides nothing for good: the call comes again with the approval, or once nobody can give it any more. */
+const isOpen = ({ status, approval }: Reply, keyed: KeyedCall, now: number): boolean =>
+  status === 'approval_required' &&
+  (keyed.approval !== undefined || (approval !== undefined && Date.parse(approval.expires_at) <= now));
+
+const lostReply = (call: string): Reply => ({
+  call,
+  status: 'outcome_unknown',
+  code: 'OUTCOME_UNKNOWN',
+  reason: 'the first call with this key left no reply; evidence holds what is known',
+});
+const notEnded = (call: string): Reply => ({
+  call,
+  status: 'timeout',
+  code: 'TIMEOUT',
+  reason: 'the first call with this key has not ended yet',
+});

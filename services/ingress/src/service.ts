@@ -54,7 +54,7 @@ export const createIngress = (ports: IngressPorts, live: LiveCalls, limits: Conf
     const at = `idem:${who.tenant}:${who.agent}:${sha256Hex(ask.key)}`;
     return runOnce(
       ports.keys,
-      { at, claim: { call, content, until: deadline + afterDeadlineMs }, deadline },
+      { at, claim: { call, content, until: deadline + afterDeadlineMs }, deadline, approval: ask.approval },
       ports.now,
       () => run(who, ask, call, deadline),
     );
