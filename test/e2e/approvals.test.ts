@@ -112,6 +112,22 @@ describe('an approval', () => {
     expect((await write(session, 'exactly', { approval: id })).status).toBe('ok');
   });
 
+  test('is asked for and used under one key, which stays bound to its call all the while', async () => {
+    const session = await second.open('Write the file a.');
+    const keyed = (text: string, more: object = {}) => write(session, text, { key: 'k-approved', ...more });
+    const [first, together] = await Promise.all([keyed('keyed'), keyed('keyed')]);
+    expect(first).toMatchObject({ status: 'approval_required' });
+    expect([together, await keyed('keyed')]).toEqual([first, first]);
+    expect(await keyed('other')).toMatchObject({ status: 'invalid', code: 'KEY_REUSED' });
+    const approval = first?.approval?.id;
+    expect(await keyed('keyed', { approval })).toMatchObject({ status: 'approval_required' });
+    await say('approver', 'approve', { approval });
+    const ran = await Promise.all([1, 2, 3].map(() => keyed('keyed', { approval })));
+    expect(ran[0]).toMatchObject({ status: 'ok' });
+    expect([...ran, await keyed('keyed')]).toEqual(Array(4).fill(ran[0]));
+    expect(stack.probe.starts('keyed')).toBe(1);
+  });
+
   test('that waits is told as such, and the same question keeps its id', async () => {
     const { session, id } = await ask('patience');
     expect((await ask('patience', session)).id).toBe(id);

@@ -185,6 +185,13 @@ describe('how a call ends early', () => {
     expect(await demo.ask('cancel', { v: 1, call: 'call_0123456789ab' })).toEqual({ v: 1, status: 'not_found' });
   });
 
+  test('completed, when it had ended before', async () => {
+    const { call } = await demo.call(session, 'probe/echo', { text: 'over' }, { key: 'over' });
+    for (const which of [{ call }, { key: 'over' }])
+      expect(await demo.ask('cancel', { v: 1, ...which })).toEqual({ v: 1, status: 'completed' });
+    expect(await second.ask('cancel', { v: 1, call })).toEqual({ v: 1, status: 'not_found' });
+  });
+
   test('cancelled with its fate unknown, when the tool does not listen', async () => {
     const running = demo.call(session, 'probe/stubborn', { ms: 3_000, tag: 'deaf' }, { key: 'deaf' });
     await begun('deaf');

@@ -49,6 +49,7 @@ describe('a kill', () => {
     expect(isSigned(receipt)).toBe(true);
     expect(isSigned({ ...receipt, contained: false })).toBe(false);
     expect(await echo(demo, killed, 'session killed')).toBe('KILLED_SESSION');
+    expect(await demo.ask('tools', { v: 1, session: killed })).toMatchObject({ code: 'KILLED_SESSION' });
     expect(await echo(demo, free, 'session free')).toBe('OK');
     const lifted = await operator.lift({ kind: 'session', id: killed });
     expect(lifted.status).toBe('lifted');

@@ -51,9 +51,9 @@ export const serveHandlers = ({ bus, ingress, killView, tenantOf, log, observe }
       reason: known.message.slice(0, 2048),
     };
   };
-  /** Opening a session or listing tools runs nothing, but a killed agent gets no further all the same. */
-  const refuseKilled = (who: Identity) => {
-    const { killed } = killView.check({ ...who, session: '', tool: '' });
+  /** Opening a session or listing tools runs nothing, but what is killed gets no further all the same. */
+  const refuseKilled = (who: Identity, session = '') => {
+    const { killed } = killView.check({ ...who, session, tool: '' });
     if (killed) throw killedError(killed);
   };
   const take = <T>(schema: z.ZodType<T>, body: Uint8Array, subject: string): { who: Identity; ask: T } => ({
@@ -78,7 +78,7 @@ export const serveHandlers = ({ bus, ingress, killView, tenantOf, log, observe }
   bus.serveRaw(agentVerbs.tools, async (body, { subject }) => {
     try {
       const { who, ask } = take(toolsAsk, body, subject);
-      refuseKilled(who);
+      refuseKilled(who, ask.session);
       return await bus.ask(policyVisible, { ...ask, ...who });
     } catch (error) {
       return refusal(error);

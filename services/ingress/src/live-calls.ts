@@ -1,4 +1,4 @@
-import { type CallIdentity, covers, type Scope } from '@agentgate/contracts';
+import { type CallIdentity, covers, type Fate, type Scope } from '@agentgate/contracts';
 
 /** Why a call ends before its time. */
 export type Ending = { why: 'cancelled' } | { why: 'killed'; scope: Scope };
@@ -16,36 +16,52 @@ export interface LiveCall extends CallIdentity {
   end(ending: Ending): void;
 }
 
+type Who = Pick<CallIdentity, 'tenant' | 'agent'>;
+type By = { call?: string | undefined; key?: string | undefined };
+
 export interface LiveCalls {
   readonly size: number;
   open(about: CallIdentity & { call: string; key: string | undefined; deadline: number }): LiveCall;
-  close(call: LiveCall): void;
-  find(
-    who: { tenant: string; agent: string },
-    by: { call?: string | undefined; key?: string | undefined },
-  ): LiveCall | undefined;
+  close(call: LiveCall, fate: Fate): void;
+  find(who: Who, by: By): LiveCall | undefined;
+  /** What became of a call that is over, while it is remembered. */
+  fateOf(who: Who, by: By): Fate | undefined;
   covered(scope: Scope): LiveCall[];
 }
 
-const keyOf = (tenant: string, agent: string, key: string) => `${tenant}/${agent}/${key}`;
+/** So many calls that are over are remembered: a call's id is known to its agent only then. */
+const endedMost = 4_096;
+
+/** A call by its id, or by its agent's key. */
+const nameOf = ({ tenant, agent }: Who, { call, key }: By): string =>
+  call === undefined ? `${tenant}/${agent}/key/${key}` : `${tenant}/${agent}/${call}`;
 
 export const createLiveCalls = (): LiveCalls => {
   const byId = new Map<string, LiveCall>();
   const byKey = new Map<string, LiveCall>();
+  const ended = new Map<string, Fate>();
+  const remember = (name: string, fate: Fate) => {
+    ended.delete(name);
+    ended.set(name, fate);
+    for (const oldest of ended.keys()) {
+      if (ended.size <= endedMost) return;
+      ended.delete(oldest);
+    }
+  };
   return {
     get size() {
       return byId.size;
     },
     open: (about) => {
       let end: (ending: Ending) => void = () => {};
-      const ended = new Promise<Ending>((resolve) => {
+      const whenEnded = new Promise<Ending>((resolve) => {
         end = resolve;
       });
       const live: LiveCall = {
         ...about,
         stage: 'deciding',
         ending: undefined,
-        ended,
+        ended: whenEnded,
         end: (ending) => {
           // The first word stands, but a kill outranks a cancel: the agent must hear of it.
           if (live.ending === undefined || ending.why === 'killed') live.ending = ending;
@@ -53,23 +69,27 @@ export const createLiveCalls = (): LiveCalls => {
         },
       };
       byId.set(live.call, live);
-      if (live.key !== undefined) byKey.set(keyOf(live.tenant, live.agent, live.key), live);
+      if (live.key !== undefined) byKey.set(nameOf(live, { key: live.key }), live);
       return live;
     },
-    close: (live) => {
+    close: (live, fate) => {
       live.stage = 'finished';
       byId.delete(live.call);
-      if (live.key !== undefined) byKey.delete(keyOf(live.tenant, live.agent, live.key));
+      remember(nameOf(live, { call: live.call }), fate);
+      if (live.key === undefined) return;
+      byKey.delete(nameOf(live, { key: live.key }));
+      remember(nameOf(live, { key: live.key }), fate);
     },
     find: (who, by) => {
       const found =
         by.call !== undefined
           ? byId.get(by.call)
           : by.key !== undefined
-            ? byKey.get(keyOf(who.tenant, who.agent, by.key))
+            ? byKey.get(nameOf(who, { key: by.key }))
             : undefined;
       return found && found.tenant === who.tenant && found.agent === who.agent ? found : undefined;
     },
+    fateOf: (who, by) => ended.get(nameOf(who, by)),
     covered: (scope) => [...byId.values()].filter((live) => covers(scope, live)),
   };
 };

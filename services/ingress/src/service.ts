@@ -37,14 +37,10 @@ export const createIngress = (ports: IngressPorts, live: LiveCalls, limits: Conf
   const run = async (who: Identity, ask: CallAsk, call: string, deadline: number): Promise<Reply> => {
     const { session, tool } = ask;
     const running = live.open({ ...who, session, tool, call, key: ask.key, deadline });
-    try {
-      const theCall: TheCall = { call, ...who, session, tool, arguments: ask.arguments, deadline };
-      return await runCall(ports, running, theCall, ask.approval);
-    } catch (error) {
-      return refusalReply(error, call);
-    } finally {
-      live.close(running);
-    }
+    const theCall: TheCall = { call, ...who, session, tool, arguments: ask.arguments, deadline };
+    const reply = await runCall(ports, running, theCall, ask.approval).catch((error) => refusalReply(error, call));
+    live.close(running, fateOf(reply, running.stage));
+    return reply;
   };
   const accept = (who: Identity, ask: CallAsk): Promise<Reply> => {
     const call = ports.newCallId();
@@ -61,7 +57,7 @@ export const createIngress = (ports: IngressPorts, live: LiveCalls, limits: Conf
   };
   const cancelHere: Ingress['cancelHere'] = async (who, by) => {
     const found = live.find(who, by);
-    return found ? endByAgent(ports, found) : 'not_found';
+    return found ? endByAgent(ports, found) : (live.fateOf(who, by) ?? 'not_found');
   };
   return {
     call: async (who, ask, bytes) => {
@@ -83,6 +79,13 @@ export const createIngress = (ports: IngressPorts, live: LiveCalls, limits: Conf
         return { call: covered.call, fate };
       }),
   };
+};
+
+/** What became of a call that has its reply. `aborted`: it did nothing. */
+const fateOf = ({ status }: Reply, stage: LiveCall['stage']): Fate => {
+  if (status === 'ok' || status === 'tool_error') return 'completed';
+  const mayHaveRun = ['killed', 'cancelled', 'timeout', 'outcome_unknown'].includes(status);
+  return mayHaveRun && stage === 'dispatched' ? 'unknown' : 'aborted';
 };
 
 const endByAgent = async (ports: IngressPorts, call: LiveCall): Promise<CancelStatus> => {
