@@ -31,7 +31,7 @@ import { createUpstreams } from './upstreams.ts';
 import { createUsedPermits } from './used-permits.ts';
 import { createWitnessCheck } from './witness-check.ts';
 
-const drainMs = 5_000;
+const drainMs = 3_000;
 /** The service is ready once each server was tried, or after this: one that is slow or down holds up nobody. */
 const firstListMs = 5_000;
 

@@ -136,11 +136,18 @@ const bringUp = async (start: Start): Promise<void> => {
   stop.throwIfAborted();
 };
 
-/** Ingress goes first, so that calls still end in evidence; NATS goes last, because everything else says its farewell through it. */
+/** Longer than the runner lets calls run on, stops them and ingress writes what became of them. */
+const lastCallsMs = 6_000;
+
+/**
+ * Calls end first: the runner stops those that do not end by themselves, ingress writes their outcomes and answers, and what both need for that
+ * still runs. NATS goes last, because everything else says its farewell through it.
+ */
 const bringDown = async (supervisor: Supervisor): Promise<void> => {
-  await supervisor.stop(['ingress'], 3_000);
+  const first: readonly string[] = ['ingress', 'tool-runner'];
+  await supervisor.stop(first, lastCallsMs);
   await supervisor.stop(
-    services.filter((s) => s !== 'ingress'),
+    services.filter((s) => !first.includes(s)),
     3_000,
   );
   await supervisor.stop([witnessName], 3_000);
