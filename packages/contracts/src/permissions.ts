@@ -199,7 +199,8 @@ export const toolPermissions = (server: string): Permissions => ({
   answers: { max: 65, ttlMs: 120_000 },
 });
 
-export const evidenceReader: string[] = ['$JS.API.INFO', ...readerOf('EVIDENCE')];
+/** Clients ask without a name in the subject, too: where they leave it to the server, and where a consumer has several filters. */
+export const evidenceReader: string[] = ['$JS.API.INFO', '$JS.API.CONSUMER.CREATE.EVIDENCE', ...readerOf('EVIDENCE')];
 const seesServices = ['$SRV.PING', '$SRV.INFO', '$SRV.STATS', '$SRV.PING.>', '$SRV.INFO.>', '$SRV.STATS.>'];
 export const people = ['operator', 'approver', 'auditor', 'engineer'] as const;
 export type PersonRole = (typeof people)[number];

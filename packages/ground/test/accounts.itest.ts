@@ -78,6 +78,20 @@ test('lets an auditor read EVIDENCE', async () => {
   expect((await auditor.streamInfo('EVIDENCE')).config).toMatchObject({ name: 'EVIDENCE' });
 });
 
+test.each([
+  ['a name of its own', 'EVIDENCE.mine', { name: 'mine' }],
+  ['no name', 'EVIDENCE', {}],
+  ['several filters', 'EVIDENCE', { filter_subjects: ['evidence.v1.checkpoint', 'evidence.v1.default.>'] }],
+])('lets an auditor read by a consumer with %s, as clients ask for one', async (_, at, more) => {
+  const config = { ack_policy: 'none', deliver_policy: 'all', inactive_threshold: 5_000_000_000, ...more };
+  const made = await ask(
+    'auditor',
+    `$JS.API.CONSUMER.CREATE.${at}`,
+    JSON.stringify({ stream_name: 'EVIDENCE', config }),
+  );
+  expect(made).toMatchObject({ stream_name: 'EVIDENCE', name: expect.any(String) });
+});
+
 test('disconnects a removed agent at once, refuses its credentials from then on, and takes its record away', async () => {
   const { seeds } = ground.deployment;
   const home = ground.deployment.home;
