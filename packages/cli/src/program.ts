@@ -11,6 +11,7 @@ import { registerKill, registerKills, registerLift } from './commands/kill.ts';
 import { registerLeases } from './commands/leases.ts';
 import { registerPanic } from './commands/panic.ts';
 import { registerPolicy } from './commands/policy.ts';
+import { registerProtocol } from './commands/protocol.ts';
 import { registerStatus } from './commands/status.ts';
 import { registerTools } from './commands/tools.ts';
 import { registerWitness } from './commands/witness.ts';
@@ -51,6 +52,7 @@ export const createProgram = (): Command => {
     registerEvidence,
     registerWitness,
     registerGround,
+    registerProtocol,
   ])
     register(program, run);
   return program;
