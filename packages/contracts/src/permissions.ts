@@ -30,6 +30,8 @@ import {
 
 export interface Permissions {
   pub: string[];
+  /** Of what `pub` covers. */
+  neverPub?: string[];
   sub: string[];
   /** May answer requests that it received: at most `max` messages each, for `ttlMs`. */
   answers?: { max: number; ttlMs: number };
@@ -176,6 +178,7 @@ export const serviceUsers = (): UserSpec[] => [
     user: 'sentinel-evidence',
     account: 'AUDIT',
     pub: [...evidenceReader, eventsSubject('sentinel')],
+    neverPub: notToTake(notifierConsumer),
     sub: [`${inboxOf('sentinel-evidence')}.>`],
   },
   {
@@ -201,6 +204,14 @@ export const toolPermissions = (server: string): Permissions => ({
 
 /** Clients ask without a name in the subject, too: where they leave it to the server, and where a consumer has several filters. */
 export const evidenceReader: string[] = ['$JS.API.INFO', '$JS.API.CONSUMER.CREATE.EVIDENCE', ...readerOf('EVIDENCE')];
+/** Whoever reads EVIDENCE has consumers of his own, and leaves the notifier's alone: he could take its messages, change or end it. */
+const notToTake = ({ stream, name }: ConsumerSpec): string[] => [
+  ...['CREATE', 'DELETE', 'MSG.NEXT'].flatMap((verb) => [
+    `$JS.API.CONSUMER.${verb}.${stream}.${name}`,
+    `$JS.API.CONSUMER.${verb}.${stream}.${name}.>`,
+  ]),
+  `$JS.ACK.${stream}.${name}.>`,
+];
 const seesServices = ['$SRV.PING', '$SRV.INFO', '$SRV.STATS', '$SRV.PING.>', '$SRV.INFO.>', '$SRV.STATS.>'];
 export const people = ['operator', 'approver', 'auditor', 'engineer'] as const;
 export type PersonRole = (typeof people)[number];
@@ -241,6 +252,7 @@ export const personPermissions = (person: string, role: PersonRole): Permissions
           ...seesServices,
           ...evidenceReader,
         ],
+        neverPub: notToTake(notifierConsumer),
         sub,
       };
     case 'approver':
@@ -256,6 +268,7 @@ export const personPermissions = (person: string, role: PersonRole): Permissions
           `ops.${person}.holds`,
           ...evidenceReader,
         ],
+        neverPub: notToTake(notifierConsumer),
         sub,
       };
     // What an engineer pushes counts only with its author's signature, and an operator may take it back.

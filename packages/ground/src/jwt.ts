@@ -34,8 +34,8 @@ export const mintAccount = (opts: {
   encodeAccount(opts.name, fromSeed(bytes(opts.seed)), opts.claims, { signer: fromSeed(bytes(opts.operatorSeed)) });
 
 /** A user's permissions as NATS takes them. An empty allow list would allow everything there, so it becomes a denial of everything. */
-const claimsOf = ({ pub, sub, answers }: Permissions): Partial<User> => ({
-  pub: pub.length > 0 ? { allow: pub } : { deny: ['>'] },
+const claimsOf = ({ pub, neverPub, sub, answers }: Permissions): Partial<User> => ({
+  pub: pub.length > 0 ? { allow: pub, ...(neverPub && { deny: neverPub }) } : { deny: ['>'] },
   sub: sub.length > 0 ? { allow: sub } : { deny: ['>'] },
   ...(answers ? { resp: { max: answers.max, ttl: answers.ttlMs * 1_000_000 } } : {}),
 });

@@ -35,7 +35,7 @@ test('tells ingress tenant and agent by the subject', async () => {
   expect(await ask('operator', 'ops.operator.kills')).toEqual({ subject: 'ops.v1.operator.kills' });
 });
 
-test.each([
+test.each<readonly [string, string]>([
   ['agent-demo', 'agent.second.call'],
   ['agent-demo', 'gate.v1.x.second.call'],
   ['agent-demo', 'ops.operator.kills'],
@@ -50,6 +50,14 @@ test.each([
   ['auditor', '$JS.API.STREAM.DELETE.EVIDENCE'],
   ['auditor', '$JS.API.STREAM.INFO.AUDIT'],
   ['operator', '$JS.API.STREAM.PURGE.EVIDENCE'],
+  ...['auditor', 'operator', 'sentinel-evidence'].flatMap((user) =>
+    [
+      '$JS.API.CONSUMER.DELETE.EVIDENCE.notifier',
+      '$JS.API.CONSUMER.CREATE.EVIDENCE.notifier',
+      '$JS.API.CONSUMER.CREATE.EVIDENCE.notifier.evidence.v1.checkpoint',
+      '$JS.API.CONSUMER.MSG.NEXT.EVIDENCE.notifier',
+    ].map((subject) => [user, subject] as const),
+  ),
   ['ingress', '$JS.API.STREAM.UPDATE.KILL'],
   ['ingress', 'kill.v1.x'],
   ['kill-switch', '$JS.API.STREAM.DELETE.KILL'],
