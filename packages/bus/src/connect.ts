@@ -75,6 +75,8 @@ export interface Bus {
     opts: { maxMessages: number; linger?: Linger; onMessages: (messages: ConsumedMessage[]) => Promise<void> },
   ): Consumption;
   streamInfo(name: string): Promise<StreamInfo>;
+  /** The subjects that a durable consumer hands out; none where it hands out all. Rejects where there is no such consumer. */
+  consumerSubjects(stream: string, durable: string): Promise<readonly string[]>;
   lastMessage(
     stream: string,
     subject: string,
@@ -203,6 +205,14 @@ export const connectBus = async (opts: BusOptions): Promise<Bus> => {
         };
       } catch (cause) {
         throw new AgentGateError('INTERNAL', `stream ${name} does not answer`, { cause });
+      }
+    },
+    consumerSubjects: async (stream, durable) => {
+      try {
+        const { config } = await (await jsm()).consumers.info(stream, durable);
+        return config.filter_subjects ?? (config.filter_subject ? [config.filter_subject] : []);
+      } catch (cause) {
+        throw new AgentGateError('INTERNAL', `consumer ${durable} of stream ${stream} does not answer`, { cause });
       }
     },
     lastMessage: async (stream, subject) => {

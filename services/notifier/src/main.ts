@@ -14,6 +14,7 @@ import { createSignatures, type Sign } from './adapters/signatures.ts';
 import { createWebhookSender } from './adapters/webhook-sender.ts';
 import { createAlertIndex } from './alert-index.ts';
 import { env, readAlertSettings } from './config.ts';
+import { createConsumerWatch } from './consumer-watch.ts';
 import { createCourier } from './courier.ts';
 import { createEntryHandler, serveOperators } from './handlers.ts';
 import { createMeters } from './metrics.ts';
@@ -24,6 +25,7 @@ const wakeMs = 250;
 const forgetMs = 60_000;
 /** Each is a record to be fsynced, before the couriers' own; more at a time are no faster. */
 const eventsAtATime = 16;
+const lookMs = 5_000;
 
 const start = async (ctx: ServiceContext): Promise<Running> => {
   const { bus, log, now } = ctx;
@@ -57,7 +59,10 @@ const start = async (ctx: ServiceContext): Promise<Running> => {
     maxMessages: eventsAtATime,
     onMessages: createEntryHandler({ notifier, keys: ctx.trust, counts, log }),
   });
+  const watch = createConsumerWatch(evidence, log);
+  ctx.health.check('consumer', () => watch.problem() ?? true);
   const timers = [
+    setInterval(() => void watch.look(), lookMs),
     setInterval(courier.wake, wakeMs),
     setInterval(() => index.forget(new Date(now() - keepDeadMs).toISOString()), forgetMs),
   ];

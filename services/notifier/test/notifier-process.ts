@@ -12,6 +12,8 @@ export interface NotifierProcess {
   pid: number;
   output(): string;
   metrics(): Promise<string>;
+  /** What /readyz says. */
+  health(): Promise<{ ready: boolean; text: string }>;
   /** The exit code, or null where the signal ended it. */
   kill(signal: NodeJS.Signals): Promise<number | null>;
 }
@@ -73,6 +75,10 @@ export const startNotifier = async (
   return {
     pid: child.pid ?? 0,
     output: () => output,
+    health: async () => {
+      const told = await fetch(`http://127.0.0.1:${port}/readyz`);
+      return { ready: told.ok, text: await told.text() };
+    },
     metrics: async () => (await fetch(`http://127.0.0.1:${port}/metrics`)).text(),
     kill,
   };

@@ -216,6 +216,23 @@ describe('its users', () => {
   });
 });
 
+test('says that it is not ready where somebody made its consumer hear of something else', async () => {
+  const notifier = await start({ pager: here() });
+  const auditor = await ground.connect('auditor');
+  const config = {
+    name: 'notifier',
+    ack_policy: 'explicit',
+    deliver_policy: 'new',
+    filter_subject: 'evidence.v1.none',
+  };
+  await auditor.requestRaw('$JS.API.CONSUMER.CREATE.EVIDENCE', JSON.stringify({ stream_name: 'EVIDENCE', config }), {
+    of: 'JetStream',
+    timeoutMs: 2_000,
+  });
+  await expect.poll(async () => (await notifier.health()).ready, patiently).toBe(false);
+  expect((await notifier.health()).text).toContain('somebody changed what consumer notifier hears of');
+});
+
 /** What the consumer has still to hand out, and what it handed out and nobody acknowledged. */
 const pendingOf = async (name: string): Promise<number> => {
   const bus = await ground.connect('notifier-evidence');
