@@ -1,5 +1,5 @@
 import { AgentGateError } from '@agentgate/contracts';
-import { headers } from '@nats-io/transport-node';
+import { MsgHdrsImpl } from '@nats-io/transport-node';
 import { z } from 'zod';
 import type { Core } from './core.ts';
 import { nobodyListens } from './mux.ts';
@@ -45,7 +45,7 @@ export const publishDurable = (
     if (!core.connected()) return reject(failed('cannot be reached: not connected to NATS'));
     const h = toHeaders(opts.id, opts.headers ?? {});
     if (opts.expectedLastSubjectSeq !== undefined)
-      h.set('Nats-Expected-Last-Subject-Sequence', String(opts.expectedLastSubjectSeq));
+      h.append('Nats-Expected-Last-Subject-Sequence', String(opts.expectedLastSubjectSeq));
     const end = (then: () => void) => {
       clearTimeout(timer);
       open.close();
@@ -127,9 +127,33 @@ export const publishRun = async (
     throw new AgentGateError('INTERNAL', `the stream has ${last.id} at ${seq} already, and not at ${wanted}`);
 };
 
-const toHeaders = (id: string | undefined, more: Record<string, string>) => {
-  const h = headers();
-  if (id !== undefined) h.set('Nats-Msg-Id', id);
-  for (const [key, value] of Object.entries(more)) h.set(key, value);
+const toHeaders = (id: string | undefined, more: Record<string, string>): MsgHdrsImpl => {
+  const h = new WrittenHeaders();
+  if (id !== undefined) h.append('Nats-Msg-Id', id);
+  for (const key in more) h.append(key, more[key] as string);
   return h;
 };
+
+const headerName = /^[A-Za-z][A-Za-z-]*$/;
+const lineEnd = /[\r\n]/;
+
+/**
+ * Headers that are only sent. The client's own keep and compare what they hold, name by name, which for messages by the thousand costs as
+ * much as all else about publishing them.
+ */
+class WrittenHeaders extends MsgHdrsImpl {
+  #text = 'NATS/1.0\r\n';
+
+  override append(name: string, value: string): void {
+    if (!headerName.test(name) || lineEnd.test(value)) throw new AgentGateError('INTERNAL', `bad header ${name}`);
+    this.#text += `${name}: ${value}\r\n`;
+  }
+
+  override set(name: string): never {
+    throw new AgentGateError('INTERNAL', `header ${name} is set where headers are only written`);
+  }
+
+  override encode(): Uint8Array {
+    return Buffer.from(`${this.#text}\r\n`);
+  }
+}

@@ -1,6 +1,7 @@
 import { canonical } from './canonical.ts';
 import { EvidenceError, type Failure, failure } from './error.ts';
 import { type EvidenceEvent, eventFault, MAX_EVENT_BYTES } from './event.ts';
+import { encodeLeaf, sha256 } from './hash.ts';
 import type { KeyRing } from './keys.ts';
 import { EVENT_SEAL_DOMAIN, type Seal, type SealFailureCode, verifySeal } from './seal.ts';
 import type { SealCache } from './seal-cache.ts';
@@ -28,13 +29,37 @@ export function entryText({ event, seal }: Entry): string {
 
 /** The same from the event's canonical text, without serializing the event again. */
 export function sealedText(eventCanonical: string, seal: Seal): string {
-  // "event" sorts before "seal", so the two canonical texts side by side are the canonical form of both.
-  const text = `{"event":${eventCanonical},"seal":${canonical(seal)}}`;
-  const bytes = Buffer.byteLength(text);
+  const text = textOf(eventCanonical, seal);
+  checkSize(Buffer.byteLength(text));
+  return text;
+}
+
+/** An entry in each form in which a log needs it. */
+export interface EncodedEntry {
+  readonly text: string;
+  /** The same in UTF-8. */
+  readonly bytes: Uint8Array;
+  /** RFC 6962 leaf hash of these bytes. */
+  readonly leafHash: Uint8Array;
+}
+
+/** `sealedText` for whoever appends it to a log: encoded once, for the hash and for whatever it is written to. */
+export function encodeEntry(eventCanonical: string, seal: Seal): EncodedEntry {
+  const { text, leaf } = encodeLeaf(textOf(eventCanonical, seal));
+  const bytes = leaf.subarray(1);
+  checkSize(bytes.length);
+  return { text, bytes, leafHash: sha256(leaf) };
+}
+
+/** "event" sorts before "seal", so the two canonical texts side by side are the canonical form of both. */
+function textOf(eventCanonical: string, seal: Seal): string {
+  return `{"event":${eventCanonical},"seal":${canonical(seal)}}`;
+}
+
+function checkSize(bytes: number): void {
   if (bytes > MAX_ENTRY_BYTES) {
     throw new EvidenceError('TOO_LARGE', `the entry is ${bytes} bytes, more than ${MAX_ENTRY_BYTES}`);
   }
-  return text;
 }
 
 /** An entry whose form is right. Whether its seal is, nobody has looked at yet. */

@@ -8,6 +8,7 @@ import {
   createSealCache,
   type EvidenceEvent,
   encodeBatch,
+  encodeEntry,
   leafHash,
   MAX_BATCH_BYTES,
   merkleRoot,
@@ -45,7 +46,9 @@ describe('openBatch', () => {
       for (const { event, text, seal } of opened.entries) {
         const lines = [event.source, event.producerepoch];
         expect(verifySeal({ domain: 'agentgate-seal-v1', lines, leaf: text, seal, keys })).toEqual({ ok: true });
-        expect(verifyEntry(sealedText(text, seal), { keys, cache })).toMatchObject({ ok: true, text });
+        const entry = sealedText(text, seal);
+        expect(verifyEntry(entry, { keys, cache })).toMatchObject({ ok: true, text });
+        expect(encodeEntry(text, seal)).toEqual({ text: entry, bytes: Buffer.from(entry), leafHash: leafHash(entry) });
       }
     }
   });
@@ -181,5 +184,6 @@ test('an entry of the largest event with the longest path stays within 65,535 by
     sig: `${'A'.repeat(86)}==`,
   };
   expect(Buffer.byteLength(sealedText(item.text, seal))).toBeLessThanOrEqual(65_535);
-  expect(() => sealedText('x'.repeat(65_000), seal)).toThrow(expect.objectContaining({ code: 'TOO_LARGE' }));
+  for (const encode of [sealedText, encodeEntry])
+    expect(() => encode('x'.repeat(65_000), seal)).toThrow(expect.objectContaining({ code: 'TOO_LARGE' }));
 });

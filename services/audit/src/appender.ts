@@ -4,16 +4,15 @@ import {
   checkLink,
   type DisclosedEvent,
   type EvidenceEvent,
+  encodeEntry,
   type LinkFailureCode,
-  leafHash,
   readDisclosures,
   type SealedEvent,
-  sealedText,
   sha256Hex,
   splitDisclosures,
 } from '@agentgate/evidence';
 import { type Anomaly, type AnomalyKind, aboutMax, detailMax } from './anomaly.ts';
-import type { Incoming, LogStore } from './log-store.ts';
+import type { Incoming, LogStore, NewEntry } from './log-store.ts';
 import { openingOf } from './open-calls.ts';
 import type { Refusal, VerifiedBatch } from './verified-batch.ts';
 
@@ -37,7 +36,7 @@ export interface Appender<M> {
 
 /** What takes each entry's place in the tree. */
 export interface EntryTree {
-  push(text: string, leafHash: Uint8Array): void;
+  push(entry: NewEntry): void;
 }
 
 export const createAppender = <M extends Incoming>({
@@ -68,13 +67,12 @@ export const createAppender = <M extends Incoming>({
   const appendEvent = (work: Work<M>, { event, seal, text: eventText }: SealedEvent, eventHash: string): boolean => {
     const { taken, batch } = work;
     const { message, service } = batch;
-    const text = sealedText(eventText, seal);
-    const hash = leafHash(text);
-    if (!store.append({ text, leafHash: hash, event, eventHash })) {
+    const entry = { ...encodeEntry(eventText, seal), event, eventHash };
+    if (!store.append(entry)) {
       refuse(taken, message, { kind: 'id_reused', about: placeOf(event), detail: `another event has id ${event.id}` });
       return false;
     }
-    tree.push(text, hash);
+    tree.push(entry);
     taken.appended++;
     work.appended.add(event.id);
     if (event.type === startedType) store.setAlive(batch, true);

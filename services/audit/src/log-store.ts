@@ -1,4 +1,4 @@
-import type { ChainHead, Edge, SealedEvent } from '@agentgate/evidence';
+import type { ChainHead, Edge, EncodedEntry, SealedEvent } from '@agentgate/evidence';
 import type { Anomaly } from './anomaly.ts';
 
 /** A batch as it lies in the AUDIT stream. NATS enforced who may publish to `subject`. */
@@ -9,11 +9,8 @@ export interface Incoming {
   data: Uint8Array;
 }
 
-export interface NewEntry {
-  /** The canonical form of `{event, seal}`, at most 65,535 bytes. */
-  text: string;
-  /** RFC 6962 leaf hash of `text`. */
-  leafHash: Uint8Array;
+/** Its text is the canonical form of `{event, seal}`, at most 65,535 bytes. */
+export interface NewEntry extends EncodedEntry {
   event: SealedEvent['event'];
   /** Hex SHA-256 of the event's canonical form: what the producer's next event names. */
   eventHash: string;

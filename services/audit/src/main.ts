@@ -24,6 +24,7 @@ import { createMetrics } from './metrics.ts';
 import { createOrphanWatch } from './open-calls.ts';
 import { openLog } from './open-log.ts';
 import { createPublisher } from './publisher.ts';
+import { createRecentEntries } from './recent-entries.ts';
 import { createAudit } from './service.ts';
 import { createWitnessing } from './witnessing.ts';
 
@@ -56,17 +57,27 @@ const start = async (ctx: ServiceContext): Promise<Running> => {
   const { store, folder, sequencer } = opened;
   // Only the one that sequences opens it: whoever waits for the lease holds nothing.
   const disclosures = openSqliteDisclosures(config.folder);
+  const recent = createRecentEntries();
   const audit = createAudit<ConsumedMessage>({
     store,
     disclosures: { keep: (disclosed) => disclosures.transaction(() => disclosures.keep(disclosed)) },
-    tree: witnessing.watch(sequencer),
+    tree: {
+      push: (entry) => {
+        const index = sequencer.size;
+        sequencer.push(entry);
+        recent.add(entry, index);
+        witnessing.onAppended(entry, index);
+      },
+      edge: sequencer.edge,
+      published: sequencer.published,
+    },
     keys: ctx.trust,
     now,
     graceTicks: graceTicks(auditConsumer.ackWaitMs),
     maxHeld: auditConsumer.maxAckPending / 2,
   });
   const publisher = createPublisher({
-    source: createLogEntries(store, folder, sequencer),
+    source: createLogEntries({ recent, store, folder, sequencer }),
     stream: createEvidenceStream(bus),
     log,
     onMismatch: (error) => die(error, 'the evidence log and EVIDENCE contradict each other'),

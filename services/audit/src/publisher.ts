@@ -5,7 +5,8 @@ export interface LogEntry {
   index: number;
   /** Lowercase hex. */
   leafHash: string;
-  text: string;
+  /** Its text in UTF-8. */
+  body: Uint8Array;
   tenant: string | null;
   type: string;
 }

@@ -12,6 +12,7 @@ import {
   tilesOfGrowth,
 } from '@agentgate/evidence';
 import type { Cosign, SignedCheckpoint } from './cosigning.ts';
+import type { NewEntry } from './log-store.ts';
 
 /** A file of the published folder, whose path is relative to it. */
 export interface LogFile {
@@ -62,7 +63,7 @@ export interface Published {
 /** Makes a tiled log out of entries that are on disk already. */
 export interface Sequencer {
   /** The next entry, within the transaction that writes it. */
-  push(text: string, leafHash: Uint8Array): void;
+  push(entry: Pick<NewEntry, 'bytes' | 'leafHash'>): void;
   edge(): Edge;
   readonly size: number;
   /** The last checkpoint in the published folder. */
@@ -91,7 +92,7 @@ export const createSequencer = (state: LogState, options: SequencerOptions): Seq
   let published: Published = { size: 0, note: '' };
   /** The entries of the bundle that is not full yet, and of those after it: from `first` on. */
   let first = bundleStart(signed?.size ?? 0);
-  let recent: Buffer[] = state.recent.map((text) => Buffer.from(text));
+  let recent: Uint8Array[] = state.recent.map((text) => Buffer.from(text));
   /** Full tiles whose partial ones go with the next checkpoint: who has just read the last one finds what it names. */
   let filled: string[] = [];
   let checkpointing: Promise<void> | undefined;
@@ -163,9 +164,9 @@ export const createSequencer = (state: LogState, options: SequencerOptions): Seq
   // What was signed before the crash may not have been published.
   if (signed) publishSoon();
   return {
-    push: (text, leafHash) => {
+    push: ({ bytes, leafHash }) => {
       tree.push(leafHash);
-      recent.push(Buffer.from(text));
+      recent.push(bytes);
     },
     edge: () => tree.edge(),
     get size() {

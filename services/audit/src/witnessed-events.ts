@@ -1,11 +1,12 @@
 import { AgentGateError, type WitnessedEntry } from '@agentgate/contracts';
-import { formatProof } from '@agentgate/evidence';
+import { type EvidenceEvent, formatProof } from '@agentgate/evidence';
 import type { LogProofs } from './log-proofs.ts';
+import type { NewEntry } from './log-store.ts';
 import type { CosignedCheckpoint } from './witnesses.ts';
 
 export interface WitnessedEvents {
   /** An entry was appended. */
-  onAppended(text: string, index: number): void;
+  onAppended(entry: Pick<NewEntry, 'event' | 'text'>, index: number): void;
   onCosigned(checkpoint: CosignedCheckpoint): void;
   /** Resolves once a cosigned checkpoint covers this event. Rejects EVIDENCE_UNAVAILABLE at the deadline. */
   wait(event: string, deadline: number): Promise<WitnessedEntry>;
@@ -75,10 +76,9 @@ export const createWitnessedEvents = ({ proofs, why, now }: WitnessedEventsOptio
     });
 
   return {
-    onAppended: (text, index) => {
-      const event = witnessedDecision(text);
-      if (event === undefined) return;
-      places.set(event, { text, index });
+    onAppended: ({ event, text }, index) => {
+      if (!isWitnessed(event)) return;
+      places.set(event.id, { text, index });
       for (const [oldest] of places) {
         if (places.size <= remembered) break;
         places.delete(oldest);
@@ -103,12 +103,7 @@ export const createWitnessedEvents = ({ proofs, why, now }: WitnessedEventsOptio
   };
 };
 
-const mark = '"witnessed":true';
-/** The id of an event that decides a call which has to be witnessed. Most entries are told by one look for the word. */
-const witnessedDecision = (text: string): string | undefined => {
-  if (!text.includes(mark)) return undefined;
-  const { event } = JSON.parse(text) as {
-    event: { id: string; data: { decision?: { obligations?: { witnessed?: boolean } } } };
-  };
-  return event.data.decision?.obligations?.witnessed === true ? event.id : undefined;
-};
+/** Whether it decides a call which has to be witnessed. */
+const isWitnessed = ({ data }: EvidenceEvent): boolean =>
+  (data as { decision?: { obligations?: { witnessed?: unknown } | null } | null }).decision?.obligations?.witnessed ===
+  true;

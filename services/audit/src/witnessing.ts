@@ -7,16 +7,15 @@ import { witnessOverHttp } from './adapters/witness-http.ts';
 import type { Anomaly } from './anomaly.ts';
 import type { Cosign } from './cosigning.ts';
 import { createLogProofs } from './log-proofs.ts';
-import type { LogTree } from './service.ts';
 import { createWitness } from './witness.ts';
-import { createWitnessedEvents } from './witnessed-events.ts';
+import { createWitnessedEvents, type WitnessedEvents } from './witnessed-events.ts';
 import { createWitnesses } from './witnesses.ts';
 
 export interface Witnessing {
   /** Undefined where there is no witness. */
   cosign: Cosign | undefined;
-  /** The same tree, whose entries are looked at as they come. */
-  watch(tree: LogTree & { readonly size: number }): LogTree;
+  /** An entry took its place in the tree. */
+  onAppended: WitnessedEvents['onAppended'];
   /** From here on answers those who wait for witnesses. */
   serve(): void;
   /** To be called each second: what is to be reported since. */
@@ -69,14 +68,7 @@ export const createWitnessing = (
 
   return {
     cosign: policy ? witnesses.cosign : undefined,
-    watch: (tree) => ({
-      push: (text, leafHash) => {
-        events.onAppended(text, tree.size);
-        tree.push(text, leafHash);
-      },
-      edge: tree.edge,
-      published: tree.published,
-    }),
+    onAppended: events.onAppended,
     serve: () => bus.serveLate(auditWitnessed, ({ event, deadline }) => events.wait(event, deadline)),
     tick: () => {
       if (policy) witnesses.tick();

@@ -12,7 +12,7 @@ const hashOf = (index: number) => Buffer.alloc(32, index % 251).toString('hex');
 const entryAt = (index: number): LogEntry => ({
   index,
   leafHash: hashOf(index),
-  text: `entry ${index}`,
+  body: Buffer.from(`entry ${index}`),
   tenant: null,
   type: 't',
 });

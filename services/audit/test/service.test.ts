@@ -16,7 +16,7 @@ import {
 } from '@agentgate/evidence';
 import { expect, test } from 'vitest';
 import { createSqliteLog, openSqliteLog, type SqliteLog } from '../src/adapters/sqlite-log.ts';
-import type { Incoming } from '../src/log-store.ts';
+import type { Incoming, NewEntry } from '../src/log-store.ts';
 import { createAudit } from '../src/service.ts';
 import { callOf, completed, createTestProducer, decided, incoming, trustIn } from './producer.ts';
 
@@ -29,7 +29,7 @@ const at = 1_800_000_000_000;
 const setUp = (store: SqliteLog = createSqliteLog(new DatabaseSync(':memory:'), 'memory'), maxHeld = 8) => {
   const grown = createTree(store.edge());
   const tree = {
-    push: (_: string, hash: Uint8Array) => grown.push(hash),
+    push: ({ leafHash }: NewEntry) => grown.push(leafHash),
     edge: grown.edge,
     published: () => ({ size: 0 }),
   };
@@ -39,7 +39,8 @@ const setUp = (store: SqliteLog = createSqliteLog(new DatabaseSync(':memory:'), 
   const ids = () => entriesOf(store).map((e) => (JSON.parse(e.text) as { event: { id: string } }).event.id);
   return { store, audit, ids, kept };
 };
-const entriesOf = (store: SqliteLog) => store.entries(0, 1_000) ?? [];
+const entriesOf = (store: SqliteLog) =>
+  (store.entries(0, 1_000) ?? []).map((entry) => ({ ...entry, text: Buffer.from(entry.body).toString() }));
 /** A fresh producer of ingress, whose key is the trusted one. */
 let instances = 0;
 const fresh = () => createTestProducer('ingress', { instance: `f${++instances}`, key: ingress.key });

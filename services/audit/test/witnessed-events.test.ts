@@ -1,4 +1,5 @@
 import {
+  type EvidenceEvent,
   formatNote,
   generateSigningKey,
   leafHash,
@@ -23,7 +24,8 @@ const setUp = (opts: { why?: string } = {}) => {
   const events = createWitnessedEvents({ proofs: log.proofs, now: () => clock.now, ...opts });
   const entries: string[] = [];
   const append = (text: string) => {
-    events.onAppended(text, entries.length);
+    const { event } = JSON.parse(text) as { event: EvidenceEvent };
+    events.onAppended({ event, text }, entries.length);
     entries.push(text);
   };
   const cosign = () => {
@@ -44,14 +46,14 @@ const failed = (message: string) => expect.objectContaining({ code: 'EVIDENCE_UN
 
 test('gives the entry and its proof once a cosigned checkpoint covers it, and not before', async () => {
   const { events, append, cosign, verify } = setUp();
-  append('before');
+  append(decision('evt_before', {}));
   cosign();
   let given: { entry: string; proof: string } | undefined;
   const waiting = events.wait('evt_1', 10_000).then((found) => {
     given = found;
   });
   append(decision('evt_1'));
-  for (let i = 0; i < 300; i++) append(`after ${i}`);
+  for (let i = 0; i < 300; i++) append(decision(`evt_after_${i}`, {}));
   await new Promise((resolve) => setTimeout(resolve, 5));
   expect(given).toBeUndefined();
   cosign();
@@ -75,7 +77,7 @@ test.each([
   ['it did not come', false, 'the decision was not witnessed in time: it is not in the evidence log'],
 ])('gives up at the deadline when %s', async (_, comes, message) => {
   const { events, append, cosign, clock } = setUp();
-  append('other');
+  append(decision('evt_other', {}));
   cosign();
   if (comes) append(decision('evt_1'));
   await expect(events.wait('evt_1', clock.now + 20)).rejects.toEqual(failed(message));

@@ -19,9 +19,9 @@ export const createEvidenceStream = (bus: Pick<Bus, 'publishRun' | 'lastMessage'
     return { lastSeq, entry: { index, leafHash } };
   },
   publish: async ({ entries, note }, lastSeq) => {
-    const run: RunMessage[] = entries.map(({ index, leafHash, text, tenant, type }) => ({
+    const run: RunMessage[] = entries.map(({ index, leafHash, body, tenant, type }) => ({
       subject: evidenceSubject(tenant ?? noTenant, type),
-      body: text,
+      body,
       id: String(index),
       headers: { 'Ag-Index': String(index), 'Ag-Leaf-Hash': leafHash },
     }));

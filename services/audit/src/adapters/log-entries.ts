@@ -1,28 +1,36 @@
 import { decodeEntries, leafHash, TILE_WIDTH, tilePath } from '@agentgate/evidence';
 import type { EntrySource, LogEntry } from '../publisher.ts';
+import type { RecentEntries } from '../recent-entries.ts';
 import type { LogFolder, Sequencer } from '../sequencer.ts';
 import type { SqliteLog } from './sqlite-log.ts';
 
-/** The published entries: the newest from the database, older ones from their bundles. */
-export const createLogEntries = (
-  store: Pick<SqliteLog, 'entries'>,
-  folder: Pick<LogFolder, 'read'>,
-  sequencer: Pick<Sequencer, 'published'>,
-): EntrySource => ({
+/** The published entries: the newest from memory, newer ones from the database, older ones from their bundles. */
+export const createLogEntries = ({
+  recent,
+  store,
+  folder,
+  sequencer,
+}: {
+  recent: Pick<RecentEntries, 'take'>;
+  store: Pick<SqliteLog, 'entries'>;
+  folder: Pick<LogFolder, 'read'>;
+  sequencer: Pick<Sequencer, 'published'>;
+}): EntrySource => ({
   published: sequencer.published,
   entries: async (index, limit) => {
-    const recent = store.entries(index, limit);
-    if (recent) return recent;
+    const kept = recent.take(index, limit) ?? store.entries(index, limit);
+    if (kept) return kept;
     const bundle = Math.floor(index / TILE_WIDTH);
     const bytes = await folder.read(tilePath({ level: 'entries', index: bundle, width: TILE_WIDTH }));
     const first = bundle * TILE_WIDTH;
     return decodeEntries(bytes, TILE_WIDTH)
       .slice(index - first, index - first + limit)
-      .map((entry, i) => readEntry(index + i, Buffer.from(entry).toString()));
+      .map((entry, i) => readEntry(index + i, entry));
   },
 });
 
-const readEntry = (index: number, text: string): LogEntry => {
+const readEntry = (index: number, body: Uint8Array): LogEntry => {
+  const text = Buffer.from(body).toString();
   const { tenant = null, type } = (JSON.parse(text) as { event: { tenant?: string; type: string } }).event;
-  return { index, leafHash: leafHash(text).toString('hex'), text, tenant, type };
+  return { index, leafHash: leafHash(body).toString('hex'), body, tenant, type };
 };

@@ -213,7 +213,7 @@ const prepareStatements = (db: DatabaseSync) => {
     closeCall: db.prepare('DELETE FROM open_calls WHERE call = ?'),
     overdue: db.prepare('SELECT * FROM open_calls WHERE deadline <= ? ORDER BY deadline LIMIT ?'),
     entries: db.prepare(
-      'SELECT idx AS "index", lower(hex(leaf_hash)) AS leafHash, entry AS text, tenant, type FROM entries WHERE idx >= ? ORDER BY idx LIMIT ?',
+      'SELECT idx AS "index", lower(hex(leaf_hash)) AS leafHash, CAST(entry AS BLOB) AS body, tenant, type FROM entries WHERE idx >= ? ORDER BY idx LIMIT ?',
     ),
     unreported: db.prepare(
       'SELECT id AS row, kind, about, detail, tenant, agent, session FROM anomalies WHERE event IS NULL AND to_evidence = 1 ORDER BY id LIMIT ?',

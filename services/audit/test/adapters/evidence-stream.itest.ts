@@ -14,7 +14,7 @@ afterAll(() => ground.stop());
 const entry = (index: number, tenant: string | null = null): LogEntry => ({
   index,
   leafHash: String(index).padStart(64, '0'),
-  text: `entry ${index}`,
+  body: Buffer.from(`entry ${index}`),
   tenant,
   type: 'agentgate.call.decided.v1',
 });

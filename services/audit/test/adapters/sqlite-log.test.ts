@@ -15,7 +15,7 @@ afterEach(() => rmSync(folder, { recursive: true }));
 const producer = createTestProducer('ingress');
 const entry = () => {
   const { event } = producer.beat();
-  return { text: 'text', leafHash: Buffer.alloc(32, 1), event, eventHash: 'ab'.repeat(32) };
+  return { text: 'text', bytes: Buffer.from('text'), leafHash: Buffer.alloc(32, 1), event, eventHash: 'ab'.repeat(32) };
 };
 const anomaly = { kind: 'hole', about: 'a', detail: 'd', key: 'hole a', toEvidence: true } as const;
 
