@@ -17,6 +17,8 @@ export interface StackOptions {
   config?: (parts: { dir: string; probeLog: string }) => string;
   /** Run the checkout's own agentgate.yaml instead. */
   standard?: boolean;
+  /** Where its state lies, if not in a folder of its own that goes when it stops. */
+  home?: string;
   /** Beside the test's own environment. */
   env?: Record<string, string>;
 }
@@ -58,7 +60,7 @@ const stopMs = 20_000;
 
 export const startStack = async (options: StackOptions = {}): Promise<Stack> => {
   const dir = mkdtempSync(join(tmpdir(), 'agentgate-e2e-'));
-  const home = join(dir, 'home');
+  const home = options.home ?? join(dir, 'home');
   const probeLog = join(dir, 'probe.log');
   writeFileSync(probeLog, '');
   const configFile = join(dir, 'agentgate.yaml');

@@ -72,12 +72,23 @@ export const createSupervisor = (opts: SupervisorOptions): Supervisor => {
     program.startedAt = Date.now();
     const { child, gone } = launch(spec, (line) => takeLine(program, line));
     program.child = child;
-    if (child.pid !== undefined) writePid(home, spec.name, child.pid);
+    const unnoted = child.pid === undefined ? undefined : note(spec.name, child.pid);
     program.gone = gone.then((how) => {
       program.child = undefined;
       if (child.pid !== undefined) removePid(home, spec.name, child.pid);
-      if (program.wanted) again(program, how);
+      if (program.wanted) again(program, unnoted ?? how);
     });
+  };
+
+  /** On a full disk it fails. What would not be found after our own end does not run: it is tried again until there is room. */
+  const note = (name: string, pid: number): string | undefined => {
+    try {
+      writePid(home, name, pid);
+      return undefined;
+    } catch (error) {
+      signalGroup(pid, 'SIGKILL');
+      return `its process id cannot be written down: ${(error as Error).message}`;
+    }
   };
 
   const again = (program: Program, how: string) => {

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
@@ -96,6 +96,16 @@ test('stops a program while it waits to be started again', async () => {
   const count = ends.length;
   await new Promise((resolve) => setTimeout(resolve, 300));
   expect(ends.length).toBe(count);
+});
+
+test('tries again until it can write down who runs, and lets nothing run before', async () => {
+  writeFileSync(join(home, 'run'), 'in the way, as a full disk is');
+  supervisor.start(node(forever));
+  await vi.waitFor(() => expect(ends.length).toBeGreaterThanOrEqual(2), 10_000);
+  expect(ends[0]?.how).toMatch(/^its process id cannot be written down: E/);
+  rmSync(join(home, 'run'));
+  await vi.waitFor(() => expect(livePids(home)).toMatchObject([{ name: 'p', pid: pidOf() }]), 10_000);
+  await isUp();
 });
 
 test('says so, when a program cannot be found', async () => {
