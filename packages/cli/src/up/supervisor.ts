@@ -26,6 +26,8 @@ export interface Supervisor {
   start(spec: ProgramSpec): void;
   /** SIGTERM, then after `graceMs` SIGKILL to the whole group; resolves once they are gone. */
   stop(names: readonly string[], graceMs: number): Promise<void>;
+  /** SIGTERM; like every program that ends, it is started again. */
+  restart(name: string): void;
   state(name: string): ProgramState | undefined;
 }
 
@@ -134,6 +136,10 @@ export const createSupervisor = (opts: SupervisorOptions): Supervisor => {
     },
     stop: async (names, graceMs) => {
       await Promise.all(names.map((name) => programs.get(name)).map((program) => program && stop(program, graceMs)));
+    },
+    restart: (name) => {
+      const pid = programs.get(name)?.child?.pid;
+      if (pid !== undefined) signalGroup(pid, 'SIGTERM');
     },
     state: (name) => {
       const program = programs.get(name);

@@ -16,6 +16,7 @@ import { serverNames } from './server-names.ts';
 import { startServers } from './servers.ts';
 import { serviceSpecs } from './service-specs.ts';
 import { requireFree, type StackPorts, stackPorts } from './stack-ports.ts';
+import { createStoreWatch } from './store-watch.ts';
 import { summary } from './summary.ts';
 import { createSupervisor, type Supervisor } from './supervisor.ts';
 import { waitReady } from './wait-ready.ts';
@@ -38,7 +39,16 @@ export const up = async (ctx: CliContext, options: UpOptions, stop: AbortSignal)
   const ports = stackPorts(options.portBase);
   const unlock = await lockHome(ctx.home);
   const dismissGuard = startGuard(ctx.home);
-  const supervisor = createSupervisor({ home: ctx.home, ...outputs(ctx, options, stop) });
+  const { onLine, onEnd } = outputs(ctx, options, stop);
+  const supervisor = createSupervisor({
+    home: ctx.home,
+    onLine: (program, line) => {
+      onLine(program, line);
+      if (program === serverNames[0]) store.hear(line);
+    },
+    onEnd,
+  });
+  const store = createStoreWatch({ folder: ctx.home, restart: () => supervisor.restart(serverNames[0]) });
   try {
     rmSync(statusFile(ctx.home), { force: true });
     const left = await endLeftovers(ctx.home, serverNames);
@@ -65,6 +75,7 @@ export const up = async (ctx: CliContext, options: UpOptions, stop: AbortSignal)
     // A stop during the start makes much fail; that is no fault.
     if (!stop.aborted) throw error;
   } finally {
+    store.close();
     rmSync(statusFile(ctx.home), { force: true });
     await bringDown(supervisor);
     dismissGuard();
@@ -83,6 +94,8 @@ const readConfig = (file: string): Config => {
 };
 
 const outputs = (ctx: CliContext, options: UpOptions, stop: AbortSignal) => {
+  // Whoever reads it may be gone, or its file on a full disk: no reason to end what runs.
+  process.stdout.on('error', () => {});
   const format = options.logFormat ?? (ctx.isTerminal ? 'pretty' : 'json');
   const show = createLines({
     format,
