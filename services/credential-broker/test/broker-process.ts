@@ -52,9 +52,13 @@ export const startBroker = async (
       output += chunk.toString('utf8');
     });
   let gone = false;
+  // A test that fails leaves nothing behind.
+  const killNow = () => child.kill('SIGKILL');
+  process.on('exit', killNow);
   const exited = new Promise<number | null>((resolve) => {
     child.once('exit', (code) => {
       gone = true;
+      process.off('exit', killNow);
       proxy.close();
       resolve(code);
     });
