@@ -26,36 +26,18 @@ export const gaps = {
 } as const;
 export type Gap = keyof typeof gaps;
 
-/** Said before or after the engine, by what a trial does not ask again. */
-const settledElsewhere: readonly Code[] = [
-  'UNKNOWN_TOOL',
-  'TOOL_QUARANTINED',
-  'UNKNOWN_SESSION',
-  'SESSION_EXPIRED',
-  'KILLED_SESSION',
-  'KILLED_AGENT',
-  'KILLED_TOOL',
-  'KILLED_TENANT',
-  'KILLED_GLOBAL',
-  'APPROVAL_INVALID',
-  'RATE_LIMITED',
-  'OVERLOADED',
-  'MALFORMED',
-  'KEY_REUSED',
-  'CREDENTIAL_UNAVAILABLE',
-  'POLICY_UNAVAILABLE',
-  'KILL_SWITCH_UNAVAILABLE',
-  'RUNNER_UNAVAILABLE',
-  'BROKER_UNAVAILABLE',
-  'EVIDENCE_UNAVAILABLE',
-  'UPSTREAM_UNAVAILABLE',
-  'TIMEOUT',
-  'CANCELLED',
-  'OUTCOME_UNKNOWN',
-  'INTERNAL',
+/** What the engine itself says. Every other code is said before or after it, by what a trial does not ask again. */
+const ofTheEngine: readonly Code[] = [
+  'OK',
+  'NO_GRANT',
+  'ARGUMENT_NOT_ALLOWED',
+  'POLICY_DENIED',
+  'POLICY_INVALID',
+  'APPROVAL_REQUIRED',
+  'FIELD_INVALID',
 ];
 export const isSettledElsewhere = ({ code, rule }: Decision): boolean =>
-  settledElsewhere.includes(code) || (code === 'POLICY_DENIED' && rule === undefined);
+  !ofTheEngine.includes(code) || (code === 'POLICY_DENIED' && rule === undefined);
 
 export interface TrialWorld {
   /** Whether the secrets that the pack dlp is to look for, if any, are known here. */
