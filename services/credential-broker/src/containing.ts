@@ -38,6 +38,8 @@ const endOne = async (
   until: number,
 ): Promise<keyof ContainedLeases> => {
   let held: HeldLease | undefined = known;
+  const notRecorded = (error: unknown) =>
+    log.warn({ err: error, lease: known.record.id }, 'the end of a lease is not on record yet; it is ended again');
   try {
     while (performance.now() < until) {
       if (!held) return 'unproven';
@@ -45,8 +47,9 @@ const endOne = async (
       if (!isOpen(record)) return record.proof === 'refused' ? 'revoked' : 'unproven';
       const isWhole = record.state === 'intended' || record.state === 'active';
       // Its call was ended by the same order, so the runner gives the lease back at the same moment.
-      const ended = await (ending.underWay(record.permit) ??
-        (isWhole ? ending.end(held, { why: 'killed' }) : undefined));
+      if (isWhole && !ending.underWay(record.permit)) void ending.end(held, { why: 'killed' }).catch(notRecorded);
+      // Proven is enough for a receipt: what is not on record then is `revoking`, and ended and told again by the sweep.
+      const ended = await ending.underWay(record.permit);
       if (ended) {
         if ('proof' in ended) return ended.proof.kind === 'refused' ? 'revoked' : 'unproven';
         if ('problem' in ended) return 'failed';

@@ -62,7 +62,7 @@ export type Ended =
 export interface Ending {
   /** Ends one lease at its provider, tries to use it, and only then calls it ended. Rejects where records or evidence do not answer. */
   end(held: HeldLease, order: EndOrder): Promise<Ended>;
-  /** What becomes of a lease that this broker is ending at this moment. */
+  /** What becomes of a lease that this broker is ending at this moment; told as soon as it is proven, before it is on record. */
   underWay(permit: string): Promise<Ended> | undefined;
   /** Ends these, several at once; rejects only after all were tried. */
   endAll(leases: readonly HeldLease[], order: (held: HeldLease) => EndOrder): Promise<Ended[]>;
@@ -86,15 +86,24 @@ export const createEnding = (ports: EndingPorts): Ending => {
   const running = new Map<string, Promise<Ended>>();
   const end: Ending['end'] = (held, order) => {
     const { permit } = held.record;
-    const ended = endOnce(held, order).finally(() => {
-      if (running.get(permit) === ended) running.delete(permit);
+    const { promise: proven, resolve, reject } = Promise.withResolvers<Ended>();
+    const whole = endOnce(held, order, resolve);
+    // What has no proof is told of at its end; whoever asked for the whole hears of its failure.
+    whole.then(resolve, reject);
+    proven.catch(() => {});
+    // Whoever comes second meets a conflict; the first one's word is waited for.
+    if (!running.has(permit)) running.set(permit, proven);
+    return whole.finally(() => {
+      if (running.get(permit) === proven) running.delete(permit);
     });
-    running.set(permit, ended);
-    return ended;
   };
 
   /** The order matters: a crash after any step leaves `revoking`, which the sweep finishes, and evidence is never lost. */
-  const endOnce = async (held: HeldLease, { why, by, reason }: EndOrder): Promise<Ended> => {
+  const endOnce = async (
+    held: HeldLease,
+    { why, by, reason }: EndOrder,
+    onProven: (ended: Ended) => void,
+  ): Promise<Ended> => {
     const before = held.record.ending;
     const ending: LeaseRecord['ending'] = {
       why: before?.why ?? why,
@@ -111,12 +120,14 @@ export const createEnding = (ports: EndingPorts): Ending => {
       return await failed(claimed, error);
     }
     const proof = proofOf(proven.probe);
-    await evidence.record(revokedEvent(claimed.record, ending, proof));
     const state = ending.why === 'expired' ? 'expired' : 'revoked';
+    const { revokeMs, probeMs } = proven;
+    onProven({ state, proof, revokeMs, probeMs });
+    await evidence.record(revokedEvent(claimed.record, ending, proof));
     const { handle: _, ...rest } = claimed.record;
     const ended = await write(ports, { ...rest, state, proof: proof.kind }, claimed.revision);
     if (ended === 'conflict') return { state: 'conflict' };
-    return { state, proof, revokeMs: proven.revokeMs, probeMs: proven.probeMs };
+    return { state, proof, revokeMs, probeMs };
   };
 
   const failed = async ({ record, revision }: HeldLease, error: unknown): Promise<Ended> => {

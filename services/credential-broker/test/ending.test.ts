@@ -277,6 +277,19 @@ describe('a kill', () => {
     expect(bench.events.filter(({ name }) => name === 'lease.revoked')).toHaveLength(1);
   });
 
+  test('tells of a lease as soon as its end is proven, and evidence comes after', async () => {
+    const gate = Promise.withResolvers<string>();
+    const { bench } = createFailing();
+    const ask = askOf();
+    const { lease } = await bench.broker.lease(ask);
+    const record = vi.spyOn(bench.ports.evidence, 'record').mockReturnValueOnce(gate.promise);
+    expect(await bench.broker.contain(7, scope)).toEqual({ revoked: [lease], unproven: [], failed: [] });
+    expect(record).toHaveBeenCalledOnce();
+    expect(bench.stateOf(ask)).toBe('revoking');
+    gate.resolve('evt_00000000000000000001');
+    await vi.waitFor(() => expect(bench.stateOf(ask)).toBe('revoked'));
+  });
+
   test('waits for an end that began before it, without asking for the record over and over', async () => {
     const gate = Promise.withResolvers<void>();
     const bench = createBench({ provider: { revoke: () => gate.promise } });
