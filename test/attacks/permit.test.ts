@@ -213,6 +213,7 @@ test("may say nothing that is another service's to say", async () => {
     'svc.v1.broker.lease',
     'svc.v1.broker.release',
     'svc.v1.kill.pulse',
+    'svc.v1.kill.hold',
     'svc.v1.points.contain',
     'events.v1.policy',
     'events.v1.audit',

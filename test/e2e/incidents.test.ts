@@ -237,6 +237,7 @@ describe('the sentinel', () => {
       'kill.v1.Z2xvYmFs',
       'svc.v1.points.contain',
       'svc.v1.kill.pulse',
+      'svc.v1.kill.hold',
       'events.v1.ingress',
       'events.v1.kill-switch',
       '$JS.API.STREAM.PURGE.KV_INCIDENTS',

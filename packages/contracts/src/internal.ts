@@ -282,6 +282,15 @@ export const killPulse = notice('svc.v1.kill.pulse', {
   by: ['kill-switch'],
   of: ['ingress', 'tool-runner', 'credential-broker', 'kill-switch', 'approvals'],
 });
+/**
+ * A person's order is being written: nothing in its scope starts from now on, until the order is there or for a second. It makes the time until calls
+ * are refused that of one message, whatever the disk takes.
+ */
+export const killHold = notice('svc.v1.kill.hold', {
+  body: z.strictObject({ v, scope }),
+  by: ['kill-switch'],
+  of: ['ingress', 'tool-runner', 'credential-broker', 'approvals'],
+});
 /** Each second from every enforcement point, and once when it leaves. */
 export const pointAlive = notice('svc.v1.points.alive', {
   body: z.strictObject({ v, service: serviceName, instance, epoch: z.int().min(0), state: z.enum(['up', 'leaving']) }),
@@ -544,6 +553,7 @@ export const internalContracts = {
   killCheck,
   killOrder,
   killPulse,
+  killHold,
   pointAlive,
   pointContain,
   runnerExecute,

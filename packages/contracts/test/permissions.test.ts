@@ -53,7 +53,7 @@ describe('permissions', () => {
   });
 
   test('let only the kill-switch write orders and vouch for them', () => {
-    for (const subject of ['kill.v1.x', 'svc.v1.kill.pulse', 'svc.v1.points.contain'])
+    for (const subject of ['kill.v1.x', 'svc.v1.kill.pulse', 'svc.v1.kill.hold', 'svc.v1.points.contain'])
       expect(
         serviceUsers()
           .filter((u) => may(u.pub, subject))

@@ -3,6 +3,7 @@ import {
   AgentGateError,
   type CallIdentity,
   coveringKeys,
+  killHold,
   killPulse,
   killRecord,
   killStream,
@@ -36,15 +37,22 @@ export interface KillState {
   take(seq: number, record: { state: 'killed' | 'lifted'; scope: Scope; reason: string }): void;
   /** `ageMs`: how long ago it was true, as far as clocks tell. */
   pulse(epoch: number, ageMs?: number): void;
+  /** An order of this scope is on its way. */
+  hold(scope: Scope): void;
   check: KillView['check'];
   apply: KillView['apply'];
   epoch: KillView['epoch'];
   stale: KillView['stale'];
 }
 
+/** An order that is not there by then was not given. */
+const holdMs = 1_000;
+const holdsMost = 1_024;
+
 /** The view without its transport. `now` is monotonic, in milliseconds. */
 export const createKillState = (now: () => number): KillState => {
   const byKey = new Map<string, Known>();
+  const holds = new Map<string, { scope: Scope; until: number }>();
   let followed = 0;
   let pulseAt = Number.NEGATIVE_INFINITY;
   const stale = (maxAgeMs: number = limits.killViewStaleMs) => {
@@ -55,6 +63,7 @@ export const createKillState = (now: () => number): KillState => {
   };
   const put = (seq: number, known: Omit<Known, 'epoch'>) => {
     const key = scopeKey(known.scope);
+    holds.delete(key);
     const before = byKey.get(key);
     // An order that was applied ahead of the stream must not be undone by an older record of the same scope.
     if (before && before.epoch >= seq) return;
@@ -71,6 +80,10 @@ export const createKillState = (now: () => number): KillState => {
       // process that was frozen, vouches for the time when it was said.
       if (followed >= epoch) pulseAt = Math.max(pulseAt, now() - Math.max(0, ageMs));
     },
+    hold: (scope) => {
+      if (holds.size >= holdsMost) for (const [key, { until }] of holds) if (until <= now()) holds.delete(key);
+      if (holds.size < holdsMost) holds.set(scopeKey(scope), { scope, until: now() + holdMs });
+    },
     apply: (scope, epoch) => put(epoch, { scope, reason: 'killed by an operator', killed: true }),
     check: (call, maxAgeMs) => {
       const why = stale(maxAgeMs);
@@ -78,6 +91,9 @@ export const createKillState = (now: () => number): KillState => {
       for (const key of coveringKeys(call)) {
         const known = byKey.get(key);
         if (known?.killed) return { epoch: followed, killed: { scope: known.scope, reason: known.reason } };
+        const held = holds.get(key);
+        if (held && held.until > now())
+          return { epoch: followed, killed: { scope: held.scope, reason: 'an operator is ordering it' } };
       }
       return { epoch: followed };
     },
@@ -99,6 +115,7 @@ export const createKillView = async ({
   const state = createKillState(now);
   const waiting = new Set<{ epoch: number; tell(): void }>();
   bus.hear(killPulse, ({ epoch, at }) => state.pulse(epoch, wall() - at));
+  bus.hear(killHold, ({ scope }) => state.hold(scope));
   const follower = await bus.follow(killStream.name, {
     onMessage: (m) => {
       const record = killRecord.safeParse(JSON.parse(new TextDecoder().decode(m.data)));

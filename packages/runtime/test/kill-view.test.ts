@@ -50,6 +50,28 @@ describe('a kill view', () => {
     expect(state.check(call)).toEqual({ epoch: 5 });
   });
 
+  test('lets nothing start in a scope whose order is being written, and lets go at the word of the stream', () => {
+    const { state } = view();
+    state.pulse(0);
+    state.hold(session);
+    expect(state.check(call).killed).toEqual({ scope: session, reason: 'an operator is ordering it' });
+    expect(state.check({ ...call, session: 'ses_other_00000' })).toEqual({ epoch: 0 });
+    state.take(1, { state: 'killed', scope: session, reason: 'hijacked' });
+    expect(state.check(call).killed?.reason).toBe('hijacked');
+    state.take(2, { state: 'lifted', scope: session, reason: 'all clear' });
+    expect(state.check(call)).toEqual({ epoch: 2 });
+  });
+
+  test('lets go after a second where no order came', () => {
+    const { state, wait } = view();
+    state.pulse(0);
+    state.hold(session);
+    wait(999);
+    expect(state.check(call).killed).toBeDefined();
+    wait(1);
+    expect(state.check(call)).toEqual({ epoch: 0 });
+  });
+
   test.each<[string, Scope]>([
     ['session', session],
     ['agent', { kind: 'agent', id: 'demo' }],

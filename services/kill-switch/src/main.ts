@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { killPulse, killStream, pointContain } from '@agentgate/contracts';
+import { killHold, killPulse, killStream, pointContain } from '@agentgate/contracts';
 import { connectRedis, requireStream, runService, type ServiceContext } from '@agentgate/runtime';
 import { createKillStream } from './adapters/kill-stream.ts';
 import { createNatsConnections } from './adapters/nats-connections.ts';
@@ -71,6 +71,7 @@ const start = async (ctx: ServiceContext) => {
     log,
     key: ctx.key,
     onReceipt: meters.onReceipt,
+    hold: (scope) => bus.notify(killHold, { v: 1, scope }),
     askPoints: (ask, gather) => bus.broadcast(pointContain, ask, gather),
     record: (draft, opts) => ctx.evidence.record(draft, opts),
   });

@@ -52,6 +52,8 @@ export interface KillSwitchDeps {
   /** Kinds of scopes whose kills two operators have to lift. */
   dualControl: ReadonlySet<Scope['kind']>;
   askPoints: AskPoints;
+  /** Has every point start nothing in the scope while its order is being written. */
+  hold(scope: Scope): void;
   connections: Connections;
   /** Resolves when the event is durable. */
   record<N extends EventName>(draft: EventDraft<N>, opts: { timeoutMs: number }): Promise<string>;
@@ -152,6 +154,8 @@ export const createKillSwitch = (deps: KillSwitchDeps): KillSwitch => {
   const transact = async (by: string, ask: Asked, onPoint?: OnPoint): Promise<Told> => {
     const began = clock.monotonic();
     const elapsed = () => clock.monotonic() - began;
+    // A person's word counts at once. An incident's may be over already, and its order then is refused.
+    if (ask.incident === undefined) deps.hold(ask.scope);
     const ordered = await write(by, ask);
     const { epoch, record } = ordered;
     orders.apply(ordered);

@@ -171,7 +171,10 @@ export const createFixture = (dualControl: readonly Scope['kind'][] = []) => {
   const key = generateSigningKey();
   const evidence = { fails: false };
   const connections = { cut: [] as { tenant: string; agent: string }[], fails: false };
+  /** The scopes that were held, each with how many orders had been written by then. */
+  const held: { scope: Scope; orders: number }[] = [];
   const killSwitch = createKillSwitch({
+    hold: (scope) => void held.push({ scope, orders: orders.all().length }),
     stream,
     orders,
     view,
@@ -198,6 +201,7 @@ export const createFixture = (dualControl: readonly Scope['kind'][] = []) => {
   });
   return {
     clock,
+    held,
     stream,
     orders,
     view,

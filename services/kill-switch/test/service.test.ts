@@ -43,6 +43,14 @@ test('a kill is written, shown in the view, enforced at the points, receipted an
   ]);
 });
 
+test('its scope is held everywhere before the order is written', async () => {
+  const { killSwitch, held, fakePoints } = createFixture();
+  fakePoints.add('ingress', 'i1');
+  fakePoints.add('tool-runner', 'r1');
+  await killSwitch.kill('ann', kill());
+  expect(held).toEqual([{ scope: session(), orders: 0 }]);
+});
+
 test('the order stands and the receipt goes out when evidence cannot be written', async () => {
   const { killSwitch, evidence, orders, fakePoints } = createFixture();
   fakePoints.add('ingress', 'i1');
