@@ -1,9 +1,9 @@
-import { readFileSync } from 'node:fs';
 import { type AlertsAnswer, operatorSubject, operatorVerbs } from '@agentgate/contracts';
 import { freePort, type Ground, startGround } from '@agentgate/testkit';
 import { createEvidenceWriter } from '../../services/notifier/test/evidence-writer.ts';
 import { configOf, type NotifierProcess, startNotifier } from '../../services/notifier/test/notifier-process.ts';
 import { type Receiver, startReceiver } from '../../services/notifier/test/receiver.ts';
+import { cpuSeconds, peakMiB, quantile } from './figures.ts';
 
 // A notifier in its own process with a real nats-server and real HTTP receivers: many kills at once, to one that takes each at once, to one
 // that is not there, and to one that answers just before it is too late, with a quick one beside it. All the while an operator asks what waits.
@@ -67,15 +67,6 @@ const open = async (events: number, endpoints: Record<string, object>): Promise<
   };
 };
 
-const quantile = (values: number[], q: number): number =>
-  [...values].sort((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * q))] ?? Number.NaN;
-const peakOf = (pid: number): number =>
-  Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) / 1_024;
-/** Seconds; the clock of /proc ticks 100 times a second. */
-const cpuOf = (pid: number): number => {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
-  return (Number(fields[11]) + Number(fields[12])) / 100;
-};
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Writes all events, and asks what waits until `isDone`. */
@@ -101,14 +92,14 @@ const measure = async (
   await writing;
   const seconds = (performance.now() - began) / 1_000;
   const { pid } = bench.notifier;
-  const cpu = cpuOf(pid);
+  const cpu = cpuSeconds(pid);
   if (looksOn) await sleep(laterMs);
   return {
     receiver,
     seconds,
     per_second: bench.events / seconds,
-    peak_mib: peakOf(pid),
-    ...(looksOn && { later_cpu_percent: ((cpuOf(pid) - cpu) / laterMs) * 100_000 }),
+    peak_mib: peakMiB(pid),
+    ...(looksOn && { later_cpu_percent: ((cpuSeconds(pid) - cpu) / laterMs) * 100_000 }),
     alerts_p50_ms: quantile(asked, 0.5),
     alerts_max_ms: Math.max(...asked),
     cpu_s: cpu,

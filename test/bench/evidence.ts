@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseCheckpoint, parseNote, signingKeyFromSeed } from '@agentgate/evidence';
 import { createProducer, newId, type Producer } from '@agentgate/runtime';
 import { type Stack, startStack } from '../stack.ts';
+import { cpuSeconds, peakMiB, quantile } from './figures.ts';
 
 /** What the project promises of itself on two cores. */
 const goals = { perSecond: 10_000, p99Ms: 250, ratioWhenGrown: 1.2, auditMiB: 150 };
@@ -60,8 +61,6 @@ const measure = async (load: Load, seconds: number): Promise<Row> => {
   const full = await load.drive({ seconds });
   const perSecond = full.events / full.seconds;
   const paced = await load.drive({ seconds, perSecond: perSecond * pacedShare });
-  const at = (latencies: number[], share: number) =>
-    latencies.toSorted((a, b) => a - b)[Math.floor(latencies.length * share)] ?? Number.NaN;
   const micros = (seconds: number) => (seconds / full.events) * 1e6;
   return {
     entries,
@@ -69,10 +68,10 @@ const measure = async (load: Load, seconds: number): Promise<Row> => {
     cpuMicros: micros(full.cpu.audit),
     natsMicros: micros(full.cpu.nats),
     senderMicros: micros(full.cpu.sender),
-    p50Ms: at(paced.published, 0.5),
-    p99Ms: at(paced.published, 0.99),
-    cosignedP50Ms: at(paced.cosigned, 0.5),
-    cosignedP99Ms: at(paced.cosigned, 0.99),
+    p50Ms: quantile(paced.published, 0.5),
+    p99Ms: quantile(paced.published, 0.99),
+    cosignedP50Ms: quantile(paced.cosigned, 0.5),
+    cosignedP99Ms: quantile(paced.cosigned, 0.99),
   };
 };
 
@@ -146,7 +145,7 @@ const createLoad = async (stack: Stack) => {
     }
     return result;
   };
-  return { size, drive, auditMiB: () => peakMiB(pid) };
+  return { size, drive, auditMiB: () => Math.round(peakMiB(pid)) };
 };
 
 /** Entries that are not covered yet, and how long those took that are. */
@@ -179,14 +178,6 @@ const recordCall = (producer: Producer) => {
   const outcome = { call, tool: 'fast/echo', outcome: 'ok', code: 'OK', duration_ms: 1.25, redacted: [] } as const;
   producer.record({ name: 'call.completed', ...who, data: { ...outcome, redacted: [] } }, timeout).catch(failed);
 };
-
-const ticksPerSecond = 100;
-const cpuSeconds = (pid: number): number => {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
-  return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
-};
-const peakMiB = (pid: number): number =>
-  Math.round(Number(/VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024);
 
 const report = (rows: Row[], auditMiB: number, json: boolean): boolean => {
   const [empty, grown] = rows as [Row, Row | undefined];

@@ -9,6 +9,7 @@ import { testConfig } from '../fixtures/config.ts';
 import { type Agent, type Operator, openAgent, openOperator } from '../parties.ts';
 import { type Replica, replicate } from '../replicas.ts';
 import { startStack } from '../stack.ts';
+import { quantile } from './figures.ts';
 import { createChildren } from './processes.ts';
 
 // A kill with many calls in flight over several enforcement points: three of ingress, three runners, the broker, approvals. The tool is
@@ -89,9 +90,6 @@ interface Times {
   /** … until the receipt was here. */
   receipt: number;
 }
-const quantile = (values: number[], q: number): number =>
-  [...values].sort((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * q))] ?? Number.NaN;
-
 const pair = (values: number[]) => ({ p50: quantile(values, 0.5), p99: quantile(values, 0.99) });
 const rowsOf = (times: Times[]) => ({
   refused: pair(times.map(({ refused }) => refused)),

@@ -1,9 +1,9 @@
-import { readFileSync } from 'node:fs';
 import { operatorSubject, operatorVerbs } from '@agentgate/contracts';
 import { startPlainRedis, startPostgres } from '@agentgate/testkit';
 import { startBroker } from '../../services/credential-broker/test/broker-process.ts';
 import { type Neighbours, startNeighbours } from '../../services/credential-broker/test/ground.ts';
 import { audience, type OidcServer, startOidcServer } from '../../services/credential-broker/test/oidc-server.ts';
+import { peakMiB, quantile } from './figures.ts';
 
 // A broker in its own process, asked as a runner asks, with a real server behind each provider: one lease after the other, made and
 // ended (revoked there, tried, refused, in evidence), then a thousand at once ended by prefix.
@@ -44,9 +44,6 @@ const credentialsOf = (idp: OidcServer, natsUrl: string) => {
     },
   };
 };
-
-const quantile = (values: number[], q: number): number =>
-  [...values].sort((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * q))] ?? Number.NaN;
 
 interface Row {
   provider: string;
@@ -103,10 +100,6 @@ const byPrefix = async (near: Neighbours, provider: string): Promise<number> => 
   return answer.ms;
 };
 
-/** MiB; the highest that the process ever had. */
-const peakOf = (pid: number): number =>
-  Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) / 1_024;
-
 export const benchLeases = async ({ json }: { json: boolean }): Promise<boolean> => {
   const [db, redis, idp] = await Promise.all([startPostgres(), startPlainRedis(), startOidcServer()]);
   await db.run('CREATE SCHEMA shop; CREATE TABLE shop.orders (id int)');
@@ -136,7 +129,7 @@ export const benchLeases = async ({ json }: { json: boolean }): Promise<boolean>
     for (const provider of Object.keys(credentialsOf(idp, ''))) rows.push(await oneByOne(near, provider));
     const prefix: Record<string, number> = {};
     for (const provider of ['jwt', 'redis-acl', 'postgres']) prefix[provider] = await byPrefix(near, provider);
-    const memory = peakOf(broker.pid);
+    const memory = peakMiB(broker.pid);
     if (json) process.stdout.write(`${JSON.stringify({ rows, prefix_ms: prefix, peak_mib: memory })}\n`);
     else tell(rows, prefix, memory);
     return true;

@@ -8,6 +8,7 @@ import {
   type SessionFacts,
   splitTool,
 } from '@agentgate/policy-engine';
+import { quantile } from './figures.ts';
 
 // One decision in process, as the policy service makes it: what is found out before the engine, and the engine. No servers.
 
@@ -33,16 +34,11 @@ const configWith = (on: readonly string[]) => {
   return parseConfig(JSON.stringify(source), '/bench/agentgate.yaml');
 };
 
-const quantile = (sorted: readonly number[], q: number) => sorted[Math.floor(sorted.length * q)] ?? Number.NaN;
-
 interface Timing {
   p50_us: number;
   p99_us: number;
 }
-const timing = (us: number[]): Timing => {
-  us.sort((a, b) => a - b);
-  return { p50_us: quantile(us, 0.5), p99_us: quantile(us, 0.99) };
-};
+const timing = (us: number[]): Timing => ({ p50_us: quantile(us, 0.5), p99_us: quantile(us, 0.99) });
 
 const measure = async (on: readonly string[]): Promise<{ facts: Timing; engine: Timing; allowed: number }> => {
   const config = configWith(on);

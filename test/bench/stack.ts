@@ -1,8 +1,9 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type StackStatus, services } from '@agentgate/contracts';
 import { startStack as startProject } from '../stack.ts';
+import { peakMiB } from './figures.ts';
 import type { Children } from './processes.ts';
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
@@ -43,12 +44,7 @@ export const startStack = async (children: Children): Promise<BenchStack> => {
       writeFileSync(file, await stack.mint('CORE', 'bare', ['>'], ['>']), { mode: 0o600 });
       return file;
     },
-    peaks: () => Object.fromEntries(services.map((service) => [service, peakOf(stack.pid(service))])),
+    peaks: () => Object.fromEntries(services.map((service) => [service, Math.round(peakMiB(stack.pid(service)))])),
     stop: () => stack.stop(),
   };
-};
-
-const peakOf = (pid: number): number => {
-  const kib = /VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
-  return Math.round(Number(kib) / 1024);
 };

@@ -21,6 +21,7 @@ import { connect, credsAuthenticator } from '@nats-io/transport-node';
 import { readEvidence } from '../evidence-reader.ts';
 import { type Replica, replicate } from '../replicas.ts';
 import { type Stack, startStack } from '../stack.ts';
+import { quantile, residentMiB } from './figures.ts';
 import type { LoadAsk, LoadResult } from './load.ts';
 import { type Children, createChildren } from './processes.ts';
 import { judgeSwaps, ruleOf, type SwapVerdict } from './swap-evidence.ts';
@@ -95,7 +96,7 @@ const measure = async (
     const body = { v: 1, version, reason: 'a benchmark' };
     const { status, epoch, replicas: told } = (await say('policy-activate', body)) as PolicyRolloutAnswer;
     if (status === 'activated' && told.length === replicas) epochs.push(epoch);
-    memory.push(pids.reduce((sum, pid) => sum + residentMiB(pid), 0));
+    memory.push(pids.reduce((sum, pid) => sum + Math.round(residentMiB(pid)), 0));
     await sleep(Math.max(0, (seconds * 1000) / swaps - (performance.now() - began)));
   }
   const swapping = await loaded;
@@ -192,10 +193,7 @@ const loadOf = async (stack: Stack, seconds: number): Promise<string> => {
   return JSON.stringify(ask);
 };
 
-const residentMiB = (pid: number): number =>
-  Math.round(Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024);
-
-const median = (values: number[]) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
+const median = (values: number[]) => quantile(values, 0.5);
 
 const report = (m: Measured, json: boolean): boolean => {
   const fifth = Math.max(1, Math.floor(m.memory.length / 5));

@@ -15,7 +15,11 @@ export interface Ran {
 
 /** Runs commands as the command line does, in a home in which nothing runs: only what is given can help. */
 export const runnerOf =
-  (register: (program: Command, run: Run) => void, environment: CliContext['environment'] = {}) =>
+  (
+    register: (program: Command, run: Run) => void,
+    environment: CliContext['environment'] = {},
+    home = join(tmpdir(), 'agentgate-no-home'),
+  ) =>
   async (...args: string[]): Promise<Ran> => {
     const json = args.includes('--json');
     const told = { stdout: '', stderr: '' };
@@ -24,7 +28,7 @@ export const runnerOf =
     };
     const ctx: CliContext = {
       root: tmpdir(),
-      home: join(tmpdir(), 'agentgate-no-home'),
+      home,
       json,
       isTerminal: false,
       environment,

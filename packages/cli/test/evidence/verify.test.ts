@@ -2,13 +2,11 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
-import { Command } from 'commander';
-import pc from 'picocolors';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import { type Files, makeLog, publish, signersOf, vkeysOf } from '../../../evidence/test/verify/log-maker.ts';
-import type { CliContext } from '../../src/context.ts';
+import { makeLog, publish, signersOf, vkeysOf } from '../../../evidence/test/verify/log-maker.ts';
 import { registerVerify } from '../../src/evidence/verify.ts';
+import { runnerOf, writeFiles } from './run.ts';
 
 // The command as an auditor has it: a folder, keys on the command line, and nothing else.
 
@@ -20,51 +18,12 @@ const allKeys = ['--vkey', vkeys.log, '--witness', vkeys.witness, '--deployment-
 let work: string;
 let dir: string;
 
-const write = (to: string, files: Files): string => {
-  for (const [path, bytes] of files) {
-    mkdirSync(dirname(join(to, path)), { recursive: true });
-    writeFileSync(join(to, path), bytes);
-  }
-  return to;
-};
-/** The command with a context of its own, in a home in which nothing runs: only the command line can help. */
-const run = (...args: string[]) => runIn(join(work, 'no-home'), ...args);
-const runIn = async (
-  home: string,
-  ...args: string[]
-): Promise<{ code: number | undefined; stdout: string; stderr: string }> => {
-  const json = args.includes('--json');
-  const told = { stdout: '', stderr: '' };
-  const out = (text: string) => {
-    told.stdout += `${text}\n`;
-  };
-  const ctx: CliContext = {
-    ...{
-      root: work,
-      home,
-      json,
-      isTerminal: false,
-      environment: {},
-      paint: pc.createColors(false),
-    },
-    out,
-    err: (text) => {
-      told.stderr += `${text}\n`;
-    },
-    answer: (value, text) => out(json ? JSON.stringify(value) : text()),
-  };
-  let code: number | undefined;
-  const program = new Command();
-  registerVerify(program, (work) => async (...given) => {
-    code = await work(ctx, ...(given.slice(0, -1) as never[]));
-  });
-  await program.parseAsync(['verify', ...args.filter((arg) => arg !== '--json')], { from: 'user' });
-  return { code, ...told };
-};
+const run = (...args: string[]) => runnerOf(registerVerify)('verify', ...args);
+const runIn = (home: string) => runnerOf(registerVerify, {}, home)('verify');
 
 beforeAll(() => {
   work = mkdtempSync(join(tmpdir(), 'agentgate-verify-'));
-  dir = write(join(work, 'log'), log.files);
+  dir = writeFiles(join(work, 'log'), log.files);
 });
 afterAll(() => rmSync(work, { recursive: true, force: true }));
 
@@ -87,7 +46,7 @@ test('says what nobody vouches for when fewer keys are given', async () => {
 });
 
 test('names the entry that was changed, what that means and what still holds, with exit code 1', async () => {
-  const changed = write(join(work, 'changed'), log.files);
+  const changed = writeFiles(join(work, 'changed'), log.files);
   const file = join(changed, 'tile/entries/001');
   const bytes = readFileSync(file);
   bytes[bytes.length - 5] = (bytes[bytes.length - 5] as number) ^ 1;
@@ -110,11 +69,11 @@ test('remembers what it found good, and finds out that the log was rolled back o
   expect((await run(dir, ...allKeys, '--remember', memory)).code).toBe(0);
   const again = await run(dir, ...allKeys, '--remember', memory);
   expect(again).toMatchObject({ code: 0, stdout: expect.stringContaining('it goes on from what was found good last') });
-  const older = write(join(work, 'older'), publish(log.entries.slice(0, 400), signersOf(log.deployment, log.at)));
+  const older = writeFiles(join(work, 'older'), publish(log.entries.slice(0, 400), signersOf(log.deployment, log.at)));
   const rolled = await run(older, ...allKeys, '--remember', memory);
   expect(rolled).toMatchObject({ code: 1, stdout: expect.stringContaining('✗ entries 400 to 599 are gone\n') });
   const entries = [...log.entries.slice(0, 570), ...makeLog(11, 700).entries.slice(590)];
-  const forked = write(join(work, 'forked'), publish(entries, signersOf(log.deployment, log.at)));
+  const forked = writeFiles(join(work, 'forked'), publish(entries, signersOf(log.deployment, log.at)));
   const found = await run(forked, ...allKeys, '--remember', memory);
   expect(found.stdout).toContain('the log does not go on from the 600 entries that this verifier saw');
   expect(found.code).toBe(1);
