@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { AgentGateError, type CredentialOf } from '@agentgate/contracts';
-import { Redis, ReplyError } from 'ioredis';
+import { Redis, type RedisOptions, ReplyError } from 'ioredis';
 import { filled, type LeaseOrder, type Provider, rulesOf, unavailable } from '../provider.ts';
 import type { LeaseSecrets } from '../secrets.ts';
 import { bareCause } from './bare-cause.ts';
@@ -21,7 +21,8 @@ const commandMs = 2_000;
  */
 export const createRedisAclProvider = (opts: RedisAclOptions): Provider => {
   const { config, secrets } = opts;
-  const admin = createAdmin(opts);
+  const admin = createStanding(opts);
+  const door = createDoor(opts);
   return {
     kind: 'redis-acl',
     mint: (order) =>
@@ -45,12 +46,12 @@ export const createRedisAclProvider = (opts: RedisAclOptions): Provider => {
         await redis.call('ACL', 'DELUSER', secrets.nameOf(permit));
       }),
     probe: ({ permit }) =>
-      admin.work('could not be tried', async (redis, url) => {
+      admin.work('could not be tried', async (redis) => {
         const user = secrets.nameOf(permit);
         const connections = String(await redis.call('CLIENT', 'LIST'))
           .split('\n')
           .filter((line) => line.includes(` user=${user} `)).length;
-        const login = await tryLogin(url, user, secrets.password(permit));
+        const login = await door.tryLogin(user, secrets.password(permit));
         const state = login === 'refused' && connections === 0 ? 'refused' : 'alive';
         return { state, detail: `login ${login}, ${connections} connections` };
       }),
@@ -59,7 +60,9 @@ export const createRedisAclProvider = (opts: RedisAclOptions): Provider => {
         const users = (await redis.call('ACL', 'USERS')) as string[];
         return { permits: users.flatMap((user) => secrets.permitOf(user) ?? []), complete: true };
       }),
-    close: admin.close,
+    close: async () => {
+      await Promise.all([admin.close(), door.close()]);
+    },
   };
 };
 
@@ -84,8 +87,16 @@ const urlAs = (admin: string, user: string, password: string): string => {
   return url.href;
 };
 
-const open = (url: string): Redis => {
+/** Nobody in particular, in no database: both would have to log in. */
+const urlOfDoor = (admin: string): string => {
+  const url = new URL(urlAs(admin, '', ''));
+  url.pathname = '';
+  return url.href;
+};
+
+const open = (url: string, options?: Pick<RedisOptions, 'protocol'>): Redis => {
   const redis = new Redis(url, {
+    ...options,
     lazyConnect: true,
     enableReadyCheck: false,
     enableOfflineQueue: false,
@@ -99,13 +110,16 @@ const open = (url: string): Redis => {
   return redis;
 };
 
-/** One connection as the administrator, made anew when it broke or when its URL was changed. */
-const createAdmin = ({ credential, config, read }: RedisAclOptions) => {
+/** One connection to the administrator's Redis that stands, made anew when it broke or when its URL was changed. */
+const createStanding = (
+  { credential, config, read }: RedisAclOptions,
+  { urlOf = (admin) => admin, ...options }: { urlOf?: (admin: string) => string } & Pick<RedisOptions, 'protocol'> = {},
+) => {
   let current: { url: string; redis: Redis; opened: Promise<void> } | undefined;
   const connection = async (url: string): Promise<Redis> => {
     if (current?.url !== url || current.redis.status === 'end') {
       current?.redis.disconnect();
-      const redis = open(url);
+      const redis = open(url, options);
       current = { url, redis, opened: redis.connect() };
     }
     await current.opened;
@@ -114,7 +128,7 @@ const createAdmin = ({ credential, config, read }: RedisAclOptions) => {
   return {
     work: async <T>(failure: string, work: (redis: Redis, url: string) => Promise<T>): Promise<T> => {
       try {
-        const url = await read(config.admin);
+        const url = urlOf(await read(config.admin));
         return await work(await connection(url), url);
       } catch (error) {
         if (error instanceof AgentGateError) throw error;
@@ -127,29 +141,32 @@ const createAdmin = ({ credential, config, read }: RedisAclOptions) => {
         throw unavailable(credential, `${failure}: ${reason}`, bareCause(error));
       }
     },
+    /** The next work gets another connection. What is under way on this one ends first. */
+    leave: () => {
+      current?.redis.quit().catch(() => {});
+      current = undefined;
+    },
     close: async () => {
       current?.redis.disconnect();
     },
   };
 };
 
-const tryLogin = async (url: string, username: string, password: string): Promise<'taken' | 'refused'> => {
-  const redis = open(urlAs(url, username, password));
-  // The connection fails for a reason that only its event tells.
-  let why: unknown;
-  redis.on('error', (error) => {
-    why ??= error;
-  });
-  try {
-    await redis.connect();
-    await redis.call('ACL', 'WHOAMI');
-    return 'taken';
-  } catch (error) {
-    const said = [why, error].map((e) => (e instanceof Error ? e.message : ''));
-    if (said.some((text) => /^(WRONGPASS|NOAUTH)/.test(text))) return 'refused';
-    if (said.some((text) => /^NOPERM/.test(text))) return 'taken';
-    throw error;
-  } finally {
-    redis.disconnect();
-  }
+/** Nobody's connection, where logins are tried: a new one for each would take most of the time of a kill. RESP 3 begins with a HELLO that wants a login. */
+const createDoor = (opts: RedisAclOptions) => {
+  const door = createStanding(opts, { urlOf: urlOfDoor, protocol: 2 });
+  return {
+    tryLogin: (user: string, password: string): Promise<'taken' | 'refused'> =>
+      door.work('could not be tried', async (redis) => {
+        try {
+          await redis.call('AUTH', user, password);
+        } catch (error) {
+          if (error instanceof ReplyError && (error as Error).message.startsWith('WRONGPASS')) return 'refused';
+          throw error;
+        }
+        door.leave();
+        return 'taken';
+      }),
+    close: door.close,
+  };
 };
