@@ -98,7 +98,10 @@ export const createEnding = (ports: EndingPorts): Ending => {
     });
   };
 
-  /** The order matters: a crash after any step leaves `revoking`, which the sweep finishes, and evidence is never lost. */
+  /**
+   * The order matters: a crash after any step leaves `revoking`, which the sweep finishes, and evidence is never lost. Where a kill did not wait for
+   * its record, the record may still say `active`: the order stands, so the lease is ended again.
+   */
   const endOnce = async (
     held: HeldLease,
     { why, by, reason }: EndOrder,
@@ -111,11 +114,16 @@ export const createEnding = (ports: EndingPorts): Ending => {
       tries: held.record.state === 'irrevocable' ? maxTries - 1 : (before?.tries ?? 0),
       next_at: new Date(now() + claimMs).toISOString(),
     };
-    const claimed = await write(ports, { ...held.record, state: 'revoking', ending }, held.revision);
+    const claiming = write(ports, { ...held.record, state: 'revoking', ending }, held.revision);
+    // What a kill covers has to go whoever ends it, so it does not wait for the disk. What is being made could still come after.
+    const atOnce = why === 'killed' && held.record.state === 'active' ? endAtProvider(ports, held.record) : undefined;
+    // It is waited for below, unless the claim fails.
+    atOnce?.catch(() => {});
+    const claimed = await claiming;
     if (claimed === 'conflict') return { state: 'conflict' };
     let proven: { probe: Probe; revokeMs: number; probeMs: number };
     try {
-      proven = await endAtProvider(ports, claimed.record);
+      proven = await (atOnce ?? endAtProvider(ports, claimed.record));
     } catch (error) {
       return await failed(claimed, error);
     }

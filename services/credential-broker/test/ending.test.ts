@@ -290,6 +290,47 @@ describe('a kill', () => {
     await vi.waitFor(() => expect(bench.stateOf(ask)).toBe('revoked'));
   });
 
+  test('ends a lease at its provider while its record is being written, and tells of it only after both', async () => {
+    const gate = Promise.withResolvers<void>();
+    const { provider, bench } = createFailing();
+    await bench.broker.lease(askOf());
+    const { update } = bench.records;
+    vi.spyOn(bench.records, 'update').mockImplementationOnce(async (...write) => {
+      await gate.promise;
+      return update(...write);
+    });
+    const told = vi.fn();
+    const containing = bench.broker.contain(7, scope).then(told);
+    await vi.waitFor(() => expect(provider.tries).toBe(1));
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(told).not.toHaveBeenCalled();
+    gate.resolve();
+    await containing;
+    expect(told).toHaveBeenCalledWith({ revoked: [expect.any(String)], unproven: [], failed: [] });
+    expect(provider.tries).toBe(1);
+  });
+
+  test('does not end a lease that is still being made before its record says so: it could come into being after', async () => {
+    const gate = Promise.withResolvers<void>();
+    const { provider, bench } = createFailing();
+    const ask = askOf();
+    await bench.broker.lease(ask);
+    const held = bench.records.stored.get(ask.permit.claims.id);
+    if (!held) throw new Error('not stored');
+    const revision = await bench.records.update({ ...held.record, state: 'intended' }, held.revision);
+    bench.index.put({ record: { ...held.record, state: 'intended' }, revision: revision as number });
+    const { update } = bench.records;
+    vi.spyOn(bench.records, 'update').mockImplementationOnce(async (...write) => {
+      await gate.promise;
+      return update(...write);
+    });
+    const containing = bench.broker.contain(7, scope);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(provider.tries).toBe(0);
+    gate.resolve();
+    expect(await containing).toMatchObject({ revoked: [expect.any(String)] });
+  });
+
   test('waits for an end that began before it, without asking for the record over and over', async () => {
     const gate = Promise.withResolvers<void>();
     const bench = createBench({ provider: { revoke: () => gate.promise } });
