@@ -1,4 +1,4 @@
-import type { KillReceipt, Scope } from '@agentgate/contracts';
+import { type KillReceipt, killHold, type Scope } from '@agentgate/contracts';
 import { canonical } from '@agentgate/evidence';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { eventually } from '../eventually.ts';
@@ -125,6 +125,23 @@ describe('a kill', () => {
     expect(stack.probe.has('end', 'in flight')).toBe(false);
     expect((await spared).status).toBe('ok');
     await operator.lift({ kind: 'session', id: session });
+  });
+
+  test('ends calls at its first word, before the order is on disk, and lets go where no order comes', async () => {
+    const session = await demo.open();
+    const running = demo.call(session, 'probe/slow', { ms: 8_000, tag: 'held' });
+    await eventually('it runs', () => stack.probe.starts('held') === 1);
+    // The kill-switch's own first message, from one that dies before it writes.
+    const dying = await stack.connect('kill-switch');
+    dying.notify(killHold, { v: 1, scope: { kind: 'session', id: session } });
+    expect(await running).toMatchObject({ status: 'killed', code: 'KILLED_SESSION' });
+    await eventually('the tool stopped', () => stack.probe.has('stopped', 'held'));
+    expect(await echo(demo, session, 'held still')).toBe('KILLED_SESSION');
+    expect((await operator.kills()).kills).toEqual([]);
+    await eventually('it lets go', async () => {
+      const reply = await demo.call(session, 'probe/echo', { text: 'let go' });
+      return reply.status === 'ok';
+    });
   });
 
   test('ends by itself after expires_in_ms, and is listed with its end', async () => {

@@ -283,8 +283,8 @@ export const killPulse = notice('svc.v1.kill.pulse', {
   of: ['ingress', 'tool-runner', 'credential-broker', 'kill-switch', 'approvals'],
 });
 /**
- * A person's order is being written: nothing in its scope starts from now on, until the order is there or for a second. It makes the time until calls
- * are refused that of one message, whatever the disk takes.
+ * A person's order is being written: nothing in its scope starts from now on, until the order is there or for a second, and what runs is ended.
+ * It makes the time until calls are refused that of one message, whatever the disk takes.
  */
 export const killHold = notice('svc.v1.kill.hold', {
   body: z.strictObject({ v, scope }),

@@ -3,6 +3,7 @@ export { type ApprovedCall, approvalBinding, approvalInvalid, checkGrant, isOwn,
 export { type BaseConfig, baseConfig, readBaseConfig, required, StartError } from './base-config.ts';
 export { createGauge } from './gauge.ts';
 export { isOlder, requireServer, requireStream } from './ground-check.ts';
+export { createHeld, type Held } from './held.ts';
 export type { Health, HttpAnswer } from './http.ts';
 export { newId } from './ids.ts';
 export { createKillState, createKillView, type KillState, type KillView } from './kill-view.ts';

@@ -20,6 +20,8 @@ export interface KillView {
   reached(epoch: number, waitMs: number): Promise<boolean>;
   /** Takes an order from the kill-switch's own mouth before the stream brings it. */
   apply(scope: Scope, epoch: number): void;
+  /** Hears of each scope whose order is on its way, once nothing in it starts here any more. */
+  onHold(hear: (scope: Scope) => void): void;
   epoch(): number;
   /** Why it is stale, or undefined. */
   stale(): string | undefined;
@@ -115,7 +117,11 @@ export const createKillView = async ({
   const state = createKillState(now);
   const waiting = new Set<{ epoch: number; tell(): void }>();
   bus.hear(killPulse, ({ epoch, at }) => state.pulse(epoch, wall() - at));
-  bus.hear(killHold, ({ scope }) => state.hold(scope));
+  const holding: ((scope: Scope) => void)[] = [];
+  bus.hear(killHold, ({ scope }) => {
+    state.hold(scope);
+    for (const hear of holding) hear(scope);
+  });
   const follower = await bus.follow(killStream.name, {
     onMessage: (m) => {
       const record = killRecord.safeParse(JSON.parse(new TextDecoder().decode(m.data)));
@@ -132,6 +138,7 @@ export const createKillView = async ({
   return {
     check: state.check,
     apply: state.apply,
+    onHold: (hear) => void holding.push(hear),
     epoch: state.epoch,
     stale: state.stale,
     reached: (epoch, waitMs) => {

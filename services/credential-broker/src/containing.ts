@@ -13,6 +13,15 @@ export interface ContainedLeases {
 const containMs = 1_700;
 const lookAgainMs = 10;
 
+/** What was told later counts: a lease that had failed then may be ended by now. */
+export const mergeContained = (told: readonly ContainedLeases[]): ContainedLeases => {
+  const ends = new Map<string, keyof ContainedLeases>();
+  for (const one of told)
+    for (const end of ['revoked', 'unproven', 'failed'] as const) for (const lease of one[end]) ends.set(lease, end);
+  const of = (end: keyof ContainedLeases) => [...ends].flatMap(([lease, is]) => (is === end ? [lease] : []));
+  return { revoked: of('revoked'), unproven: of('unproven'), failed: of('failed') };
+};
+
 /** Ends every lease that the order covers, and tells of each, also of those that somebody else ended meanwhile. */
 export const containLeases = async (ports: EndingPorts, ending: Ending, scope: Scope): Promise<ContainedLeases> => {
   const until = performance.now() + containMs;
@@ -45,9 +54,12 @@ const endOne = async (
       if (!held) return 'unproven';
       const { record } = held;
       if (!isOpen(record)) return record.proof === 'refused' ? 'revoked' : 'unproven';
+      // One that could not be ended before is tried again at once: a kill does not wait for its turn.
+      const isLeft = record.state === 'revoking' && record.ending?.problem !== undefined;
       const isWhole = record.state === 'intended' || record.state === 'active';
       // Its call was ended by the same order, so the runner gives the lease back at the same moment.
-      if (isWhole && !ending.underWay(record.permit)) void ending.end(held, { why: 'killed' }).catch(notRecorded);
+      if ((isWhole || isLeft) && !ending.underWay(record.permit))
+        void ending.end(held, { why: 'killed' }).catch(notRecorded);
       // Proven is enough for a receipt: what is not on record then is `revoking`, and ended and told again by the sweep.
       const ended = await ending.underWay(record.permit);
       if (ended) {

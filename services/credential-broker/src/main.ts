@@ -72,6 +72,7 @@ const start = async (ctx: ServiceContext) => {
   ctx.http.route('/revoked.json', () => document('application/json', revoked.document()));
   const rounds = startRounds({ broker, epoch: kills.epoch, log });
   const point = announcePoint({ bus, service: 'credential-broker', killView: kills });
+  kills.onHold(broker.hold);
   serveBroker({ bus, broker, subjects, operators, log, observe: createMeter(ctx, index) });
   return {
     close: async () => {

@@ -11,10 +11,11 @@ import {
   type PermitClaims,
   type Scope,
 } from '@agentgate/contracts';
+import { createHeld } from '@agentgate/runtime';
 import type { z } from 'zod';
 import { endAbandoned } from './abandoning.ts';
 import { orderOf } from './at-provider.ts';
-import { type ContainedLeases, containLeases } from './containing.ts';
+import { type ContainedLeases, containLeases, mergeContained } from './containing.ts';
 import { createEnding, type Ending, type EndingPorts, type EndOrder, write } from './ending.ts';
 import { expiryOf, type HeldLease, intendedLease, type LeaseTerms } from './lease.ts';
 import { mintedWithin, type Sealing, sealParts } from './minting.ts';
@@ -75,6 +76,8 @@ export interface Broker extends Pick<Ending, 'sweep' | 'endAll'> {
   release(ask: ReleaseAsk): Promise<ReleaseAnswer>;
   /** Makes a lease for these claims, whoever signed them: the caller has checked that. */
   issue(claims: PermitClaims, by: IssuedTo): Promise<Issued>;
+  /** Ends the leases in the scope before its order is there; `contain` tells of them. */
+  hold(scope: Scope): void;
   /** Refuses what the order covers from now on, and ends the leases in its scope. */
   contain(epoch: number, scope: Scope): Promise<ContainedLeases>;
   /** Ends every lease that a kill order covers. */
@@ -85,10 +88,13 @@ export interface Broker extends Pick<Ending, 'sweep' | 'endAll'> {
   settled(): Promise<void>;
 }
 
+const nothing: ContainedLeases = { revoked: [], unproven: [], failed: [] };
+
 export const createBroker = (ports: BrokerPorts): Broker => {
   const { kills, log, now } = ports;
   const limits = { ...brokerLimits, ...ports.limits };
   const ending = createEnding(ports);
+  const held = createHeld<Promise<ContainedLeases>>(() => performance.now());
   const behind = new Set<Promise<void>>();
 
   /** Ends a lease that nobody was given. The asker does not wait for it: if it fails, the sweep does it again. */
@@ -171,9 +177,17 @@ export const createBroker = (ports: BrokerPorts): Broker => {
     release: (ask) => release(ports, ending, ask),
     sweep: ending.sweep,
     endAll: ending.endAll,
-    contain: (epoch, scope) => {
+    hold: (scope) => {
+      const ended = containLeases(ports, ending, scope);
+      // The order ends again what this could not.
+      held.put(
+        scope,
+        ended.catch(() => nothing),
+      );
+    },
+    contain: async (epoch, scope) => {
       kills.apply(scope, epoch);
-      return containLeases(ports, ending, scope);
+      return mergeContained(await Promise.all([...held.take(scope), containLeases(ports, ending, scope)]));
     },
     revokeKilled: () => ending.revokeKilled((record) => kills.check(record).killed?.scope),
     reconcile: () => reconcile(ports, ending),

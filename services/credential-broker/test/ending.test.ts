@@ -253,6 +253,26 @@ describe('a kill', () => {
     expect([bench.stateOf(mine), bench.stateOf(other), provider.tries]).toEqual(['revoked', 'active', 1]);
   });
 
+  test('ends leases when its scope is held, and tells of them when the order is there; what failed by then is ended again', async () => {
+    const { provider, bench } = createFailing();
+    const [ask, late] = [askOf(), askOf()];
+    const { lease } = await bench.broker.lease(ask);
+    bench.broker.hold(scope);
+    await vi.waitFor(() => expect(bench.stateOf(ask)).toBe('revoked'));
+    provider.fails = 2;
+    const { lease: left } = await bench.broker.lease(late);
+    bench.broker.hold(scope);
+    await vi.waitFor(() => expect(provider.tries).toBe(2));
+    const told = await bench.broker.contain(7, scope);
+    expect({ ...told, revoked: told.revoked.toSorted() }).toEqual({
+      revoked: [lease, left].toSorted(),
+      unproven: [],
+      failed: [],
+    });
+    // Each is told of once.
+    expect(await bench.broker.contain(8, scope)).toEqual({ revoked: [], unproven: [], failed: [] });
+  });
+
   test('tells of what cannot be proven, and of what is not ended', async () => {
     const { provider, bench } = createFailing();
     provider.probe = { state: 'unprovable', detail: 'a token' };

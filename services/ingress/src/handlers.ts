@@ -109,6 +109,7 @@ export const serveHandlers = ({ bus, ingress, killView, tenantOf, log, observe }
     instance: bus.instance,
     status: await ingress.cancelHere({ tenant, agent }, { call, key }),
   }));
+  killView.onHold(ingress.hold);
   bus.serveBroadcast(pointContain, async ({ epoch, scope }) => {
     killView.apply(scope, epoch);
     return { v: 1 as const, service: 'ingress' as const, instance: bus.instance, epoch, calls: ingress.contain(scope) };

@@ -1,5 +1,6 @@
 import type { CallAsk, CallReply, CancelAsk, Config, Fate, Scope, TheCall } from '@agentgate/contracts';
 import { canonical, sha256Hex } from '@agentgate/evidence';
+import { createHeld } from '@agentgate/runtime';
 import { createAdmission } from './admission.ts';
 import { type CallPorts, type Reply, refusalReply, runCall } from './call-path.ts';
 import { type KeyStore, runOnce } from './idempotency.ts';
@@ -25,8 +26,15 @@ export interface Ingress {
   call(who: Identity, ask: CallAsk, bytes: number): Promise<CallReply>;
   cancel(who: Identity, by: CancelAsk): Promise<CancelStatus>;
   cancelHere(who: Identity, by: { call?: string | undefined; key?: string | undefined }): Promise<CancelStatus>;
+  /** Ends every call in the scope before its order is there; `contain` tells of them. */
+  hold(scope: Scope): void;
   /** Ends every call in the scope and tells how far each had come. */
-  contain(scope: Scope): { call: string; fate: 'not_started' | 'dispatched' }[];
+  contain(scope: Scope): Contained[];
+}
+
+interface Contained {
+  call: string;
+  fate: 'not_started' | 'dispatched';
 }
 
 /** How long after its deadline somebody may still be at work on a call: an answer of the runner, the outcome's evidence. */
@@ -34,6 +42,13 @@ const afterDeadlineMs = 10_000;
 
 export const createIngress = (ports: IngressPorts, live: LiveCalls, limits: Config['limits']): Ingress => {
   const admission = createAdmission(limits.calls_in_flight);
+  const held = createHeld<Contained[]>(() => performance.now());
+  const endAll = (scope: Scope): Contained[] =>
+    live.covered(scope).map((covered) => {
+      const fate = covered.stage === 'deciding' ? 'not_started' : 'dispatched';
+      covered.end({ why: 'killed', scope });
+      return { call: covered.call, fate };
+    });
   const run = async (who: Identity, ask: CallAsk, call: string, deadline: number): Promise<Reply> => {
     const { session, tool } = ask;
     const running = live.open({ ...who, session, tool, call, key: ask.key, deadline });
@@ -72,12 +87,12 @@ export const createIngress = (ports: IngressPorts, live: LiveCalls, limits: Conf
       const here = await cancelHere(who, by as { call?: string; key?: string });
       return here === 'not_found' ? ports.cancelElsewhere(who, by) : here;
     },
-    contain: (scope) =>
-      live.covered(scope).map((covered) => {
-        const fate = covered.stage === 'deciding' ? ('not_started' as const) : ('dispatched' as const);
-        covered.end({ why: 'killed', scope });
-        return { call: covered.call, fate };
-      }),
+    hold: (scope) => held.put(scope, endAll(scope)),
+    contain: (scope) => {
+      // One that is still on its way is told of as it was when it was ended first.
+      const calls = [...endAll(scope), ...held.take(scope).flat()];
+      return [...new Map(calls.map((one) => [one.call, one])).values()];
+    },
   };
 };
 

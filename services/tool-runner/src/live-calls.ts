@@ -34,6 +34,8 @@ const maxRecent = 65_536;
 /** A cancellation may overtake its call: the call is then refused on arrival. */
 const earlyMs = 10_000;
 const maxEarly = 65_536;
+/** An order that was held for is confirmed by then, or was not given. */
+const heldMs = 250;
 /** The other points need about as long as this one did. */
 const callsAMs = 8;
 const maxHeldMs = 60;
@@ -45,6 +47,8 @@ export interface LiveCalls {
   close(live: LiveCall, fate: Fate | undefined): void;
   /** Ends the call; what became of it, or undefined where it is not known here. */
   end(call: string, ending: Ending): Promise<Fate | undefined>;
+  /** Ends every call in scope before its order is there; `contain` tells of them. */
+  hold(scope: Scope): void;
   /** Ends every call in scope; of each, and of those that ended lately, what became of it. */
   contain(scope: Scope, reason: string): Promise<{ call: string; fate: Fate }[]>;
   endAll(ending: Ending): void;
@@ -60,6 +64,26 @@ export const createLiveCalls = (now: () => number): LiveCalls => {
     one.end(ending);
     // One that was not handed over is over at once, without a fate of its own.
     return (await one.whenOver) ?? 'aborted';
+  };
+  /** Of killed calls whose answers wait: lets them leave. */
+  const tells = new Set<() => void>();
+  const kill = (scope: Scope, reason: string) => {
+    const running = [...live.values()].filter((one) => covers(scope, one));
+    const { promise: told, resolve: tell } = Promise.withResolvers<void>();
+    tells.add(tell);
+    for (const one of running) one.told = told;
+    // All are told before any is awaited.
+    const fates = running.map(async (one) => ({
+      call: one.call,
+      fate: await stop(one, { why: 'killed', scope, reason }),
+    }));
+    return { fates, tell };
+  };
+  const letLeave = (these: Iterable<() => void>) => {
+    for (const tell of these) {
+      tell();
+      tells.delete(tell);
+    }
   };
   return {
     get size() {
@@ -87,21 +111,18 @@ export const createLiveCalls = (now: () => number): LiveCalls => {
       remember(early, call, now(), maxEarly);
       return undefined;
     },
+    hold: (scope) => {
+      const { tell } = kill(scope, 'an operator is ordering it');
+      setTimeout(() => letLeave([tell]), heldMs);
+    },
     contain: async (scope, reason) => {
-      const running = [...live.values()].filter((one) => covers(scope, one));
       const over = [...recent]
         .filter(([, ended]) => now() - ended.at <= recentMs && covers(scope, ended.identity))
         .map(([call, { fate }]) => ({ call, fate }));
-      const { promise: told, resolve: tell } = Promise.withResolvers<void>();
-      for (const one of running) one.told = told;
-      // All are told before any is awaited.
-      const fates = running.map(async (one) => ({
-        call: one.call,
-        fate: await stop(one, { why: 'killed', scope, reason }),
-      }));
+      const { fates } = kill(scope, reason);
       const all = [...(await Promise.all(fates)), ...over].slice(0, maxRecent);
       // The confirmation is written in this turn of the event loop.
-      setTimeout(tell, Math.min(maxHeldMs, running.length / callsAMs));
+      setTimeout(() => letLeave(tells), Math.min(maxHeldMs, all.length / callsAMs));
       return all;
     },
     endAll: (ending) => {

@@ -90,6 +90,7 @@ const start = async (ctx: ServiceContext) => {
     Promise.all(all.map((upstream) => upstream.start())),
     new Promise((resolve) => setTimeout(resolve, firstListMs).unref()),
   ]);
+  killView.onHold(runner.hold);
   serveHandlers({ bus, runner, observe: createMeter(ctx, live, all) });
   const { listed } = records;
   serveVerdicts({ bus, verdicts: createVerdicts({ store, settings: config.pinning, listed, record, now }), log });

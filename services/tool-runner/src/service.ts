@@ -59,6 +59,8 @@ export interface Runner {
   /** Runs one permitted call. Never rejects: what went wrong is in the answer. */
   execute(ask: ExecuteAsk): Promise<ExecuteAnswer>;
   cancel(call: string, why: 'cancelled' | 'timeout'): Promise<Fate | undefined>;
+  /** Ends what runs in the scope before its order is there; `contain` tells of it. */
+  hold(scope: Scope): void;
   contain(epoch: number, scope: Scope): Promise<{ call: string; fate: Fate }[]>;
   /** Takes nothing new; waits for what runs, then ends it. */
   drain(waitMs: number): Promise<void>;
@@ -105,6 +107,10 @@ export const createRunner = (ports: RunnerPorts): Runner => {
   return {
     execute,
     cancel: (call, why) => live.end(call, { why }),
+    hold: (scope) => {
+      ports.broker.forget(scope);
+      live.hold(scope);
+    },
     contain: (epoch, scope) => {
       // First of all: what arrives from now on is refused, whatever becomes of the rest.
       ports.kills.apply(scope, epoch);

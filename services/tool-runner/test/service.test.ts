@@ -427,6 +427,38 @@ describe('ending a call', () => {
     expect(order).toEqual(['confirmed', ...answers.map(() => 'KILLED_GLOBAL')]);
   });
 
+  test('by a hold is aborted at once; the order that follows tells of it, and only then it is answered', async () => {
+    const set = fakeRunner();
+    set.upstream.answer = undefined;
+    set.upstream.onStop = { kind: 'stopped' };
+    const scope: Scope = { kind: 'session', id: 'ses_0123456789' };
+    const [ask, other] = [allowed(), allowed({ call: { session: 'ses_other_00000' } })];
+    const order: string[] = [];
+    const answer = set.runner.execute(ask).then(({ code }) => void order.push(code));
+    const spared = set.runner.execute(other);
+    await until(() => set.upstream.sent.length === 2);
+    set.runner.hold(scope);
+    await until(() => set.upstream.sent[0]?.stopped.length === 1);
+    await set.runner.contain(1, scope).then((calls) => {
+      expect(calls).toEqual([{ call: ask.call, fate: 'aborted' }]);
+      order.push('confirmed');
+    });
+    await answer;
+    expect(order).toEqual(['confirmed', 'KILLED_SESSION']);
+    set.upstream.sent[1]?.end(ok());
+    expect(await spared).toMatchObject({ outcome: 'ok' });
+  });
+
+  test('by a hold is answered without an order, too', async () => {
+    const set = fakeRunner();
+    set.upstream.answer = undefined;
+    set.upstream.onStop = { kind: 'stopped' };
+    const answer = set.runner.execute(allowed());
+    await until(() => set.upstream.sent.length === 1);
+    set.runner.hold({ kind: 'global' });
+    expect(await answer).toMatchObject({ outcome: 'aborted', code: 'KILLED_GLOBAL' });
+  });
+
   test('by a kill tells of calls that ended in the last 5 s', async () => {
     const { runner, clock } = fakeRunner();
     const ask = allowed();

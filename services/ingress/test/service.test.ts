@@ -1,0 +1,41 @@
+import type { Scope } from '@agentgate/contracts';
+import { expect, test } from 'vitest';
+import { createLiveCalls, type LiveCall } from '../src/live-calls.ts';
+import { createIngress, type IngressPorts } from '../src/service.ts';
+
+const about = { tenant: 'default', agent: 'demo', session: 'ses_0000000001', tool: 'fs/read', deadline: 1_000 };
+const scope: Scope = { kind: 'session', id: about.session };
+
+const setUp = () => {
+  const live = createLiveCalls();
+  const limits = { calls_in_flight: 8, call_timeout_ms: 1_000, result_bytes: 1_024 };
+  const ingress = createIngress({} as IngressPorts, live, limits);
+  const open = (n: number, stage: LiveCall['stage'], session = about.session) => {
+    const call = live.open({ ...about, session, call: `call_${n}`, key: undefined });
+    call.stage = stage;
+    return call;
+  };
+  return { live, ingress, open };
+};
+
+test('a held scope is ended at once, and the order that follows tells of every call as it was then', async () => {
+  const { live, ingress, open } = setUp();
+  const [deciding, dispatched, other] = [
+    open(1, 'deciding'),
+    open(2, 'dispatched'),
+    open(3, 'dispatched', 'ses_0000000002'),
+  ];
+  ingress.hold(scope);
+  for (const call of [deciding, dispatched]) expect(await call.ended).toEqual({ why: 'killed', scope });
+  expect(other.ending).toBeUndefined();
+  live.close(deciding, 'aborted');
+  const late = open(4, 'deciding');
+  expect(ingress.contain(scope).toSorted((a, b) => (a.call < b.call ? -1 : 1))).toEqual([
+    { call: deciding.call, fate: 'not_started' },
+    { call: dispatched.call, fate: 'dispatched' },
+    { call: late.call, fate: 'not_started' },
+  ]);
+  live.close(dispatched, 'unknown');
+  live.close(late, 'aborted');
+  expect(ingress.contain(scope)).toEqual([]);
+});
