@@ -6,8 +6,8 @@ export interface ConsumedMessage {
   seq: number;
   data: Uint8Array;
   redelivered: boolean;
-  /** Resolves when the server confirmed the acknowledgement. */
-  ack(): Promise<void>;
+  /** Nobody confirms it: where it gets lost, the message comes again. */
+  ack(): void;
   nak(delayMs: number): void;
 }
 /** Messages gather for `ms` after the first of them, or until together they weigh `until`. */
@@ -80,7 +80,7 @@ export const consume = (
               seq: m.seq,
               data: m.data,
               redelivered: m.redelivered,
-              ack: async () => void (await m.ackAck()),
+              ack: () => m.ack(),
               nak: (delayMs) => m.nak(delayMs),
             };
             waiting.push(message);

@@ -165,7 +165,7 @@ const keyEvent = (line: string): ConsumedMessage => ({
   seq: 0,
   data: Buffer.from(line),
   redelivered: false,
-  ack: async () => {},
+  ack: () => {},
   nak: () => {},
 });
 

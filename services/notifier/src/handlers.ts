@@ -42,7 +42,7 @@ export const createEntryHandler = ({ notifier, keys, counts, log }: EvidencePort
       alert = untrusted(error, message.seq);
     }
     if (alert) await notifier.take(alert);
-    await message.ack();
+    message.ack();
   };
   return async (messages: ConsumedMessage[]): Promise<void> => {
     await Promise.all(
