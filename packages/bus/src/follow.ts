@@ -9,11 +9,11 @@ import {
 import type { Log } from './log.ts';
 
 export interface StreamMessage {
-  subject: string;
-  seq: number;
+  readonly subject: string;
+  readonly seq: number;
   /** RFC 3339. */
-  time: string;
-  data: Uint8Array;
+  readonly time: string;
+  readonly data: Uint8Array;
   header(name: string): string | undefined;
 }
 export interface Follower {
@@ -55,13 +55,7 @@ export const follow = async (
     if (m.seq <= last) return;
     last = m.seq;
     try {
-      opts.onMessage({
-        subject: m.subject,
-        seq: m.seq,
-        time: m.time.toISOString(),
-        data: m.data,
-        header: (name) => m.headers?.get(name) || undefined,
-      });
+      opts.onMessage(new Followed(m));
     } catch (error) {
       log.error({ err: error, stream, seq: m.seq }, 'a followed message could not be taken');
     }
@@ -111,6 +105,36 @@ export const follow = async (
     },
   };
 };
+
+/** Each part is read when it is asked for: most followers look at the subject alone of most messages. */
+class Followed implements StreamMessage {
+  readonly #message: JsMsg;
+
+  constructor(message: JsMsg) {
+    this.#message = message;
+  }
+
+  get subject(): string {
+    return this.#message.subject;
+  }
+
+  get seq(): number {
+    return this.#message.seq;
+  }
+
+  get time(): string {
+    return this.#message.time.toISOString();
+  }
+
+  get data(): Uint8Array {
+    return this.#message.data;
+  }
+
+  /** A function of its own: it may be taken out of the message. */
+  get header(): (name: string) => string | undefined {
+    return (name) => this.#message.headers?.get(name) || undefined;
+  }
+}
 
 const leaderState = async (jsm: JetStreamManager, stream: string) => {
   try {

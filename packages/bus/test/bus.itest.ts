@@ -248,6 +248,19 @@ describe('streams', () => {
     await follower.close();
   });
 
+  test('hand on messages that may be taken apart', async () => {
+    const seen: unknown[] = [];
+    const follower = await asker.follow(killStream.name, {
+      onMessage: ({ subject, data, time, header }) =>
+        seen.push([subject, new TextDecoder().decode(data), time, header('Ag-Test'), header('Ag-None')]),
+    });
+    const subject = killSubject('apart');
+    await asker.publishDurable(subject, '{"a":1}', { headers: { 'Ag-Test': 'yes' }, timeoutMs: 2_000 });
+    const time = expect.stringMatching(/^\d{4}-\d\d-\d\dT.*Z$/);
+    await expect.poll(() => seen.at(-1)).toEqual([subject, '{"a":1}', time, 'yes', undefined]);
+    await follower.close();
+  });
+
   test('buckets compare and set', async () => {
     const bucket = asker.bucket('LEASES');
     const revision = await bucket.create('k', 'one');

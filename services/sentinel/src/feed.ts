@@ -43,6 +43,8 @@ export const startFeed = async (deps: FeedDeps): Promise<Feed> => {
   let saved = -1;
   /** Of the last event that was read, counted or not. */
   let readIndex = watch.index();
+  /** The last message of no interest: where it stands is only looked at once a second. */
+  let passed: StreamMessage | undefined;
 
   const read = ({ subject, data, time }: StreamMessage) => {
     try {
@@ -55,16 +57,23 @@ export const startFeed = async (deps: FeedDeps): Promise<Feed> => {
       return undefined;
     }
   };
+  const take = (message: StreamMessage, happened: (message: StreamMessage) => ReturnType<typeof read>) => {
+    passed = undefined;
+    const index = Number(message.header('Ag-Index') ?? Number.NaN);
+    if (!Number.isSafeInteger(index)) return;
+    readIndex = index;
+    if (index > watch.index()) watch.take(index, happened(message));
+  };
   const follower: Follower = await bus.follow(evidenceStream.name, {
     from: seen + 1,
     wait: false,
     onMessage: (message) => {
       seen = message.seq;
-      const index = Number(message.header('Ag-Index') ?? Number.NaN);
-      if (!Number.isSafeInteger(index)) return;
-      readIndex = index;
-      if (index <= watch.index()) return;
-      watch.take(index, read(message));
+      if (!reader.isOfInterest(message.subject)) {
+        passed = message;
+        return;
+      }
+      take(message, read);
       if (watch.pending().length > 0) deps.onPending();
     },
   });
@@ -78,6 +87,7 @@ export const startFeed = async (deps: FeedDeps): Promise<Feed> => {
       const { lastSeq } = await bus.streamInfo(evidenceStream.name);
       if (lastSeq < readTo) return deps.broken(`EVIDENCE ends at ${lastSeq}, and was read to ${readTo}`);
       behind = Math.max(0, lastSeq - seen);
+      if (passed) take(passed, () => undefined);
       const [seq, state] = [seen, watch.state()];
       if (state.index === saved) return;
       await deps.positions.save({ seq, state });

@@ -63,7 +63,7 @@ const start = async (ctx: ServiceContext) => {
     positions,
     from: position?.seq,
     watch,
-    reader: createEventReader({ keys: ctx.trust, baits, isWanted: rules.isWanted }),
+    reader: createEventReader({ keys: ctx.trust, baits, asksFor: rules.asksFor, isWanted: rules.isWanted }),
     log,
     onPending: () => opener.wake(),
     onRefused: meters.onRefused,

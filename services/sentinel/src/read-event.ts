@@ -128,36 +128,49 @@ const doerOf = (event: Pick<EvidenceEvent, 'tenant' | 'agent' | 'session'>, isOw
 };
 
 /** Each kind of event counts only from the service that it is the business of: no other can have somebody stopped by telling of it. */
-const kinds: Record<string, { from: string; read: Read }> = {
-  [eventType('call.decided')]: { from: 'ingress', read: readDecided },
-  [eventType('call.completed')]: { from: 'ingress', read: readCompleted },
-  [eventType('lease.issued')]: { from: 'credential-broker', read: readLeased },
-  [eventType('approval.rejected')]: { from: 'approvals', read: readRejected },
-  [eventType('evidence.anomaly')]: { from: 'audit', read: readAnomaly },
-  [eventType('kill.lifted')]: { from: 'kill-switch', read: readLifted },
+const kinds: Record<string, { kind: Happening['kind']; from: string; read: Read }> = {
+  [eventType('call.decided')]: { kind: 'decided', from: 'ingress', read: readDecided },
+  [eventType('call.completed')]: { kind: 'completed', from: 'ingress', read: readCompleted },
+  [eventType('lease.issued')]: { kind: 'leased', from: 'credential-broker', read: readLeased },
+  [eventType('approval.rejected')]: { kind: 'approval_rejected', from: 'approvals', read: readRejected },
+  [eventType('evidence.anomaly')]: { kind: 'anomaly', from: 'audit', read: readAnomaly },
+  [eventType('kill.lifted')]: { kind: 'lifted', from: 'kill-switch', read: readLifted },
 };
 
 export interface EventReader {
+  /** Whether entries under this subject may tell anything that a rule asks for: the others need not be opened. */
+  isOfInterest(subject: string): boolean;
   /** What one entry of EVIDENCE tells that a rule asks for. Throws where it is no entry, or not signed by whom it should be. */
   read(subject: string, text: string): Happening | undefined;
 }
 
 /** `evidence.v1.<tenant>.<type>` */
-const typeOf = (subject: string): string => subject.split('.').slice(3).join('.');
+const typeOf = (subject: string): string => {
+  const version = subject.indexOf('.');
+  const tenant = subject.indexOf('.', version + 1);
+  const type = subject.indexOf('.', tenant + 1);
+  return version < 0 || tenant < 0 || type < 0 ? '' : subject.slice(type + 1);
+};
+const kindOf = (type: string) => (Object.hasOwn(kinds, type) ? kinds[type] : undefined);
 
 export interface EventReaderOptions {
   keys: KeyRing;
   baits: readonly Bait[];
+  asksFor(kind: Happening['kind']): boolean;
   /** Whether any rule asks for it: most calls are of no interest, and need no verification. */
   isWanted(happening: Happening): boolean;
 }
 
-export const createEventReader = ({ keys, baits, isWanted }: EventReaderOptions): EventReader => {
+export const createEventReader = ({ keys, baits, asksFor, isWanted }: EventReaderOptions): EventReader => {
   const cache = createSealCache();
   return {
+    isOfInterest: (subject) => {
+      const found = kindOf(typeOf(subject));
+      return found !== undefined && asksFor(found.kind);
+    },
     read: (subject, text) => {
       const type = typeOf(subject);
-      const kind = Object.hasOwn(kinds, type) ? kinds[type] : undefined;
+      const kind = kindOf(type);
       if (!kind) return undefined;
       const told = kind.read((JSON.parse(text) as { event: EvidenceEvent }).event, baits);
       if (!told || !isWanted(told)) return undefined;

@@ -8,6 +8,8 @@ type Compiled<R> = R & { matches(tool: string): boolean };
 export interface Rules extends Pick<Containment, 'denials' | 'anomalies' | 'risk' | 'escalate'> {
   canaries: Compiled<Containment['canaries'][number]>[];
   breakers: Compiled<Containment['breakers'][number]>[];
+  /** Whether any rule can ask for what is of this kind. */
+  asksFor(kind: Happening['kind']): boolean;
   /** Whether any rule asks for what happened. */
   isWanted(happening: Happening): boolean;
   /** Changes with every change of a rule: counts of other rules count for nothing. */
@@ -25,6 +27,14 @@ export const compileRules = (containment: Containment): Rules => {
   const weighs = (signal: string | undefined) =>
     signal !== undefined && risk.some(({ weights }) => ((weights as Record<string, number>)[signal] ?? 0) > 0);
 
+  const asked: Record<Happening['kind'], boolean> = {
+    decided: canaries.length + denials.length + risk.length > 0,
+    completed: breakers.length + risk.length > 0,
+    leased: canaries.length > 0,
+    approval_rejected: risk.length > 0,
+    anomaly: anomalies.length > 0,
+    lifted: true,
+  };
   const isWanted = (h: Happening): boolean => {
     switch (h.kind) {
       case 'decided':
@@ -55,6 +65,7 @@ export const compileRules = (containment: Containment): Rules => {
     anomalies,
     risk,
     escalate,
+    asksFor: (kind) => asked[kind],
     isWanted,
     digest: sha256Hex(JSON.stringify(containment)),
     size: denials.length + canaries.length + breakers.length + anomalies.length + risk.length,

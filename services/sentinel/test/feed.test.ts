@@ -1,19 +1,22 @@
 import type { StreamMessage } from '@agentgate/bus';
 import { expect, test } from 'vitest';
+import type { Position } from '../src/adapters/position-bucket.ts';
 import { startFeed } from '../src/feed.ts';
 import { createScene } from './fixtures.ts';
 
+/** Of no interest. */
 const message = (seq: number): StreamMessage => ({
   subject: 'evidence.v1._.agentgate.producer.heartbeat.v1',
   seq,
   time: '2026-03-01T12:00:00Z',
   data: new Uint8Array(),
-  header: () => undefined,
+  header: (name) => (name === 'Ag-Index' ? String(seq * 10) : undefined),
 });
 
 /** A feed that has read up to 5, and whatever the leader answers next. */
 const feedAt5 = async (answer: (arrive: (seq: number) => void) => number) => {
   const broken: string[] = [];
+  const saved: Position[] = [];
   let arrive: (seq: number) => void = () => {};
   let isStart = true;
   const feed = await startFeed({
@@ -28,17 +31,17 @@ const feedAt5 = async (answer: (arrive: (seq: number) => void) => number) => {
         return { lastSeq: () => 5, close: async () => {} };
       },
     },
-    positions: { save: async () => {} },
+    positions: { save: async (position) => void saved.push(position) },
     from: 5,
     watch: createScene({}).watch,
-    reader: { read: () => undefined },
+    reader: { isOfInterest: () => false, read: () => expect.fail('an entry of no interest was opened') },
     log: { info: () => {}, warn: () => {}, error: () => {}, debug: () => {} } as never,
     onPending: () => {},
     onRefused: () => {},
     broken: (why) => broken.push(why),
   });
   await feed.tick();
-  return { feed, broken };
+  return { feed, broken, saved };
 };
 
 test('goes on where messages come while the leader answers how far the stream is', async () => {
@@ -49,6 +52,15 @@ test('goes on where messages come while the leader answers how far the stream is
   });
   expect(broken).toEqual([]);
   expect(feed.behind()).toBe(0);
+});
+
+test('writes down how far it is where nothing came that a rule asks for', async () => {
+  const { saved } = await feedAt5((arrive) => {
+    arrive(6);
+    arrive(7);
+    return 7;
+  });
+  expect(saved.map(({ seq, state }) => [seq, state.index])).toEqual([[7, 70]]);
 });
 
 test('is broken where the stream ends before what was read', async () => {

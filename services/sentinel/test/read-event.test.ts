@@ -56,7 +56,10 @@ const read = (
 ) => {
   const { wanted = true, subject = `evidence.v1.default.${eventType(name)}`, ...rest } = more;
   const baits = [{ name: 'bait/key', spellings: ['AKIADECOY', '414b4941'] }];
-  return createEventReader({ keys, baits, isWanted: () => wanted }).read(subject, entry(name, data, rest));
+  return createEventReader({ keys, baits, asksFor: () => true, isWanted: () => wanted }).read(
+    subject,
+    entry(name, data, rest),
+  );
 };
 const own = { tenant: 'default', agent: 'demo', session: sessionOf(1) };
 const agentAlone = { tenant: 'default', agent: 'demo' };
@@ -139,12 +142,15 @@ test.each<[string, Parameters<typeof read>[2], string]>([
 });
 test('an event that is not canonical counts for nothing', () => {
   const text = entry('call.decided', decided('NO_GRANT')).replace('"agent":"demo"', '"agent":"other"');
-  const reader = createEventReader({ keys, baits: [], isWanted: () => true });
+  const reader = createEventReader({ keys, baits: [], asksFor: () => true, isWanted: () => true });
   expect(() => reader.read(`evidence.v1.default.${eventType('call.decided')}`, text)).toThrow('BAD_');
 });
 test('what no rule asks for is not verified, and what is of no interest is not read', () => {
   expect(read('call.decided', decided('NO_GRANT'), { as: foreign, wanted: false })).toBeUndefined();
   expect(
-    createEventReader({ keys, baits: [], isWanted: () => true }).read('evidence.v1.checkpoint', 'no JSON'),
+    createEventReader({ keys, baits: [], asksFor: () => true, isWanted: () => true }).read(
+      'evidence.v1.checkpoint',
+      'no JSON',
+    ),
   ).toBeUndefined();
 });
