@@ -4,6 +4,7 @@ import { DatabaseSync } from 'node:sqlite';
 import type { DisclosureScope } from '@agentgate/contracts';
 import type { DisclosedEvent } from '@agentgate/evidence';
 import type { Act, DisclosureStore, Hold, Whose } from '../erasure.ts';
+import { createRowWriter } from './row-writer.ts';
 
 const schemaVersion = 1;
 
@@ -52,8 +53,11 @@ export const openSqliteDisclosures = (folder: string, lockWaitMs = 5_000): Discl
   closeSync(openSync(file, 'a', 0o600));
   const db = new DatabaseSync(file, { timeout: lockWaitMs });
   prepareDatabase(db);
-  const keep = db.prepare(
-    'INSERT INTO disclosures (event, field, call, tenant, agent, session, erased, salt, value) VALUES (?,?,?,?,?,?,0,?,?) ON CONFLICT (event, field) DO NOTHING',
+  const kept = createRowWriter(
+    db,
+    8,
+    (rows) =>
+      `INSERT INTO disclosures (event, field, call, tenant, agent, session, salt, value, erased) SELECT *, 0 FROM (VALUES ${rows}) WHERE true ON CONFLICT (event, field) DO NOTHING`,
   );
   const of = db.prepare('SELECT field, salt, value, erased FROM disclosures WHERE event = ? ORDER BY field');
   const addHold = db.prepare('INSERT INTO holds (hold, scope, reason, by, at) VALUES (?,?,?,?,?)');
@@ -76,7 +80,8 @@ export const openSqliteDisclosures = (folder: string, lockWaitMs = 5_000): Discl
       }
     },
     keep: (disclosed) => {
-      for (const row of disclosed.map(rowOf)) keep.run(...row);
+      for (const each of disclosed) kept.add(...rowOf(each));
+      kept.write();
     },
     of: (event) =>
       (of.all(event) as { field: string; salt: Uint8Array; value: Uint8Array | null; erased: number }[]).map(
@@ -183,7 +188,8 @@ const prepareDatabase = (db: DatabaseSync) => {
   db.exec(
     'PRAGMA journal_mode = wal; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF; PRAGMA secure_delete = ON',
   );
-  db.exec('PRAGMA journal_size_limit = 67108864');
+  // What a statement may have to take back goes to memory: a file of it would keep what is erased.
+  db.exec('PRAGMA journal_size_limit = 67108864; PRAGMA temp_store = MEMORY');
   const found = [pragma(db, 'journal_mode'), pragma(db, 'synchronous'), pragma(db, 'secure_delete')];
   if (found.join() !== 'wal,2,1')
     throw new Error(`SQLite has journal, synchronous and secure_delete ${found.join()}, not wal,2,1`);

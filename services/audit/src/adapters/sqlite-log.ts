@@ -6,6 +6,7 @@ import type { AnomalyBook } from '../anomaly-reporter.ts';
 import type { LogStore, OpenCall, ProducerName } from '../log-store.ts';
 import type { LogEntry } from '../publisher.ts';
 import type { CommittedEntries } from '../recover-log.ts';
+import { createRowWriter } from './row-writer.ts';
 import { schema, schemaVersion } from './schema.ts';
 
 /** The evidence on disk: what the domain, the publisher and the reporter need of it. */
@@ -40,6 +41,7 @@ export const openSqliteLog = (folder: string, lockWaitMs = 5_000): SqliteLog => 
 export const createSqliteLog = (db: DatabaseSync, journal: 'wal' | 'memory'): SqliteLog => {
   prepareDatabase(db, journal);
   const statements = prepareStatements(db);
+  const pending = prepareWriters(db);
   const readMeta = () => statements.meta.get() as { size: number; edge: Uint8Array; kept: number; fence: string };
   let { size, kept, fence } = readMeta();
   /** Most calls begin and end within one transaction: these need no row. */
@@ -55,10 +57,16 @@ export const createSqliteLog = (db: DatabaseSync, journal: 'wal' | 'memory'): Sq
     last = { source, epoch, id };
     return id;
   };
-  const writeOpened = () => {
+  const writePending = () => {
     for (const { call, deadline, decided, tenant = null, agent = null, session = null } of opened.values())
-      statements.openCall.run(call, deadline, decided, tenant, agent, session);
+      pending.openCalls.add(call, deadline, decided, tenant, agent, session);
     opened.clear();
+    // In this order: a call may be begun again after its end.
+    for (const writer of [pending.entries, pending.places, pending.closedCalls, pending.openCalls]) writer.write();
+  };
+  const forgetPending = () => {
+    opened.clear();
+    for (const writer of Object.values(pending)) writer.clear();
   };
 
   return {
@@ -67,13 +75,13 @@ export const createSqliteLog = (db: DatabaseSync, journal: 'wal' | 'memory'): Sq
       try {
         if (readMeta().fence !== fence) throw new Fenced('another process sequences this log now');
         const result = work();
-        writeOpened();
+        writePending();
         db.exec('COMMIT');
         return result;
       } catch (error) {
         // A failed COMMIT has already rolled back.
         if (db.isTransaction) db.exec('ROLLBACK');
-        opened.clear();
+        forgetPending();
         last = undefined;
         ({ size, kept } = readMeta());
         throw error;
@@ -89,12 +97,14 @@ export const createSqliteLog = (db: DatabaseSync, journal: 'wal' | 'memory'): Sq
       return found && found.seq > 0 ? { epoch, seq: found.seq, hash: found.prev } : undefined;
     },
     setHead: (source, { epoch, seq, hash }) => void statements.setHead.run(source, epoch, seq, hash),
-    hashAt: (source, epoch, seq) =>
-      (statements.hashAt.get(source, epoch, seq) as { hash: string } | undefined)?.hash.toLowerCase(),
+    hashAt: (source, epoch, seq) => {
+      pending.places.write();
+      return (statements.hashAt.get(source, epoch, seq) as { hash: string } | undefined)?.hash.toLowerCase();
+    },
     append: ({ text, leafHash, event, eventHash }) => {
       if (statements.addId.run(event.id).changes === 0) return false;
-      statements.addPlace.run(idOf(event), event.producerseq, Buffer.from(eventHash, 'hex'));
-      statements.append.run(size, leafHash, event.tenant ?? null, event.type, text);
+      pending.places.add(idOf(event), event.producerseq, Buffer.from(eventHash, 'hex'));
+      pending.entries.add(size, leafHash, event.tenant ?? null, event.type, text);
       size++;
       return true;
     },
@@ -127,7 +137,7 @@ export const createSqliteLog = (db: DatabaseSync, journal: 'wal' | 'memory'): Sq
     },
     openCall: (call) => void opened.set(call.call, call),
     closeCall: (call) => {
-      if (!opened.delete(call)) statements.closeCall.run(call);
+      if (!opened.delete(call)) pending.closedCalls.add(call);
     },
     overdueCalls: (before, limit) =>
       statements.overdue.all(before, limit).map((row) => withoutNulls(row) as unknown as OpenCall),
@@ -163,6 +173,8 @@ const prepareDatabase = (db: DatabaseSync, journal: 'wal' | 'memory') => {
   );
   // A checkpoint each 32 MiB instead of each 4: it syncs twice and holds up everything meanwhile.
   db.exec('PRAGMA wal_autocheckpoint = 2048; PRAGMA journal_size_limit = 67108864');
+  // What a statement may have to take back goes to memory, not to a file that is made and deleted in each transaction.
+  db.exec('PRAGMA temp_store = MEMORY');
   const found = {
     journal: pragma(db, 'journal_mode'),
     synchronous: pragma(db, 'synchronous'),
@@ -178,6 +190,19 @@ const prepareDatabase = (db: DatabaseSync, journal: 'wal' | 'memory') => {
   else if (found.version !== schemaVersion)
     throw new Error(`the evidence log has schema ${found.version}; this program knows ${schemaVersion}`);
 };
+
+/** What a transaction adds, event by event. */
+const prepareWriters = (db: DatabaseSync) => ({
+  entries: createRowWriter(db, 5, (rows) => `INSERT INTO entries (idx, leaf_hash, tenant, type, entry) VALUES ${rows}`),
+  places: createRowWriter(db, 3, (rows) => `INSERT INTO places (producer, seq, event_hash) VALUES ${rows}`),
+  closedCalls: createRowWriter(db, 1, (rows) => `DELETE FROM open_calls WHERE call IN (VALUES ${rows})`),
+  openCalls: createRowWriter(
+    db,
+    6,
+    (rows) =>
+      `INSERT INTO open_calls (call, deadline, decided, tenant, agent, session) VALUES ${rows} ON CONFLICT (call) DO NOTHING`,
+  ),
+});
 
 const prepareStatements = (db: DatabaseSync) => {
   return {
@@ -196,8 +221,6 @@ const prepareStatements = (db: DatabaseSync) => {
       'SELECT hex(event_hash) AS hash FROM places JOIN producers ON producers.id = producer WHERE source = ? AND epoch = ? AND places.seq = ?',
     ),
     addId: db.prepare('INSERT INTO ids (id) VALUES (?) ON CONFLICT DO NOTHING'),
-    addPlace: db.prepare('INSERT INTO places (producer, seq, event_hash) VALUES (?,?,?)'),
-    append: db.prepare('INSERT INTO entries (idx, leaf_hash, tenant, type, entry) VALUES (?,?,?,?,?)'),
     prune: db.prepare('DELETE FROM entries WHERE idx < ?'),
     texts: db.prepare('SELECT entry AS text FROM entries WHERE idx >= ? ORDER BY idx'),
     addAnomaly: db.prepare(
@@ -207,10 +230,6 @@ const prepareStatements = (db: DatabaseSync) => {
     quarantine: db.prepare(
       'INSERT INTO quarantine (digest, kind, subject, at, body) VALUES (?,?,?,?,?) ON CONFLICT (digest) DO NOTHING',
     ),
-    openCall: db.prepare(
-      'INSERT INTO open_calls (call, deadline, decided, tenant, agent, session) VALUES (?,?,?,?,?,?) ON CONFLICT (call) DO NOTHING',
-    ),
-    closeCall: db.prepare('DELETE FROM open_calls WHERE call = ?'),
     overdue: db.prepare('SELECT * FROM open_calls WHERE deadline <= ? ORDER BY deadline LIMIT ?'),
     entries: db.prepare(
       'SELECT idx AS "index", lower(hex(leaf_hash)) AS leafHash, CAST(entry AS BLOB) AS body, tenant, type FROM entries WHERE idx >= ? ORDER BY idx LIMIT ?',

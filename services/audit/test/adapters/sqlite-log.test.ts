@@ -76,6 +76,57 @@ test('keeps a call that ends in the transaction of its beginning out of the tabl
   expect(log.overdueCalls(2, 10)).toEqual([]);
 });
 
+test('opens a call again that ended earlier in the same transaction', () => {
+  const log = createSqliteLog(new DatabaseSync(':memory:'), 'memory');
+  const call = { call: 'a', deadline: 1, decided: 'evt_1' };
+  log.transaction(() => log.openCall(call));
+  log.transaction(() => {
+    log.closeCall('a');
+    log.openCall({ ...call, decided: 'evt_2' });
+  });
+  expect(log.overdueCalls(2, 10)).toEqual([{ ...call, decided: 'evt_2' }]);
+});
+
+test.each([1, 31, 32, 33, 100])('writes all of %i entries, calls and endings of one transaction', (count) => {
+  const log = createSqliteLog(new DatabaseSync(':memory:'), 'memory');
+  const entries = Array.from({ length: count }, (_, i) => ({ ...entry(), leafHash: Buffer.alloc(32, i) }));
+  const calls = entries.map(({ event }) => ({ call: event.id, deadline: 1, decided: 'evt_1' }));
+  log.transaction(() => {
+    for (const each of entries) log.append(each);
+    for (const call of calls) log.openCall(call);
+  });
+  expect(log.entries(0, count + 1)?.map(({ index, leafHash }) => [index, leafHash])).toEqual(
+    entries.map(({ leafHash }, i) => [i, leafHash.toString('hex')]),
+  );
+  expect(log.overdueCalls(2, count + 1)).toHaveLength(count);
+  log.transaction(() => {
+    for (const { call } of calls.slice(1)) log.closeCall(call);
+  });
+  expect(log.overdueCalls(2, count + 1)).toEqual(calls.slice(0, 1));
+});
+
+test('knows the hash of an event within the transaction that appends it', () => {
+  const log = createSqliteLog(new DatabaseSync(':memory:'), 'memory');
+  const added = entry();
+  const { source, producerepoch, producerseq } = added.event;
+  log.transaction(() => {
+    log.append(added);
+    expect(log.hashAt(source, producerepoch, producerseq)).toBe(added.eventHash);
+  });
+});
+
+test('writes nothing of a transaction that failed with the next one', () => {
+  const log = createSqliteLog(new DatabaseSync(':memory:'), 'memory');
+  const failing = () => {
+    log.append(entry());
+    log.openCall({ call: 'a', deadline: 1, decided: 'evt_1' });
+    throw new Error('disk I/O error');
+  };
+  expect(() => log.transaction(failing)).toThrow('disk I/O error');
+  log.transaction(() => log.append(entry()));
+  expect([log.entries(0, 5)?.map(({ index }) => index), log.overdueCalls(2, 5)]).toEqual([[0], []]);
+});
+
 test('counts an anomaly that is seen again, and tells of it once', () => {
   const log = createSqliteLog(new DatabaseSync(':memory:'), 'memory');
   expect([
