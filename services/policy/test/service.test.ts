@@ -50,7 +50,7 @@ grants: [{ id: a, to: { agents: [demo] }, tools: ["fs/*", "gone/*"], effect: all
 );
 const key = generateSigningKey();
 const approvalsKey = generateSigningKey();
-const revision = { revision: '0123456789abcdef', digest: 'a'.repeat(64) };
+const revision = { digest: 'a'.repeat(64), revision: '0123456789abcdef' };
 const allow = { action: 'allow', code: 'OK', reason: 'allowed by grant a', rule: 'a', obligations: {} };
 
 const ask = (more: Partial<DecideAsk> = {}): DecideAsk => ({
@@ -328,6 +328,8 @@ describe('permits', () => {
       obligations: {},
     });
     expect(permit && verify(permit)).toEqual({ ok: true });
+    // As it is signed, so that no text has to be put in order.
+    expect(JSON.stringify(permit?.claims)).toBe(permit && canonical(permit.claims));
   });
   test('none outlives the call’s deadline', async () => {
     expect((await decideOne({ deadline: at + 700 })).permit?.claims.expires_at).toBe(at + 700);

@@ -11,7 +11,7 @@ import { type Authors, verifySignature } from './signatures.ts';
 
 /** A policy as a value: whoever has the same one decides the same. */
 export interface Revision {
-  /** In permits and evidence. The digest is over the Wasm and the data, so it is the same wherever they came from. */
+  /** In permits and evidence, and so in canonical order. The digest is over the Wasm and the data, so it is the same wherever they came from. */
   id: PolicyRevision;
   /** 0 for the one of agentgate.yaml. */
   version: number;
@@ -40,7 +40,7 @@ const dataOf = (config: Config): RevisionData => {
 export const revisionOfConfig = (config: Config, wasm: Uint8Array<ArrayBuffer>): Revision => {
   const data = dataOf(config);
   const digest = digestOf(wasm, data);
-  return { id: { revision: digest.slice(0, 16), digest }, version: 0, wasm, data, tests: [] };
+  return { id: { digest, revision: digest.slice(0, 16) }, version: 0, wasm, data, tests: [] };
 };
 
 /** The files of a bundle of that version, not signed yet. Throws POLICY_INVALID where the gate would refuse them. */
@@ -71,7 +71,7 @@ const parseFiles = (files: BundleFiles): Revision => {
   if (!files['data.json']) throw refuse('data.json', 'is missing');
   const written = readJson('data.json', files['data.json']);
   const data = parseRevisionData(written);
-  const id = { revision: manifest.revision, digest: digestOf(wasm, written) };
+  const id = { digest: digestOf(wasm, written), revision: manifest.revision };
   return {
     id,
     version: manifest.metadata.agentgate.version,

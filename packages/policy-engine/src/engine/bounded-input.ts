@@ -23,7 +23,12 @@ export interface Bounds {
 
 export type Bounded = { value: Record<string, unknown> } | { fault: string };
 
-class TooMuch extends Error {}
+interface Fault {
+  /** From the arguments inwards; only so many of its tokens are told. */
+  path: string[];
+  tokens?: number;
+  why: string;
+}
 
 const pointerTo = (path: readonly string[]) =>
   path
@@ -32,57 +37,72 @@ const pointerTo = (path: readonly string[]) =>
     .slice(0, 256);
 
 /**
- * The copy of a call's arguments that the engine reads, or the field that keeps it from being read. The engine hashes keys
- * without a seed (thousands of colliding keys hang it), does not bound depth, and reads a lone surrogate or an infinite
- * number as something else: so none of these get that far, whoever checked before.
+ * The field that keeps a call's arguments from being read. The engine hashes keys without a seed (thousands of colliding
+ * keys hang it), does not bound depth, and reads a lone surrogate or an infinite number as something else: so none of
+ * these get that far, whoever checked before.
  */
+export const argumentsFault = (args: Record<string, unknown>, bounds: Bounds): string | undefined => {
+  const fault = faultOfObject(args, 1, bounds);
+  return fault && `${pointerTo(['arguments', ...fault.path].slice(0, fault.tokens))}: ${fault.why}`;
+};
+
+/** The copy of a call's arguments that the engine reads, or what keeps it from reading them. */
 export const boundedArguments = (args: Record<string, unknown>, bounds: Bounds): Bounded => {
-  try {
-    return { value: copyObject(args, ['arguments'], bounds) };
-  } catch (error) {
-    if (error instanceof TooMuch) return { fault: error.message };
-    throw error;
-  }
+  const fault = argumentsFault(args, bounds);
+  return fault === undefined ? { value: shortenedObject(args) } : { fault };
 };
 
-const copyObject = (object: object, path: string[], bounds: Bounds): Record<string, unknown> => {
-  if (path.length > bounds.depth)
-    throw new TooMuch(`${pointerTo(path.slice(0, 3))}: deeper than ${bounds.depth} levels`);
-  const entries = Object.entries(object);
-  if (entries.length > bounds.keysPerObject)
-    throw new TooMuch(`${pointerTo(path)}: more than ${bounds.keysPerObject} keys`);
-  const copy: Record<string, unknown> = {};
-  for (const [key, value] of entries) {
-    if (!key.isWellFormed()) throw new TooMuch(`${pointerTo(path)}: a key holds a lone surrogate`);
-    if (key === '__proto__') throw new TooMuch(`${pointerTo(path)}: a key is not allowed`);
-    copy[key] = bounded(value, [...path, key], bounds);
-  }
-  return copy;
-};
-
-const bounded = (value: unknown, path: string[], bounds: Bounds): unknown => {
+const faultOf = (value: unknown, depth: number, bounds: Bounds): Fault | undefined => {
   switch (typeof value) {
     case 'string':
-      if (!value.isWellFormed()) throw new TooMuch(`${pointerTo(path)}: a lone surrogate is not allowed`);
-      return value.length > maxCharacters ? summary(value.length, value) : value;
+      return value.isWellFormed() ? undefined : { path: [], why: 'a lone surrogate is not allowed' };
     case 'number':
-      if (!Number.isFinite(value)) throw new TooMuch(`${pointerTo(path)}: not a finite number`);
-      return value;
+      return Number.isFinite(value) ? undefined : { path: [], why: 'not a finite number' };
     case 'boolean':
-      return value;
+      return undefined;
     case 'object':
-      if (value === null) return null;
-      return Array.isArray(value) ? copyArray(value, path, bounds) : copyObject(value, path, bounds);
+      if (value === null) return undefined;
+      return Array.isArray(value) ? faultOfArray(value, depth, bounds) : faultOfObject(value, depth, bounds);
     default:
-      throw new TooMuch(`${pointerTo(path)}: not JSON`);
+      return { path: [], why: 'not JSON' };
   }
 };
 
-const copyArray = (array: unknown[], path: string[], bounds: Bounds): unknown => {
-  if (path.length > bounds.depth)
-    throw new TooMuch(`${pointerTo(path.slice(0, 3))}: deeper than ${bounds.depth} levels`);
-  const copy = array.map((member, index) => bounded(member, [...path, String(index)], bounds));
-  return array.length > maxMembers ? summary(array.length, JSON.stringify(array)) : copy;
+const tooDeep = (bounds: Bounds): Fault => ({ path: [], tokens: 3, why: `deeper than ${bounds.depth} levels` });
+
+const faultOfObject = (object: object, depth: number, bounds: Bounds): Fault | undefined => {
+  if (depth > bounds.depth) return tooDeep(bounds);
+  const keys = Object.keys(object);
+  if (keys.length > bounds.keysPerObject) return { path: [], why: `more than ${bounds.keysPerObject} keys` };
+  for (const key of keys) {
+    if (!key.isWellFormed()) return { path: [], why: 'a key holds a lone surrogate' };
+    if (key === '__proto__') return { path: [], why: 'a key is not allowed' };
+    const fault = faultOf((object as Record<string, unknown>)[key], depth + 1, bounds);
+    if (fault) return { ...fault, path: [key, ...fault.path] };
+  }
+  return undefined;
+};
+
+const faultOfArray = (array: readonly unknown[], depth: number, bounds: Bounds): Fault | undefined => {
+  if (depth > bounds.depth) return tooDeep(bounds);
+  for (let i = 0; i < array.length; i++) {
+    const fault = faultOf(array[i], depth + 1, bounds);
+    if (fault) return { ...fault, path: [String(i), ...fault.path] };
+  }
+  return undefined;
+};
+
+const shortened = (value: unknown): unknown => {
+  if (typeof value === 'string') return value.length > maxCharacters ? summary(value.length, value) : value;
+  if (typeof value !== 'object' || value === null) return value;
+  if (!Array.isArray(value)) return shortenedObject(value);
+  return value.length > maxMembers ? summary(value.length, JSON.stringify(value)) : value.map(shortened);
+};
+
+const shortenedObject = (object: object): Record<string, unknown> => {
+  const copy: Record<string, unknown> = {};
+  for (const key of Object.keys(object)) copy[key] = shortened((object as Record<string, unknown>)[key]);
+  return copy;
 };
 
 const summary = (length: number, text: string): Summary => ({ length, sha256: hash('sha256', text, 'hex') });

@@ -1,5 +1,6 @@
 import { AgentGateError } from '@agentgate/contracts';
 import type { CompiledPolicy } from '../grants/compile.ts';
+import { argumentsFault } from './bounded-input.ts';
 import type { Evaluation } from './evaluator.ts';
 import type { PolicyInput } from './policy-input.ts';
 import { startWorkers, type WorkersLog } from './workers.ts';
@@ -30,7 +31,8 @@ export interface EngineOptions {
 }
 
 interface Waiting {
-  input: PolicyInput;
+  /** As JSON: the worker has it sooner so, and it is what the engine reads in the end. */
+  input: string;
   answer(evaluation: Evaluation | AgentGateError): void;
 }
 
@@ -75,7 +77,12 @@ export const startEngine = async (opts: EngineOptions): Promise<PolicyEngine> =>
       if (closed) resolve(unavailable('it has stopped'));
       else if (queue.length >= maxWaiting)
         resolve(new AgentGateError('OVERLOADED', 'too many calls wait for a decision'));
-      else queue.push({ input, answer: resolve });
+      else {
+        // Before there is a text: in it, what is no number would be null, and what is no JSON would be gone.
+        const fault = argumentsFault(input.call.arguments, policy.bounds);
+        if (fault !== undefined) resolve({ fault });
+        else queue.push({ input: JSON.stringify(input), answer: resolve });
+      }
     });
   return {
     get lost() {

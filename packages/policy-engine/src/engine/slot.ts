@@ -1,7 +1,6 @@
 import { SHARE_ENV, Worker } from 'node:worker_threads';
 import type { CompiledPolicy } from '../grants/compile.ts';
 import type { Evaluation } from './evaluator.ts';
-import type { PolicyInput } from './policy-input.ts';
 import { startWatch } from './watch.ts';
 import type { WorkerAnswer, WorkerAsk, WorkerStart } from './worker-loop.ts';
 
@@ -14,7 +13,7 @@ export type SlotResult =
 export interface Slot {
   /** Rejects when the worker cannot load the policy. */
   ready: Promise<void>;
-  run(inputs: PolicyInput[]): Promise<SlotResult>;
+  run(inputs: string[]): Promise<SlotResult>;
   end(): Promise<void>;
 }
 

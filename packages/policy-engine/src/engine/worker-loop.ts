@@ -13,7 +13,8 @@ export interface WorkerStart {
 
 export interface WorkerAsk {
   batch: number;
-  inputs: PolicyInput[];
+  /** Each the JSON text of a PolicyInput. */
+  inputs: string[];
 }
 /** `broken`: an evaluation threw; this worker answers nothing more. */
 export type WorkerAnswer =
@@ -29,7 +30,7 @@ export const serveEvaluations = (port: MessagePort, evaluate: Evaluator, progres
     const evaluations: Evaluation[] = [];
     try {
       for (const input of inputs) {
-        evaluations.push(evaluate(input));
+        evaluations.push(evaluate(JSON.parse(input) as PolicyInput));
         Atomics.add(progress, 0, 1);
       }
     } catch (error) {

@@ -1,4 +1,3 @@
-import type { PolicyInput } from './policy-input.ts';
 import { type Slot, type SlotOptions, type SlotResult, startSlot } from './slot.ts';
 
 /**
@@ -7,7 +6,7 @@ import { type Slot, type SlotOptions, type SlotResult, startSlot } from './slot.
  */
 export interface Workers {
   /** One batch at a time. `none`: no worker is loaded, so nothing was tried. */
-  attempt(inputs: PolicyInput[]): Promise<SlotResult | { kind: 'none'; why: string }>;
+  attempt(inputs: string[]): Promise<SlotResult | { kind: 'none'; why: string }>;
   /** Workers that had to be ended. */
   readonly lost: number;
   /** Ends the warm one, until `keepSpare`. */

@@ -11,6 +11,8 @@ test('a bundle of a configuration has the digest that the configuration itself h
   const of = revisionOfConfig(gate(), committedWasm());
   const opened = await openBundle(await signedBundle(), authors);
   expect(opened.id).toEqual({ revision: `v1-${of.id.digest.slice(0, 12)}`, digest: of.id.digest });
+  // Permits are signed over it as it stands.
+  for (const id of [of.id, opened.id]) expect(Object.keys(id)).toEqual(['digest', 'revision']);
   expect(opened.version).toBe(1);
   expect(compiledPolicy(opened)).toEqual(compiledPolicy(of));
 });

@@ -39,6 +39,25 @@ test('decides in its worker with the committed policy', async () => {
   expect(real.lost).toBe(0);
 });
 
+test('what the engine must not see is refused by name, and no worker is asked', async () => {
+  const which = await unruly();
+  const asked = [
+    inputFor('fs/a'),
+    inputFor('fs/hang', { n: Number.POSITIVE_INFINITY }),
+    inputFor('fs/hang', { a: [undefined] }),
+    inputFor('fs/hang', { text: '\uD800' }),
+    inputFor('fs/b', { text: 'é"\\\u2028' }),
+  ];
+  expect(told(await which.decide(asked))).toEqual([
+    'a',
+    '/arguments/n: not a finite number',
+    '/arguments/a/0: not JSON',
+    '/arguments/text: a lone surrogate is not allowed',
+    'b',
+  ]);
+  expect(which.lost).toBe(0);
+});
+
 test('answers in the order of the asks, whoever asks meanwhile', async () => {
   const which = await unruly();
   const names = Array.from({ length: 600 }, (_, i) => `t${i}`);

@@ -1,4 +1,4 @@
-import type { SessionFacts } from '@agentgate/policy-engine';
+import type { SessionFacts, SessionOwner } from '@agentgate/policy-engine';
 import type { Redis } from 'ioredis';
 import type { Sessions } from '../ports.ts';
 import { graceMs, runScript as run, script, sessionKey, taintKeys } from './redis-script.ts';
@@ -7,13 +7,15 @@ import { graceMs, runScript as run, script, sessionKey, taintKeys } from './redi
 
 /** An agent that opens more is told to wait: sessions live a day and Redis does not drop them to make room. */
 const maxOpenedPerHour = 2_000;
-/** Three keys a session: itself, its taint, and that of the agent who asks. */
+/** Three keys a session: itself, its taint, and that of the agent who asks. Three arguments: whose calls are counted, and how many. */
 const look = script(`
 local out = {}
 for i = 1, #KEYS / 3 do
   local key = KEYS[3 * i - 2]
   local f = redis.call('HMGET', key, 'tenant', 'agent', 'opened_at', 'expires_at', 'purpose', 'holds', 'calls', 'denied', 'subject', 'person')
-  if f[1] and f[1] == ARGV[2 * i - 1] and f[2] == ARGV[2 * i] then redis.call('HINCRBY', key, 'calls', 1) end
+  if ARGV[3 * i] ~= '0' and f[1] and f[1] == ARGV[3 * i - 2] and f[2] == ARGV[3 * i - 1] then
+    redis.call('HINCRBY', key, 'calls', ARGV[3 * i])
+  end
   out[i] = {f, redis.call('SMEMBERS', KEYS[3 * i - 1]), redis.call('SMEMBERS', KEYS[3 * i])}
 end
 return out`);
@@ -68,17 +70,41 @@ const factsOf = (found: unknown): SessionFacts | undefined => {
   return whole ? facts : undefined;
 };
 
+type AskedSession = SessionOwner & { session: string };
+/** What one agent asks about one session in one batch is read once. */
+interface Group {
+  of: AskedSession;
+  calls: number;
+  facts: SessionFacts | undefined;
+}
+const groupKey = ({ tenant, agent, session }: AskedSession) => `${session} ${tenant}/${agent}`;
+
+/** As if each call had been read alone: the calls of its agent that stand before it in the batch came before it. */
+const factsAt = ({ of, facts }: Group, before: number): SessionFacts | undefined =>
+  facts && before > 0 && facts.tenant === of.tenant && facts.agent === of.agent
+    ? { ...facts, calls: facts.calls + before }
+    : facts;
+
 export const createRedisSessions = (redis: Redis, now: () => number): Sessions => ({
   look: async (asked, { count }) => {
     if (asked.length === 0) return [];
-    const owners = count ? asked.flatMap(({ tenant, agent }) => [tenant, agent]) : [];
-    const found = await run(
-      redis,
-      look,
-      asked.flatMap((each) => [sessionKey(each.session), ...taintKeys(each)]),
-      owners,
-    );
-    return (found as unknown[]).map(factsOf);
+    const groups = new Map<string, Group>();
+    const places = asked.map((of) => {
+      const key = groupKey(of);
+      const known = groups.get(key);
+      const group = known ?? { of, calls: 0, facts: undefined };
+      if (!known) groups.set(key, group);
+      return { group, before: count ? group.calls++ : 0 };
+    });
+    const keys: string[] = [];
+    const args: (string | number)[] = [];
+    for (const { of, calls } of groups.values()) {
+      keys.push(sessionKey(of.session), ...taintKeys(of));
+      args.push(of.tenant, of.agent, calls);
+    }
+    const found = (await run(redis, look, keys, args)) as unknown[];
+    for (const [i, group] of [...groups.values()].entries()) group.facts = factsOf(found[i]);
+    return places.map(({ group, before }) => factsAt(group, before));
   },
   admit: async ({ tenant, agent }) => {
     const hour = Math.floor(now() / 3_600_000);

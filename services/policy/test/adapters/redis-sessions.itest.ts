@@ -63,6 +63,26 @@ test('a batch is answered in order, and what is not known stays so', async () =>
   expect(await sessions().look([], { count: true })).toEqual([]);
 });
 
+test('calls of one batch have the facts that they would have had one after the other', async () => {
+  await open();
+  const other = `ses_other00${number}`;
+  await sessions().open({ ...owner, session: other, openedAt: now, expiresAt: now + 10_000, purpose: 'another' });
+  await redis.sadd(`taint:${session}`, 'private');
+  await redis.sadd('taint:default/other', 'foreign');
+  const asked = [session, other, session, 'ses_none', session].map((each) => ({ ...owner, session: each }));
+  const stranger = { tenant: 'default', agent: 'other', session };
+  const found = await sessions().look([...asked, stranger, stranger], { count: true });
+  expect(found.map((each) => each?.calls)).toEqual([0, 0, 1, undefined, 2, 3, 3]);
+  expect(found.map((each) => each?.purpose)).toEqual([
+    ...['tidy "up"\n', 'another', 'tidy "up"\n', undefined, 'tidy "up"\n'],
+    ...['tidy "up"\n', 'tidy "up"\n'],
+  ]);
+  expect(found[4]?.taint).toEqual({ session: ['private'], agent: [] });
+  expect(found[5]).toMatchObject({ agent: 'demo', taint: { session: ['private'], agent: ['foreign'] } });
+  expect((await sessions().look(asked, { count: false })).map((each) => each?.calls)).toEqual([3, 1, 3, undefined, 3]);
+  await redis.del('taint:default/other');
+});
+
 test('another agent’s asking counts nothing', async () => {
   await open();
   expect((await look({ agent: 'other' }))?.agent).toBe('demo');
