@@ -80,6 +80,8 @@ export const createFactFinder = ({ tools, policy, secrets, memory }: FactsOption
   const scanEgress = createEgressScan(policy.egress);
   const tracing = packs.has('provenance');
   const judging = tracing || packs.has('destructive');
+  /** No other pack asks for more than what the configuration says of the tool. */
+  const isLooking = judging || packs.has('egress') || packs.has('dlp');
 
   const look = (asked: Asked): Looked => {
     const described = describe(asked.tool);
@@ -108,6 +110,8 @@ export const createFactFinder = ({ tools, policy, secrets, memory }: FactsOption
   const judge = (looked: Looked, known: Recalled | undefined): Found => {
     const { ask, described, purpose, judged, carried, charge } = looked;
     const { values } = carried;
+    if (!isLooking)
+      return { ...nothingFound, labels: described.labels, facts: { ...noFacts, profile: profileFacts(looked) } };
     const recollection = { ...(known ?? nothingKnown), purpose: purpose.keys };
     const found = tracing ? traced(values, purpose.purpose, recollection) : nothingTraced;
     const isFull = known?.full ?? false;
@@ -177,6 +181,12 @@ export const createFactFinder = ({ tools, policy, secrets, memory }: FactsOption
   };
 };
 
+const nothingFound: Pick<Found, 'provenance' | 'observe' | 'charge' | 'written'> = {
+  provenance: {},
+  observe: false,
+  charge: undefined,
+  written: [],
+};
 const nothingTraced: ReturnType<typeof traced> = { values: [], overflow: false };
 const nothingJudged: Judgement = { ...noFacts.purpose, requests: '', names: [], links: false };
 const carriesNothing: CallValues = { values: [], said: [], shingles: [], targets: '', overflow: false };

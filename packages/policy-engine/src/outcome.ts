@@ -3,7 +3,10 @@ import {
   type Code,
   type Decision,
   decision as decisionSchema,
-  firstProblem,
+  type Obligations,
+  obligations as obligationsSchema,
+  parseField,
+  toAgentGateError,
 } from '@agentgate/contracts';
 import type { Evaluation } from './engine/evaluator.ts';
 import type { PolicyData } from './grants/policy-data.ts';
@@ -38,21 +41,26 @@ export const outcomeOf = (
   if (evaluation instanceof AgentGateError) throw evaluation;
   if ('fault' in evaluation) return deny('FIELD_INVALID', evaluation.fault);
   if (evaluation.result === undefined) return invalid('there is none');
-  const parsed = decisionSchema.safeParse(evaluation.result);
-  if (!parsed.success) return invalid(firstProblem(parsed.error).slice(0, 512));
-  const decision = parsed.data;
+  let decision: Decision;
+  try {
+    decision = parseField(decisionSchema, evaluation.result);
+  } catch (error) {
+    return invalid(toAgentGateError(error).message.slice(0, 512));
+  }
   if (!codesOf[decision.action].includes(decision.code))
     return invalid(`code ${decision.code} does not go with ${decision.action}`);
-  for (const [name, obligation] of Object.entries(decision.obligations)) {
-    if (obligation === undefined) continue;
+  const names = Object.keys(decision.obligations) as (keyof Obligations)[];
+  for (const name of names) {
+    if (decision.obligations[name] === undefined) continue;
     if (!carriedOut.includes(name)) return invalid(`no service carries out the obligation ${name}`);
     if (decision.action !== 'require_approval' && name === 'approvers')
       return invalid('approvers goes with require_approval only');
     if (decision.action !== 'allow' && withAllowOnly.includes(name)) return invalid(`${name} goes with allow only`);
   }
   const { credential } = decision.obligations;
-  if (!credential) return decision;
   const configured = Object.hasOwn(credentials, server) ? credentials[server] : undefined;
-  if (configured?.name !== credential.name) return invalid(`server ${server} is not configured for that credential`);
-  return decision;
+  if (credential && configured?.name !== credential.name)
+    return invalid(`server ${server} is not configured for that credential`);
+  // In the schema's order, which is the canonical one: permits are signed over them.
+  return names.length === 0 ? decision : { ...decision, obligations: obligationsSchema.parse(decision.obligations) };
 };

@@ -48,7 +48,7 @@ interface Case {
   grant?: ApprovalGrant;
   waiting?: Waiting;
   /** The operator's exception that was shown to the engine. */
-  exception?: PolicyException;
+  exception?: PolicyException | undefined;
   /** What the engine was asked at first, and said. */
   judged?: Pick<Watched, 'input' | 'decision'>;
   decision?: Decision | AgentGateError;
@@ -132,8 +132,8 @@ const findFacts = async (opts: PolicyOptions, cases: Case[]): Promise<void> => {
 };
 
 const inputFor = (
-  { digest, asked, found, grant, exception }: OpenCase & Required<Pick<Case, 'found'>>,
-  { now, flags }: { now: number; flags: readonly ToolFlag[] },
+  { digest, asked, grant, exception }: OpenCase,
+  { found, now, flags }: { found: Found; now: number; flags: readonly ToolFlag[] },
 ): PolicyInput =>
   inputOf({
     asked,
@@ -151,10 +151,8 @@ const askEngine = async (opts: PolicyOptions, cases: OpenCase[]): Promise<void> 
   const now = opts.now();
   const open = cases.flatMap((each) => {
     const flags = opts.pins.get(each.ask.tool)?.accepted?.flags ?? [];
-    const exception = opts.exceptions.covering(each.ask);
-    if (exception) each.exception = exception;
-    else delete each.exception;
-    if (each.found) return [{ each, input: inputFor({ ...each, found: each.found }, { now, flags }) }];
+    each.exception = opts.exceptions.covering(each.ask);
+    if (each.found) return [{ each, input: inputFor(each, { found: each.found, now, flags }) }];
     each.decision = new AgentGateError('POLICY_UNAVAILABLE', 'nothing could be found out about the call');
     return [];
   });

@@ -56,7 +56,9 @@ export const startEngine = async (opts: EngineOptions): Promise<PolicyEngine> =>
   const decideBatch = async (batch: Waiting[]): Promise<void> => {
     const whole = await workers.attempt(batch.map((each) => each.input));
     if (whole.kind === 'done')
-      for (const [i, each] of batch.entries()) each.answer(whole.evaluations[i] ?? unavailable('no answer'));
+      batch.forEach((each, i) => {
+        each.answer(whole.evaluations[i] ?? unavailable('no answer'));
+      });
     else if (whole.kind === 'none' || batch.length === 1) for (const each of batch) each.answer(unavailable(whole.why));
     else for (const each of batch) await decideBatch([each]);
   };
@@ -72,27 +74,32 @@ export const startEngine = async (opts: EngineOptions): Promise<PolicyEngine> =>
     }
     running = undefined;
   };
-  const enqueue = (input: PolicyInput) =>
-    new Promise<Evaluation | AgentGateError>((resolve) => {
-      if (closed) resolve(unavailable('it has stopped'));
-      else if (queue.length >= maxWaiting)
-        resolve(new AgentGateError('OVERLOADED', 'too many calls wait for a decision'));
-      else {
-        // Before there is a text: in it, what is no number would be null, and what is no JSON would be gone.
-        const fault = argumentsFault(input.call.arguments, policy.bounds);
-        if (fault !== undefined) resolve({ fault });
-        else queue.push({ input: JSON.stringify(input), answer: resolve });
-      }
-    });
+  const enqueue = (input: PolicyInput, answer: Waiting['answer']) => {
+    if (closed) return answer(unavailable('it has stopped'));
+    if (queue.length >= maxWaiting)
+      return answer(new AgentGateError('OVERLOADED', 'too many calls wait for a decision'));
+    // Before there is a text: in it, what is no number would be null, and what is no JSON would be gone.
+    const fault = argumentsFault(input.call.arguments, policy.bounds);
+    if (fault !== undefined) return answer({ fault });
+    queue.push({ input: JSON.stringify(input), answer });
+  };
   return {
     get lost() {
       return workers.lost;
     },
-    decide: (inputs) => {
-      const answers = Promise.all(inputs.map(enqueue));
-      if (queue.length > 0) running ??= pump();
-      return answers;
-    },
+    decide: (inputs) =>
+      new Promise((resolve) => {
+        const answers: (Evaluation | AgentGateError)[] = [];
+        let left = inputs.length;
+        if (left === 0) resolve(answers);
+        inputs.forEach((input, i) => {
+          enqueue(input, (answer) => {
+            answers[i] = answer;
+            if (--left === 0) resolve(answers);
+          });
+        });
+        if (queue.length > 0) running ??= pump();
+      }),
     dropSpare: () => workers.dropSpare(),
     keepSpare: () => workers.keepSpare(),
     close: async () => {
