@@ -47,18 +47,26 @@ export const createCheck = ({ orders, view, sync, freshness, stream }: CheckDeps
 
   return async (calls: readonly CallIdentity[]): Promise<(Cleared | AgentGateError)[]> => {
     const covering = calls.map(coveringKeys);
-    const read = await readView([...new Set(covering.flat())]);
+    const keys = new Set<string>();
+    for (const each of covering) for (const key of each) keys.add(key);
+    const read = await readView([...keys]);
     const refused = memoryRefuses() ?? (read instanceof AgentGateError ? read : undefined);
-    const seen = read instanceof AgentGateError ? new Map<string, ViewOrder>() : read;
+    const seen = read instanceof AgentGateError ? undefined : read;
     const epoch = orders.epoch();
-    return covering.map((keys) => {
-      for (const key of keys) {
-        const killed = [orders.get(key)?.record, seen.get(key)].find((order) => order?.state === 'killed');
-        if (killed) return { epoch, killed: { scope: killed.scope, reason: killed.reason } };
-      }
-      return refused ?? { epoch };
+    const killed = new Map<string, NonNullable<Cleared['killed']>>();
+    for (const key of keys) {
+      const order = killing(orders.get(key)?.record) ?? killing(seen?.get(key));
+      if (order) killed.set(key, { scope: order.scope, reason: order.reason });
+    }
+    return covering.map((each) => {
+      const key = killed.size > 0 ? each.find((one) => killed.has(one)) : undefined;
+      const by = key === undefined ? undefined : killed.get(key);
+      return by ? { epoch, killed: by } : (refused ?? { epoch });
     });
   };
 };
+
+const killing = <O extends Pick<ViewOrder, 'state'>>(order: O | undefined): O | undefined =>
+  order?.state === 'killed' ? order : undefined;
 
 const unavailable = (why: string, cause?: unknown) => new AgentGateError('KILL_SWITCH_UNAVAILABLE', why, { cause });

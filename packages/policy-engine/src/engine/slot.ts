@@ -13,6 +13,8 @@ export type SlotResult =
 export interface Slot {
   /** Rejects when the worker cannot load the policy. */
   ready: Promise<void>;
+  /** It has loaded it. */
+  isReady(): boolean;
   run(inputs: string[]): Promise<SlotResult>;
   end(): Promise<void>;
 }
@@ -117,10 +119,17 @@ export const startSlot = ({ policy, module, worker: file, cutOffMs, startMs }: S
     onHung: () => hangUp(line, `no decision within ${cutOffMs} ms`),
   });
   const ready = untilReady(line, startMs);
-  // Who uses the slot hears of it; until then a refusal must not end the process.
-  ready.catch(() => {});
+  let isReady = false;
+  ready.then(
+    () => {
+      isReady = true;
+    },
+    // Who uses the slot hears of it; until then a refusal must not end the process.
+    () => {},
+  );
   return {
     ready,
+    isReady: () => isReady,
     run: async (inputs) => {
       busy = true;
       const result = await runBatch(line, { batch: ++batch, inputs });

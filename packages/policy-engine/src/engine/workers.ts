@@ -57,7 +57,7 @@ export const startWorkers = async (
     },
     attempt: async (inputs) => {
       const slot = current;
-      const state = await within(respawnMs, slot.ready);
+      const state = slot.isReady() ? 'done' : await within(respawnMs, slot.ready);
       // One that is still loading is not ended: a slow machine would never get a new one.
       if (state === 'late') return { kind: 'none', why: 'it is being loaded anew' };
       if (state === 'failed') {
