@@ -1,7 +1,7 @@
 import { SHARE_ENV, Worker } from 'node:worker_threads';
 import type { CompiledPolicy } from '../grants/compile.ts';
 import type { Evaluation } from './evaluator.ts';
-import { startWatch } from './watch.ts';
+import { startWatch, type Watch } from './watch.ts';
 import type { WorkerAnswer, WorkerAsk, WorkerStart } from './worker-loop.ts';
 
 export type SlotResult =
@@ -112,12 +112,15 @@ export const startSlot = ({ policy, module, worker: file, cutOffMs, startMs }: S
   const line = openLine(worker);
   let batch = 0;
   let busy = false;
-  const watch = startWatch({
-    cutOffMs,
-    at: () => (busy && !line.gone ? `${batch}/${Atomics.load(progress, 0)}` : undefined),
-    spentMs: () => spentMs(worker),
-    onHung: () => hangUp(line, `no decision within ${cutOffMs} ms`),
-  });
+  let watch: Watch | undefined;
+  /** From its first batch on: a warm one that waits for its turn costs no timer. */
+  const watched = () =>
+    startWatch({
+      cutOffMs,
+      at: () => (busy && !line.gone ? `${batch}/${Atomics.load(progress, 0)}` : undefined),
+      spentMs: () => spentMs(worker),
+      onHung: () => hangUp(line, `no decision within ${cutOffMs} ms`),
+    });
   const ready = untilReady(line, startMs);
   let isReady = false;
   ready.then(
@@ -132,12 +135,13 @@ export const startSlot = ({ policy, module, worker: file, cutOffMs, startMs }: S
     isReady: () => isReady,
     run: async (inputs) => {
       busy = true;
+      if (!line.gone) watch ??= watched();
       const result = await runBatch(line, { batch: ++batch, inputs });
       busy = false;
       return result;
     },
     end: async () => {
-      watch.stop();
+      watch?.stop();
       hangUp(line, 'the worker was ended');
       await worker.terminate();
     },
