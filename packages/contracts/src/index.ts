@@ -1,6 +1,7 @@
 export * from './agent.ts';
 export * from './alerts.ts';
 export * from './approvals.ts';
+export * from './as-is.ts';
 export * from './async-api.ts';
 export * from './codes.ts';
 export * from './condition.ts';

@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import { takesAsIs } from './as-is.ts';
 import { AgentGateError } from './error.ts';
 
 type Issue = z.core.$ZodIssue;
@@ -35,6 +36,12 @@ export const firstProblem = (error: z.ZodError): string => {
   const { path, message } = firstProblemOf(error);
   const pointer = path.map((p) => `/${p.replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
   return `${pointer || '/'}: ${message}`;
+};
+
+/** As parseField, for what JSON.parse made of messages by the thousand: the value itself where it is as it should be. */
+export const createParser = <T>(schema: z.ZodType<T>): ((value: unknown) => T) => {
+  const isTaken = takesAsIs(schema);
+  return (value) => (isTaken(value) ? (value as T) : parseField(schema, value));
 };
 
 /** Parses at the edge: the value, or FIELD_INVALID naming the field. */

@@ -18,5 +18,6 @@ export const batchAnswer = z.strictObject({
     .array(z.strictObject({ n: z.int().min(0), answer: z.unknown().optional(), error: failure.optional() }))
     .max(512),
 });
+export type BatchAnswer = z.infer<typeof batchAnswer>;
 /** In place of an answer of a request or broadcast contract. */
 export const failureAnswer = z.strictObject({ v: z.literal(1), error: failure });
