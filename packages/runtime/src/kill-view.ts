@@ -16,8 +16,8 @@ import {
 export interface KillView {
   /** The order that covers the call, widest scope first. Throws KILL_SWITCH_UNAVAILABLE while the view is stale, or older than the caller can take. */
   check(call: CallIdentity, maxAgeMs?: number): { epoch: number; killed?: { scope: Scope; reason: string } };
-  /** Whether the view has reached the epoch, waiting at most so long for it. */
-  reached(epoch: number, waitMs: number): Promise<boolean>;
+  /** Whether the view has reached the epoch, waiting at most so long for it where it has not. */
+  reached(epoch: number, waitMs: number): true | Promise<boolean>;
   /** Takes an order from the kill-switch's own mouth before the stream brings it. */
   apply(scope: Scope, epoch: number): void;
   /** Hears of each scope whose order is on its way, once nothing in it starts here any more. */
@@ -142,7 +142,7 @@ export const createKillView = async ({
     epoch: state.epoch,
     stale: state.stale,
     reached: (epoch, waitMs) => {
-      if (state.epoch() >= epoch) return Promise.resolve(true);
+      if (state.epoch() >= epoch) return true;
       return new Promise((resolve) => {
         const end = (reached: boolean) => {
           clearTimeout(timer);

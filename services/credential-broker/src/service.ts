@@ -32,7 +32,7 @@ type ReleaseAnswer = z.infer<typeof brokerRelease.answer>;
 /** The broker's own view of the kill orders. */
 export interface Kills {
   check(call: CallIdentity): { killed?: { scope: Scope; reason: string } };
-  reached(epoch: number, waitMs: number): Promise<boolean>;
+  reached(epoch: number, waitMs: number): true | Promise<boolean>;
   epoch(): number;
   /** Takes an order from the kill-switch's own mouth before the stream brings it. */
   apply(scope: Scope, epoch: number): void;

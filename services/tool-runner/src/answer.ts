@@ -32,8 +32,8 @@ export const answerTo = ({ end, ending }: Settled, shape: Shape): Run => {
   if (ending?.why === 'timeout') return say('timeout', 'TIMEOUT', `the tool did not answer in time; ${afterStop(end)}`);
   switch (end.kind) {
     case 'result': {
-      const { outcome, ...rest } = shapeResult(end.result, shape);
-      return { outcome, code: outcome === 'ok' ? 'OK' : 'TOOL_ERROR', ...rest };
+      const shaped = shapeResult(end.result, shape);
+      return { ...shaped, code: shaped.outcome === 'ok' ? 'OK' : 'TOOL_ERROR' };
     }
     case 'error':
       return say('tool_error', 'TOOL_ERROR', end.reason);

@@ -26,8 +26,8 @@ export interface CatalogRecords {
 export interface Catalog {
   /** Throws UNKNOWN_TOOL, or UPSTREAM_UNAVAILABLE while its server cannot take a call. */
   find(tool: string): CatalogEntry;
-  /** Resolves at once unless its server said that its tools changed: then once they are listed again, or after a while. */
-  settled(tool: string): Promise<void>;
+  /** Where its server said that its tools changed: resolves once they are listed again, or after a while. */
+  settled(tool: string): Promise<void> | undefined;
 }
 
 export interface CatalogOptions {
@@ -83,9 +83,9 @@ export const createCatalog = ({ upstreams, records, now, log }: CatalogOptions):
   }
   const serverOf = (tool: string) => servers.get(tool.slice(0, tool.indexOf('/')));
   return {
-    settled: async (tool) => {
+    settled: (tool) => {
       const relisted = serverOf(tool)?.upstream.relisting();
-      if (relisted) await Promise.race([relisted, sleep(settleMs, undefined, { ref: false })]);
+      return relisted && Promise.race([relisted, sleep(settleMs, undefined, { ref: false })]);
     },
     find: (tool) => {
       const server = serverOf(tool);

@@ -1,4 +1,5 @@
 import { type CallIdentity, covers, type Fate, type Scope } from '@agentgate/contracts';
+import { createRecent } from './recent.ts';
 
 /** Why a call is ended before it ended by itself. */
 export type Ending =
@@ -10,20 +11,28 @@ export type Ending =
 /** One call in this runner. The runner owns it; cancel and contain only tell it to end. */
 export interface LiveCall extends CallIdentity {
   readonly call: string;
-  /** Once it stands, a call that was not handed to its tool never is. */
+  /** Once it stands, a call that was not handed to its tool never is. Set by `endCall` alone. */
   ending: Ending | undefined;
-  /** Resolves when `ending` is set. */
-  readonly whenEnding: Promise<Ending>;
-  /** Resolves when the call is over, with what became of it; undefined where it never started. */
-  readonly whenOver: Promise<Fate | undefined>;
+  /**
+   * Hears of the ending at once. A call waits for one thing at a time, so this is that one wait's: a promise that every wait raced against would hold
+   * all of them until the call is over.
+   */
+  onEnding: ((ending: Ending) => void) | undefined;
   /** Of a killed call: its answer leaves after the order was confirmed, which must not wait for what becomes of thousands of answers. */
   told: Promise<void> | undefined;
-  end(ending: Ending): void;
-  over(fate: Fate | undefined): void;
+  /** Made by the first that asks what became of it; undefined where it never started. */
+  over: PromiseWithResolvers<Fate | undefined> | undefined;
 }
 
-interface Ended {
-  identity: CallIdentity;
+/** The first ending counts. */
+export const endCall = (one: LiveCall, ending: Ending): void => {
+  if (one.ending) return;
+  one.ending = ending;
+  one.onEnding?.(ending);
+};
+
+/** What became of a call that is over. */
+interface Ended extends CallIdentity {
   fate: Fate;
   at: number;
 }
@@ -58,12 +67,13 @@ export interface LiveCalls {
 
 export const createLiveCalls = (now: () => number): LiveCalls => {
   const live = new Map<string, LiveCall>();
-  const recent = new Map<string, Ended>();
-  const early = new Map<string, number>();
+  const recent = createRecent<Ended>({ keptMs: recentMs, most: maxRecent, now });
+  const early = createRecent<{ at: number }>({ keptMs: earlyMs, most: maxEarly, now });
   const stop = async (one: LiveCall, ending: Ending): Promise<Fate> => {
-    one.end(ending);
+    one.over ??= Promise.withResolvers();
+    endCall(one, ending);
     // One that was not handed over is over at once, without a fate of its own.
-    return (await one.whenOver) ?? 'aborted';
+    return (await one.over.promise) ?? 'aborted';
   };
   /** Of killed calls whose answers wait: lets them leave. */
   const tells = new Set<() => void>();
@@ -90,8 +100,18 @@ export const createLiveCalls = (now: () => number): LiveCalls => {
       return live.size;
     },
     has: (call) => live.has(call),
-    open: (call, identity) => {
-      const one = createLiveCall(call, identity);
+    open: (call, { tenant, agent, session, tool }) => {
+      const one: LiveCall = {
+        call,
+        tenant,
+        agent,
+        session,
+        tool,
+        ending: undefined,
+        onEnding: undefined,
+        told: undefined,
+        over: undefined,
+      };
       live.set(call, one);
       return one;
     },
@@ -99,16 +119,16 @@ export const createLiveCalls = (now: () => number): LiveCalls => {
       live.delete(one.call);
       if (fate !== undefined) {
         const { tenant, agent, session, tool } = one;
-        remember(recent, one.call, { identity: { tenant, agent, session, tool }, fate, at: now() }, maxRecent);
+        recent.set(one.call, { tenant, agent, session, tool, fate, at: now() });
       }
-      one.over(fate);
+      one.over?.resolve(fate);
     },
     end: async (call, ending) => {
       const one = live.get(call);
       if (one) return stop(one, ending);
       const ended = recent.get(call);
-      if (ended && now() - ended.at <= recentMs) return ended.fate;
-      remember(early, call, now(), maxEarly);
+      if (ended) return ended.fate;
+      early.set(call, { at: now() });
       return undefined;
     },
     hold: (scope) => {
@@ -116,8 +136,9 @@ export const createLiveCalls = (now: () => number): LiveCalls => {
       setTimeout(() => letLeave([tell]), heldMs);
     },
     contain: async (scope, reason) => {
-      const over = [...recent]
-        .filter(([, ended]) => now() - ended.at <= recentMs && covers(scope, ended.identity))
+      const over = recent
+        .entries()
+        .filter(([, ended]) => covers(scope, ended))
         .map(([call, { fate }]) => ({ call, fate }));
       const { fates } = kill(scope, reason);
       const all = [...(await Promise.all(fates)), ...over].slice(0, maxRecent);
@@ -126,44 +147,8 @@ export const createLiveCalls = (now: () => number): LiveCalls => {
       return all;
     },
     endAll: (ending) => {
-      for (const one of live.values()) one.end(ending);
+      for (const one of live.values()) endCall(one, ending);
     },
-    endedEarly: (call) => {
-      const at = early.get(call);
-      return at !== undefined && now() - at <= earlyMs;
-    },
+    endedEarly: (call) => early.get(call) !== undefined,
   };
-};
-
-/** Keeps the newest `most`. */
-const remember = <T>(map: Map<string, T>, key: string, value: T, most: number): void => {
-  map.delete(key);
-  map.set(key, value);
-  if (map.size <= most) return;
-  for (const oldest of map.keys()) {
-    map.delete(oldest);
-    return;
-  }
-};
-
-const createLiveCall = (call: string, { tenant, agent, session, tool }: CallIdentity): LiveCall => {
-  const ending = Promise.withResolvers<Ending>();
-  const over = Promise.withResolvers<Fate | undefined>();
-  const one: LiveCall = {
-    call,
-    tenant,
-    agent,
-    session,
-    tool,
-    ending: undefined,
-    whenEnding: ending.promise,
-    whenOver: over.promise,
-    told: undefined,
-    end: (why) => {
-      one.ending ??= why;
-      ending.resolve(one.ending);
-    },
-    over: over.resolve,
-  };
-  return one;
 };

@@ -1,15 +1,18 @@
+import { takesAsIs } from '@agentgate/contracts';
 import { canonical } from '@agentgate/evidence';
 import { z } from 'zod';
 import { redactResult } from './redact-result.ts';
 import { redact } from './redaction.ts';
 
-/** An MCP tool result; what else a server puts beside these fields is its own affair and stays here. */
-const toolResult = z.object({
-  content: z.array(z.record(z.string(), z.unknown())).max(10_000).default([]),
+const form = {
+  content: z.array(z.record(z.string(), z.unknown())).max(10_000),
   structuredContent: z.record(z.string(), z.unknown()).optional(),
   isError: z.boolean().optional(),
-});
-
+};
+/** An MCP tool result; what else a server puts beside these fields is its own affair and stays here. */
+const toolResult = z.object({ ...form, content: form.content.default([]) });
+/** Of what puts nothing beside them and leaves nothing out, nothing has to be taken. */
+const isBare = takesAsIs(z.strictObject(form));
 export type ToolResult = z.infer<typeof toolResult>;
 
 /** What an agent may see of an upstream's answer. */
@@ -27,18 +30,18 @@ export const shapeResult = (
   raw: unknown,
   { secrets, hidden, maxBytes }: { secrets: readonly string[]; hidden: readonly string[]; maxBytes: number },
 ): Shaped => {
-  const parsed = toolResult.safeParse(raw);
-  if (!parsed.success) return spoilt('the tool answered with something that is no MCP result');
-  const clean = redact(parsed.data, secrets);
-  let value: ToolResult;
-  let redacted = clean.redacted;
-  try {
-    const rest = redactResult(clean.value, hidden);
-    value = rest.result;
-    redacted = [...new Set([...redacted, ...rest.redacted])].slice(0, 64);
-  } catch {
-    return spoilt('the result cannot be redacted as policy wants it', redacted);
-  }
+  const result = isBare(raw) ? (raw as ToolResult) : toolResult.safeParse(raw).data;
+  if (!result) return spoilt('the tool answered with something that is no MCP result');
+  const clean = redact(result, secrets);
+  let { value, redacted } = clean;
+  if (hidden.length > 0)
+    try {
+      const rest = redactResult(clean.value, hidden);
+      value = rest.result;
+      redacted = [...new Set([...redacted, ...rest.redacted])].slice(0, 64);
+    } catch {
+      return spoilt('the result cannot be redacted as policy wants it', redacted);
+    }
   let bytes: number;
   try {
     bytes = Buffer.byteLength(canonical(value));

@@ -15,7 +15,7 @@ import { approvalBinding, checkGrant } from '@agentgate/runtime';
 import { answerTo, fateOf, type Run, refusal, type Settled } from './answer.ts';
 import type { Catalog, CatalogEntry } from './catalog.ts';
 import { endingError } from './ending.ts';
-import type { LiveCall, LiveCalls } from './live-calls.ts';
+import { type Ending, endCall, type LiveCall, type LiveCalls } from './live-calls.ts';
 import type { PermitCheck } from './permit-check.ts';
 import type { Pins } from './pins/pins.ts';
 import type { Channel, Dispatch, LeasedCredential, UpstreamEnd } from './upstream.ts';
@@ -25,7 +25,7 @@ import type { WitnessCheck } from './witness-check.ts';
 /** The runner's own view of the kill orders. */
 interface Kills {
   check(call: CallIdentity, maxAgeMs?: number): { killed?: { scope: Scope; reason: string } };
-  reached(epoch: number, waitMs: number): Promise<boolean>;
+  reached(epoch: number, waitMs: number): true | Promise<boolean>;
   apply(scope: Scope, epoch: number): void;
 }
 
@@ -90,7 +90,7 @@ export const createRunner = (ports: RunnerPorts): Runner => {
     if (live.has(ask.call))
       return refusal(new AgentGateError('POLICY_DENIED', 'permit: the call runs already'), took());
     const one = live.open(ask.call, ask);
-    if (live.endedEarly(ask.call)) one.end({ why: 'cancelled' });
+    if (live.endedEarly(ask.call)) endCall(one, { why: 'cancelled' });
     let answer: ExecuteAnswer | undefined;
     try {
       answer = { ...(await run(ports, one, ask)), duration_ms: took() };
@@ -129,23 +129,26 @@ export const createRunner = (ports: RunnerPorts): Runner => {
 /** Everything that must hold before a tool runs, in this order. Each step throws its refusal; after `use` the permit is gone. */
 const run = async (ports: RunnerPorts, one: LiveCall, ask: ExecuteAsk): Promise<Run> => {
   const claims = ports.permits(ask);
-  await orEnded(one, ports.catalog.settled(ask.tool));
+  refuseEnded(one);
+  // Most calls find nothing to wait for: a wait is made only of what is not there yet.
+  const relisting = ports.catalog.settled(ask.tool);
+  if (relisting) await orEnded(one, relisting);
   const entry = ports.catalog.find(ask.tool);
   refuseOtherDefinition(ports, claims, entry);
   refuseObligations(claims.obligations, entry);
   refuseOtherApproval(ports, claims, entry, ask);
   ports.witnessed(ask, claims);
-  await orEnded(one, caughtUp(ports.kills, ask));
+  const reached = ports.kills.reached(ask.epoch, killWaitMs);
+  if (reached !== true) refuseBehind(await orEnded(one, reached), ask);
   refuseKilled(ports.kills, ask);
   await orEnded(one, ports.usedPermits.use(claims.id, claims.expires_at));
   entry.checkArguments(ask.arguments);
-  const lease = claims.obligations.credential
-    ? await orEnded(one, ports.broker.lease(ask.permit, ask.epoch), ports.broker.release)
-    : undefined;
+  if (!claims.obligations.credential) return await through(ports, one, ask, { claims, entry, lease: undefined });
+  const lease = await orEnded(one, ports.broker.lease(ask.permit, ask.epoch), ports.broker.release);
   try {
-    return await through(ports, one, ask, { claims, entry, lease });
+    return { ...(await through(ports, one, ask, { claims, entry, lease })), lease: lease.lease };
   } finally {
-    if (lease) ports.broker.release(lease);
+    ports.broker.release(lease);
   }
 };
 
@@ -163,7 +166,7 @@ const through = async (
 ): Promise<Run> => {
   const deadline = Math.min(claims.deadline, ask.deadline);
   const opened = entry.upstream.prepare({ deadline, leased: lease });
-  const channel: Channel = await orEnded(one, opened, (late) => late.release());
+  const channel: Channel = opened instanceof Promise ? await orEnded(one, opened, (late) => late.release()) : opened;
   try {
     // No await from here to `send`: nothing may come between the last look and the handing over.
     refuseKilled(ports.kills, ask, dispatchFreshMs);
@@ -172,25 +175,19 @@ const through = async (
     refuseTooLate(claims, deadline, ports.now());
     const dispatch = channel.send({ call: ask.call, tool: entry.tool, arguments: ask.arguments, deadline });
     const ended = await settle(one, dispatch, deadline - ports.now());
-    return {
-      ...answerTo(ended, {
-        secrets: lease?.credential.hidden ?? [],
-        hidden: claims.obligations.redact?.result ?? [],
-        maxBytes: ports.limits.resultBytes,
-      }),
-      ...(lease ? { lease: lease.lease } : {}),
-    };
+    return answerTo(ended, {
+      secrets: lease?.credential.hidden ?? [],
+      hidden: claims.obligations.redact?.result ?? [],
+      maxBytes: ports.limits.resultBytes,
+    });
   } finally {
     channel.release();
   }
 };
 
-const caughtUp = async (kills: Kills, ask: ExecuteAsk): Promise<void> => {
-  if (!(await kills.reached(ask.epoch, killWaitMs)))
-    throw new AgentGateError(
-      'KILL_SWITCH_UNAVAILABLE',
-      `the tool-runner's kill view has not reached epoch ${ask.epoch}`,
-    );
+const refuseBehind = (isThere: boolean, { epoch }: ExecuteAsk): void => {
+  if (!isThere)
+    throw new AgentGateError('KILL_SWITCH_UNAVAILABLE', `the tool-runner's kill view has not reached epoch ${epoch}`);
 };
 
 /** Throws KILL_SWITCH_UNAVAILABLE too, while the view is stale. */
@@ -246,35 +243,50 @@ const refuseEnded = (one: LiveCall): void => {
   if (one.ending) throw endingError(one.ending);
 };
 /** Waits for one step unless the call is ended first; what the step yields after that goes to `tooLate`. */
-const orEnded = <T>(one: LiveCall, step: Promise<T>, tooLate: (value: T) => void = () => {}): Promise<T> =>
+const orEnded = <T>(one: LiveCall, step: Promise<T>, tooLate?: (value: T) => void): Promise<T> =>
   new Promise((resolve, reject) => {
     let isEnded = false;
-    let isDone = false;
-    one.whenEnding.then((ending) => {
-      // A call that runs has steps behind it: a kill of thousands must not make an error for each of them.
-      if (isDone) return;
+    // A call that runs has steps behind it: a kill of thousands must not make an error for each of them.
+    const onEnding = (ending: Ending) => {
       isEnded = true;
       reject(endingError(ending));
-    }, reject);
-    step.then((value) => {
-      isDone = true;
-      if (isEnded) tooLate(value);
-      else resolve(value);
-    }, reject);
+    };
+    if (one.ending) onEnding(one.ending);
+    else one.onEnding = onEnding;
+    step.then(
+      (value) => {
+        if (isEnded) return tooLate?.(value);
+        one.onEnding = undefined;
+        resolve(value);
+      },
+      (error: unknown) => {
+        if (isEnded) return;
+        one.onEnding = undefined;
+        reject(error);
+      },
+    );
+  });
+
+/** What the tool says, or undefined where somebody ends the call before. */
+const saidOrEnded = ({ ended }: Dispatch, one: LiveCall): Promise<UpstreamEnd | undefined> =>
+  new Promise((resolve) => {
+    one.onEnding = () => resolve(undefined);
+    ended.then(resolve);
   });
 
 /** Waits for the tool, at most until the deadline or until somebody ends the call; then tells it to stop and waits a little more. */
 const settle = async (one: LiveCall, dispatch: Dispatch, leftMs: number): Promise<Settled> => {
   const began = performance.now();
-  const deadline = setTimeout(() => one.end({ why: 'timeout' }), Math.max(0, leftMs));
+  const deadline = setTimeout(endCall, Math.max(0, leftMs), one, { why: 'timeout' });
   try {
-    const first = await Promise.race([dispatch.ended, one.whenEnding]);
-    if ('kind' in first) {
+    const said = await saidOrEnded(dispatch, one);
+    if (said) {
       // The server keeps the deadline too, and by its own clock it may be there first.
-      const isTime = first.kind === 'stopped' && performance.now() - began >= leftMs - clockMs;
-      return { end: first, ending: isTime ? { why: 'timeout' } : undefined };
+      const isTime = said.kind === 'stopped' && performance.now() - began >= leftMs - clockMs;
+      return { end: said, ending: isTime ? { why: 'timeout' } : undefined };
     }
-    dispatch.stop(first.why);
+    const ending = one.ending as Ending;
+    dispatch.stop(ending.why);
     const { promise: tooLong, resolve } = Promise.withResolvers<UpstreamEnd>();
     const grace = setTimeout(
       () => resolve({ kind: 'lost', reason: 'the tool was told to stop and did not say whether it did' }),
@@ -282,7 +294,7 @@ const settle = async (one: LiveCall, dispatch: Dispatch, leftMs: number): Promis
     );
     const end = await Promise.race([dispatch.ended, tooLong]);
     clearTimeout(grace);
-    return { end, ending: first };
+    return { end, ending };
   } finally {
     clearTimeout(deadline);
     dispatch.abandon();

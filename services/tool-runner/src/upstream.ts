@@ -68,8 +68,11 @@ export interface Listing {
 /** One server of agentgate.yaml. Its failures are its own: no other server waits for it. */
 export interface Upstream {
   readonly server: string;
-  /** Rejects UPSTREAM_UNAVAILABLE. With a credential the channel carries it, and is used for this one call, or for its lease. */
-  prepare(opts: { leased?: LeasedCredential | undefined; deadline: number }): Promise<Channel>;
+  /**
+   * Rejects or throws UPSTREAM_UNAVAILABLE. With a credential the channel carries it, and is used for this one call, or for its lease. What needs no
+   * opening is there at once.
+   */
+  prepare(opts: { leased?: LeasedCredential | undefined; deadline: number }): Channel | Promise<Channel>;
   /** A lease is over, or its secret was changed: what was kept open with it ends now. */
   forget(lease: string): void;
   /** Hears of the tools when the server tells that they changed, and whenever they were listed. */

@@ -9,7 +9,15 @@ import {
 } from '@agentgate/contracts';
 import { fieldOf } from '../credential.ts';
 import { createRefresher, pace, type RefresherOptions } from '../refresher.ts';
-import type { Dispatch, LeasedCredential, ListedTool, Upstream, UpstreamCall, UpstreamEnd } from '../upstream.ts';
+import type {
+  Channel,
+  Dispatch,
+  LeasedCredential,
+  ListedTool,
+  Upstream,
+  UpstreamCall,
+  UpstreamEnd,
+} from '../upstream.ts';
 
 export interface NatsToolsOptions {
   server: string;
@@ -30,7 +38,12 @@ const graceMs = 1_000;
 export const createNatsUpstream = (opts: NatsToolsOptions): Upstream => {
   const { server, bus, inject, log } = opts;
   const { subject } = opts.nats;
-  const way = { batcher: bus.toolBatcher(subject), cancel: createCanceller(bus, subject) };
+  const way: Way = {
+    batcher: bus.toolBatcher(subject),
+    cancel: createCanceller(bus, subject),
+    suspect: () => refresher.soon(),
+    now: opts.now,
+  };
   const listeners: ((tools: ListedTool[]) => void)[] = [];
   let why: string | undefined = 'it was not reached yet';
 
@@ -49,10 +62,16 @@ export const createNatsUpstream = (opts: NatsToolsOptions): Upstream => {
     },
   });
   const problem = () => (why === undefined ? undefined : `${server} cannot be reached: ${why}`);
-  const injected = (leased: LeasedCredential | undefined): Pick<ToolCallAsk, 'credential'> => {
-    const credential = leased && fieldOf(inject, leased.credential);
+  const injected = (leased: LeasedCredential): Pick<ToolCallAsk, 'credential'> => {
+    const credential = fieldOf(inject, leased.credential);
     return credential ? { credential } : {};
   };
+  const channelWith = (credential: Pick<ToolCallAsk, 'credential'>): Channel => ({
+    send: (call) => send(way, call, credential),
+    release: () => {},
+  });
+  /** Calls without a credential share it: there is nothing to open for one, and nothing of one to keep. */
+  const bare = channelWith({});
 
   return {
     server,
@@ -60,13 +79,10 @@ export const createNatsUpstream = (opts: NatsToolsOptions): Upstream => {
     // A server on NATS does not tell: it is asked each minute.
     relisting: () => undefined,
     onTools: (tell) => void listeners.push(tell),
-    prepare: async ({ leased }) => {
+    prepare: ({ leased }) => {
       const wrong = problem();
       if (wrong !== undefined) throw new AgentGateError('UPSTREAM_UNAVAILABLE', wrong);
-      return {
-        send: (call) => send({ ...way, now: opts.now() }, call, injected(leased), () => refresher.soon()),
-        release: () => {},
-      };
+      return leased ? channelWith(injected(leased)) : bare;
     },
     // A call's credential went with its message.
     forget: () => {},
@@ -115,22 +131,22 @@ const createCanceller = (bus: NatsToolsOptions['bus'], subject: string): ((call:
 interface Way {
   batcher: Batcher<ToolCallAsk, ToolCallAnswer>;
   cancel(call: string): void;
-  now: number;
+  /** The server may be gone. */
+  suspect(): void;
+  now(): number;
 }
 
 /** The batcher sends what one turn of the event loop gathered: no message of the kill-switch can come in between. */
 const send = (
-  { batcher, cancel, now }: Way,
-  call: UpstreamCall,
+  { batcher, cancel, suspect, now }: Way,
+  { call, tool, arguments: args, deadline }: UpstreamCall,
   credential: Pick<ToolCallAsk, 'credential'>,
-  suspect: () => void,
 ): Dispatch => {
   let isTaken = false;
-  const { call: id, tool, arguments: args, deadline } = call;
   const ended = batcher(
-    { call: id, tool, arguments: args, deadline, ...credential },
+    { call, tool, arguments: args, deadline, ...credential },
     {
-      timeoutMs: Math.max(1, deadline - now) + graceMs,
+      timeoutMs: Math.max(1, deadline - now()) + graceMs,
       onTaken: () => {
         isTaken = true;
       },
@@ -142,10 +158,11 @@ const send = (
   });
   return {
     ended,
-    stop: () => cancel(id),
-    abandon: () => {},
+    stop: () => cancel(call),
+    abandon: nothing,
   };
 };
+const nothing = () => {};
 
 const endOfAnswer = ({ status, result }: ToolCallAnswer): UpstreamEnd => {
   switch (status) {
