@@ -4,6 +4,7 @@ import {
   leafHash,
   merkleRoot,
   nodeHash,
+  rootFromBase64,
   rootFromPath,
   sha256Hex,
   verifyInclusion,
@@ -110,6 +111,30 @@ describe('inclusion paths', () => {
           expect(rootFromPath({ leaf, index, size, path: path.slice(1) })).toBeUndefined();
           expect(rootFromPath({ leaf, index, size, path: [leaf.subarray(1), ...path.slice(1)] })).toBeUndefined();
         }
+      }
+    }
+  });
+
+  test('lead to the same root in base64, and are refused where those in bytes are', () => {
+    const base64 = (hashes: readonly Uint8Array[]) => hashes.map((h) => Buffer.from(h).toString('base64'));
+    for (let size = 1; size <= 70; size++) {
+      const hashes = leaves(size);
+      const root = hex(merkleRoot(hashes));
+      for (const [index, path] of inclusionPaths(hashes).entries()) {
+        const leaf = hashes[index] as Uint8Array;
+        expect(hex(rootFromBase64({ leaf, index, size, path: base64(path) }) as Buffer)).toBe(root);
+        const others = [[...path, leaf], path.slice(1), [...path].reverse(), [...path.slice(1), leaf]];
+        for (const other of others) {
+          for (const at of [index, (index + 1) % size]) {
+            const inBytes = rootFromPath({ leaf, index: at, size, path: other });
+            expect(rootFromBase64({ leaf, index: at, size, path: base64(other) })).toEqual(inBytes);
+          }
+        }
+        if (path.length === 0) continue;
+        const short = base64([leaf.subarray(1), ...path.slice(1)]);
+        expect(rootFromBase64({ leaf, index, size, path: short })).toBeUndefined();
+        expect(rootFromBase64({ leaf, index, size, path: ['', ...short.slice(1)] })).toBeUndefined();
+        expect(rootFromBase64({ leaf: leaf.subarray(1), index, size, path: base64(path) })).toBeUndefined();
       }
     }
   });

@@ -70,6 +70,11 @@ describe('sealBatch', () => {
     ['a newline in the domain', { ...scope, domain: 'a\nb' }],
     ['a carriage return', { ...scope, lines: ['ingress\r'] }],
     ['an empty line', { ...scope, lines: ['ingress', ''] }],
+    ['the first control of C0', { ...scope, lines: ['a\0'] }],
+    ['the last control of C0', { ...scope, lines: ['a\x1f'] }],
+    ['a delete', { ...scope, lines: ['a\x7f'] }],
+    ['the first control of C1', { ...scope, lines: ['\x80a'] }],
+    ['the last control of C1', { ...scope, lines: ['a\x9fb'] }],
     ['no line', { ...scope, lines: [] }],
     ['a lone surrogate', { ...scope, lines: ['\ud800'] }],
     ['an overlong line', { ...scope, lines: ['a'.repeat(513)] }],
@@ -77,6 +82,14 @@ describe('sealBatch', () => {
     expect(() => sealBatch({ ...wrong, leaves, key })).toThrow(expect.objectContaining({ code: 'MALFORMED' }));
     expect(verifySeal({ ...wrong, keys, leaf, seal })).toMatchObject({ ok: false, code: 'MALFORMED' });
   });
+
+  test.each(['a b~', 'a\xa0', 'é', '\u{1d11e}', '\u2028'])(
+    'takes a line such as %j, which holds no control',
+    (line) => {
+      const [made] = sealBatch({ ...scope, lines: ['ingress', line], leaves: ['x'], key });
+      expect(verifySeal({ ...scope, lines: ['ingress', line], keys, leaf: 'x', seal: made })).toEqual({ ok: true });
+    },
+  );
 
   test('refuses no leaves and more than 65,536', () => {
     const root = seal.root;
