@@ -55,6 +55,8 @@ const holdsMost = 1_024;
 export const createKillState = (now: () => number): KillState => {
   const byKey = new Map<string, Known>();
   const holds = new Map<string, { scope: Scope; until: number }>();
+  /** Orders that stand. Mostly there is none, and then no key has to be made of a call. */
+  let standing = 0;
   let followed = 0;
   let pulseAt = Number.NEGATIVE_INFINITY;
   const stale = (maxAgeMs: number = limits.killViewStaleMs) => {
@@ -71,6 +73,7 @@ export const createKillState = (now: () => number): KillState => {
     if (before && before.epoch >= seq) return;
     // A lift is remembered too: a late word of the order before it must not kill again.
     byKey.set(key, { epoch: seq, ...known });
+    standing += Number(known.killed) - Number(before?.killed ?? false);
   };
   return {
     take: (seq, record) => {
@@ -90,6 +93,7 @@ export const createKillState = (now: () => number): KillState => {
     check: (call, maxAgeMs) => {
       const why = stale(maxAgeMs);
       if (why) throw new AgentGateError('KILL_SWITCH_UNAVAILABLE', why);
+      if (standing === 0 && holds.size === 0) return { epoch: followed };
       for (const key of coveringKeys(call)) {
         const known = byKey.get(key);
         if (known?.killed) return { epoch: followed, killed: { scope: known.scope, reason: known.reason } };

@@ -113,4 +113,33 @@ describe('a kill view', () => {
     state.take(10, { state: 'lifted', scope: session, reason: '' });
     expect(state.check(call)).toEqual({ epoch: 10 });
   });
+
+  test('covers what its newest record of each scope kills, whatever came before and in whichever order', () => {
+    const scopes: Scope[] = [
+      session,
+      { kind: 'agent', id: 'demo' },
+      { kind: 'tool', id: 'fs/read' },
+      { kind: 'global' },
+    ];
+    let seed = 1;
+    const random = (below: number) => {
+      seed = (seed * 48_271) % 2_147_483_647;
+      return seed % below;
+    };
+    for (let round = 0; round < 50; round++) {
+      const { state, wait } = view();
+      state.pulse(0);
+      const newest = new Map<Scope, { seq: number; killed: boolean }>();
+      for (let step = 0; step < 40; step++) {
+        const scope = scopes[random(scopes.length)] as Scope;
+        const seq = 1 + random(60);
+        const killed = random(2) === 0;
+        if (killed && random(2) === 0) state.apply(scope, seq);
+        else state.take(seq, { state: killed ? 'killed' : 'lifted', scope, reason: 'stop' });
+        if (seq > (newest.get(scope)?.seq ?? 0)) newest.set(scope, { seq, killed });
+        wait(1);
+        expect(state.check(call).killed !== undefined).toBe([...newest.values()].some((known) => known.killed));
+      }
+    }
+  });
 });
