@@ -19,6 +19,12 @@ export function canonical(value: unknown): string {
   return order === 'sorted' ? JSON.stringify(value) : (canonicalize(value) as string);
 }
 
+/** How many bytes the canonical text has. It is not made: members in another order are as long. Throws as `canonical` does. */
+export function canonicalBytes(value: unknown): number {
+  if (orderOf(value, 0) === 'not JSON') throw notCanonical(value);
+  return Buffer.byteLength(JSON.stringify(value));
+}
+
 type Order = 'sorted' | 'unsorted' | 'not JSON';
 
 function orderOf(value: unknown, depth: number): Order {

@@ -1,6 +1,6 @@
 import canonicalize from 'canonicalize';
 import { describe, expect, test } from 'vitest';
-import { canonical } from '../src/index.ts';
+import { canonical, canonicalBytes } from '../src/index.ts';
 
 const refusal = (message: string) => expect.objectContaining({ code: 'NOT_CANONICAL', message });
 const nested = (depth: number): unknown => JSON.parse(`${'['.repeat(depth)}${']'.repeat(depth)}`);
@@ -51,6 +51,7 @@ describe('canonical', () => {
       const text = canonical(made);
       expect(text).toBe(canonicalize(made));
       expect(canonical(JSON.parse(text))).toBe(text);
+      expect(canonicalBytes(made)).toBe(Buffer.byteLength(text));
     }
   });
 
@@ -76,6 +77,7 @@ describe('canonical', () => {
     ['bytes', { b: new Uint8Array(2) }, '/b is not a plain object'],
   ])('refuses %s, naming the place', (_, value, message) => {
     expect(() => canonical(value)).toThrow(refusal(message));
+    expect(() => canonicalBytes(value)).toThrow(refusal(message));
   });
 
   test('refuses a cycle and nesting beyond 64', () => {

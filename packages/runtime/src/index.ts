@@ -1,6 +1,7 @@
 export { type AddressClass, classOfAddress } from './address.ts';
 export { type ApprovedCall, approvalBinding, approvalInvalid, checkGrant, isOwn, type Requester } from './approval.ts';
 export { type BaseConfig, baseConfig, readBaseConfig, required, StartError } from './base-config.ts';
+export { createCounter } from './counter.ts';
 export { createGauge } from './gauge.ts';
 export { isOlder, requireServer, requireStream } from './ground-check.ts';
 export { createHeld, type Held } from './held.ts';

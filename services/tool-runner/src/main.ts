@@ -2,6 +2,7 @@ import { killStream, pinsBucket, toolsBucket } from '@agentgate/contracts';
 import {
   announcePoint,
   connectRedis,
+  createCounter,
   createGauge,
   createKillView,
   readWitnesses,
@@ -10,7 +11,7 @@ import {
   runService,
   type ServiceContext,
 } from '@agentgate/runtime';
-import { Counter, Gauge } from 'prom-client';
+import { Gauge } from 'prom-client';
 import { createBrokerLeases } from './adapters/broker-leases.ts';
 import { createChildren } from './adapters/child-transport.ts';
 import { openPinsBucket } from './adapters/pins-bucket.ts';
@@ -121,11 +122,10 @@ const start = async (ctx: ServiceContext) => {
 };
 
 const createMeter = ({ metrics }: ServiceContext, live: LiveCalls, upstreams: readonly Upstream[]) => {
-  const calls = new Counter({
+  const count = createCounter(metrics, {
     name: 'agentgate_runner_calls_total',
     help: 'Calls that came to the runner by how they ended.',
     labelNames: ['outcome', 'code'],
-    registers: [metrics],
   });
   createGauge(
     metrics,
@@ -142,7 +142,7 @@ const createMeter = ({ metrics }: ServiceContext, live: LiveCalls, upstreams: re
       for (const upstream of upstreams) this.set({ server: upstream.server }, upstream.problem() === undefined ? 1 : 0);
     },
   });
-  return ({ outcome, code }: { outcome: string; code: string }) => calls.inc({ outcome, code });
+  return ({ outcome, code }: { outcome: string; code: string }) => count(outcome, code);
 };
 
 await runService({ service: 'tool-runner', env, start });

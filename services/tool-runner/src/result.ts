@@ -1,5 +1,5 @@
 import { takesAsIs } from '@agentgate/contracts';
-import { canonical } from '@agentgate/evidence';
+import { canonicalBytes } from '@agentgate/evidence';
 import { z } from 'zod';
 import { redactResult } from './redact-result.ts';
 import { redact } from './redaction.ts';
@@ -44,7 +44,7 @@ export const shapeResult = (
     }
   let bytes: number;
   try {
-    bytes = Buffer.byteLength(canonical(value));
+    bytes = canonicalBytes(value);
   } catch {
     return spoilt('the result is not JSON that has a canonical form', redacted);
   }

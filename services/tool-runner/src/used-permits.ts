@@ -42,11 +42,14 @@ export const createUsedPermits = ({ shared, now }: { shared: SharedMarks; now: (
       if (expiries.size >= maxRemembered)
         throw new AgentGateError('OVERLOADED', 'too many permits were used in the last seconds');
       expiries.set(id, expiresAt + graceMs);
-      const isNew = await shared.mark(id, Math.max(1, expiresAt - now()) + graceMs).catch((cause: unknown) => {
+      let isNew: boolean;
+      try {
+        isNew = await shared.mark(id, Math.max(1, expiresAt - now()) + graceMs);
+      } catch (cause) {
         throw new AgentGateError('RUNNER_UNAVAILABLE', 'the permit cannot be marked as used: Redis does not answer', {
           cause,
         });
-      });
+      }
       if (!isNew) throw used();
     },
   };
