@@ -155,6 +155,15 @@ describe('verifySeal', () => {
     expect(verify({ seal: forged, cache })).toMatchObject({ ok: false, code });
   });
 
+  test.each([{ sig: undefined }, { extra: 1 }, { sig: undefined, extra: 1 }])(
+    'names the fields of a seal with %j',
+    (change) => {
+      const reason = 'the seal has other fields than index,keyid,path,root,sig,size';
+      const forged = JSON.parse(JSON.stringify({ ...seal, ...change }));
+      expect(verify({ seal: forged })).toEqual({ ok: false, code: 'MALFORMED', reason });
+    },
+  );
+
   test.each([null, undefined, 1, 'seal', [], [seal]])('refuses %j in place of a seal', (wrong) => {
     expect(verify({ seal: wrong })).toMatchObject({ ok: false, code: 'MALFORMED' });
   });

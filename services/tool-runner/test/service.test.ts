@@ -489,23 +489,27 @@ describe('ending a call', () => {
       const set = fakeRunner();
       const ask = allowed();
       let fate: Promise<unknown> | undefined;
+      let wasSent = true;
       const later = (turns: number): void =>
         queueMicrotask(() => {
-          if (turns > 0) later(turns - 1);
-          else fate = set.runner.cancel(ask.call, 'cancelled');
+          if (turns > 0) return later(turns - 1);
+          wasSent = set.upstream.sent.length > 0;
+          fate = set.runner.cancel(ask.call, 'cancelled');
         });
       set.upstream.beforeSend = () => later(depth);
       await set.runner.execute(ask);
+      expect(set.upstream.sent).toHaveLength(wasSent ? 1 : 0);
       if ((await fate) === 'aborted') expect(set.upstream.sent).toEqual([]);
     },
   );
 
-  test('before it arrived refuses it on arrival', async () => {
-    const { runner, upstream } = fakeRunner();
+  test('before it arrived refuses it on arrival, and uses nothing up', async () => {
+    const { runner, upstream, marks } = fakeRunner();
     const ask = allowed();
     expect(await runner.cancel(ask.call, 'cancelled')).toBeUndefined();
     expect(await runner.execute(ask)).toMatchObject({ outcome: 'refused', code: 'CANCELLED' });
     expect(upstream.sent).toEqual([]);
+    expect(marks.seen.size).toBe(0);
   });
 
   test.each([

@@ -1,0 +1,49 @@
+import { expect, test } from 'vitest';
+import { createLiveCalls, endCall } from '../src/live-calls.ts';
+
+const identity = { tenant: 'default', agent: 'demo', session: 'ses_0123456789', tool: 'probe/echo' };
+const global = { kind: 'global' } as const;
+
+const open = () => {
+  const clock = { now: 0 };
+  const live = createLiveCalls(() => clock.now);
+  return { clock, live, one: live.open('call_1', identity) };
+};
+
+test('the first ending counts, and all that ended it hear what became of it', async () => {
+  const { live, one } = open();
+  const heard: string[] = [];
+  one.onEnding = ({ why }) => heard.push(why);
+  const told = [
+    live.end('call_1', { why: 'cancelled' }),
+    live.contain(global, 'stop'),
+    live.end('call_1', { why: 'timeout' }),
+  ];
+  endCall(one, { why: 'stopping' });
+  expect([one.ending, heard]).toEqual([{ why: 'cancelled' }, ['cancelled']]);
+  live.close(one, 'unknown');
+  expect(await Promise.all(told)).toEqual(['unknown', [{ call: 'call_1', fate: 'unknown' }], 'unknown']);
+});
+
+test('a call that never started was aborted, and is not told of later', async () => {
+  const { live, one } = open();
+  const fate = live.end('call_1', { why: 'cancelled' });
+  live.close(one, undefined);
+  expect(await fate).toBe('aborted');
+  expect(await live.contain(global, 'stop')).toEqual([]);
+});
+
+test('a call that is over is told of for 5 s', async () => {
+  const { clock, live, one } = open();
+  live.close(one, 'completed');
+  clock.now = 5_000;
+  expect(await live.end('call_1', { why: 'cancelled' })).toBe('completed');
+  expect(await live.contain(global, 'stop')).toEqual([{ call: 'call_1', fate: 'completed' }]);
+  clock.now = 5_001;
+  expect(await live.contain(global, 'stop')).toEqual([]);
+  expect(live.endedEarly('call_1')).toBe(false);
+  expect(await live.end('call_1', { why: 'cancelled' })).toBeUndefined();
+  expect(live.endedEarly('call_1')).toBe(true);
+  clock.now = 15_002;
+  expect(live.endedEarly('call_1')).toBe(false);
+});
