@@ -15,3 +15,9 @@ test('a salted digest matches its own value only, and differs for the same value
   expect(matchesSaltedDigest({ path: '/b' }, salted)).toBe(false);
   expect(saltedDigest({ path: '/a' }).digest).not.toBe(salted.digest);
 });
+
+test('every salt is a new one', () => {
+  const salts = Array.from({ length: 1_000 }, () => saltedDigest(1).salt);
+  expect(new Set(salts).size).toBe(salts.length);
+  expect(salts.every((salt) => Buffer.from(salt, 'base64url').length === 32 && !/^A{8}/.test(salt))).toBe(true);
+});

@@ -10,13 +10,15 @@ const pooledIds = 256;
 const createPool = () => {
   const pool = Buffer.alloc(randomChars * pooledIds);
   let used = pool.length;
-  return (): Buffer => {
+  return (): string => {
     if (used === pool.length) {
       randomFillSync(pool);
+      // Each byte becomes its digit at once: an id's digits are then read as one text.
+      for (let i = 0; i < pool.length; i++) pool[i] = alphabet.charCodeAt((pool[i] as number) & 31);
       used = 0;
     }
     used += randomChars;
-    return pool.subarray(used - randomChars, used);
+    return pool.toString('latin1', used - randomChars, used);
   };
 };
 
@@ -30,9 +32,7 @@ export const createIds = (): ((prefix: Prefix, now?: number) => string) => {
       stampedAt = now;
       stamp = timeDigits(now);
     }
-    let random = '';
-    for (const byte of take()) random += alphabet[byte & 31];
-    return `${prefix}_${stamp}${random}`;
+    return `${prefix}_${stamp}${take()}`;
   };
 };
 

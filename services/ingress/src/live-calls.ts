@@ -29,7 +29,7 @@ export interface LiveCalls {
   covered(scope: Scope): LiveCall[];
 }
 
-/** So many calls that are over are remembered: a call's id is known to its agent only then. */
+/** At least so many calls that are over are remembered, and at most twice as many: a call's id is known to its agent only then. */
 const endedMost = 4_096;
 
 /** A call by its id, or by its agent's key. */
@@ -39,14 +39,15 @@ const nameOf = ({ tenant, agent }: Who, { call, key }: By): string =>
 export const createLiveCalls = (): LiveCalls => {
   const byId = new Map<string, LiveCall>();
   const byKey = new Map<string, LiveCall>();
-  const ended = new Map<string, Fate>();
+  // Two maps that take turns: one that loses its oldest entry for each new one spends its time on making itself anew.
+  let ended = new Map<string, Fate>();
+  let endedBefore = new Map<string, Fate>();
   const remember = (name: string, fate: Fate) => {
-    ended.delete(name);
-    ended.set(name, fate);
-    for (const oldest of ended.keys()) {
-      if (ended.size <= endedMost) return;
-      ended.delete(oldest);
+    if (ended.size >= endedMost) {
+      endedBefore = ended;
+      ended = new Map();
     }
+    ended.set(name, fate);
   };
   return {
     get size() {
@@ -89,7 +90,10 @@ export const createLiveCalls = (): LiveCalls => {
             : undefined;
       return found && found.tenant === who.tenant && found.agent === who.agent ? found : undefined;
     },
-    fateOf: (who, by) => ended.get(nameOf(who, by)),
+    fateOf: (who, by) => {
+      const named = nameOf(who, by);
+      return ended.get(named) ?? endedBefore.get(named);
+    },
     covered: (scope) => [...byId.values()].filter((live) => covers(scope, live)),
   };
 };

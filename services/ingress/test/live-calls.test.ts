@@ -18,12 +18,14 @@ test('tells what became of a call that is over, by its id and by its key, to its
   }
 });
 
-test('forgets the oldest first', () => {
+test('remembers the last 4,096 that are over, and forgets the oldest first', () => {
   const live = createLiveCalls();
-  for (let n = 0; n <= 4_096; n++) live.close(live.open({ ...about, call: nth(n), key: undefined }), 'completed');
-  expect([nth(0), nth(1), nth(4_096)].map((call) => live.fateOf(who, { call }))).toEqual([
-    undefined,
-    'completed',
-    'completed',
-  ]);
+  const closeAll = (from: number, to: number) => {
+    for (let n = from; n < to; n++) live.close(live.open({ ...about, call: nth(n), key: undefined }), 'completed');
+  };
+  const isKnown = (n: number) => live.fateOf(who, { call: nth(n) }) === 'completed';
+  closeAll(0, 8_192);
+  expect([0, 4_096, 8_191].map(isKnown)).toEqual([true, true, true]);
+  closeAll(8_192, 8_193);
+  expect([0, 4_095, 4_096, 8_192].map(isKnown)).toEqual([false, false, true, true]);
 });
