@@ -23,12 +23,15 @@ const maxWaiting = 16_384;
 /** Late work says that it was taken over unless it is done by then. Two messages are in flight, so slow work still goes over fast. */
 const takenAfterMs = 3;
 
+/** It may wait long for its answer, and thousands do: it holds no more than that takes. */
 interface Item<B> {
+  /** The question, until it leaves. */
   text: string;
+  timeoutMs: number;
   settled: boolean;
   /** Once it left: what ends with it. Before, it is undefined, and the item cannot have run. */
   onSettled: (() => void) | undefined;
-  timer: NodeJS.Timeout;
+  timer: NodeJS.Timeout | undefined;
   resolve(answer: B): void;
   reject(error: AgentGateError): void;
   onTaken: (() => void) | undefined;
@@ -58,14 +61,14 @@ export const createBatcher = <A, B>(
   let flying = 0;
   let scheduled = false;
 
+  const sendAll = () => {
+    scheduled = false;
+    while (flying < inFlight && queue.length > 0) send();
+  };
   const schedule = () => {
     if (scheduled || flying >= inFlight || queue.length === 0) return;
     scheduled = true;
-    // After the poll phase: all that one read of the socket brought leaves together.
-    setImmediate(() => {
-      scheduled = false;
-      while (flying < inFlight && queue.length > 0) send();
-    });
+    core.afterPoll(sendAll);
   };
 
   const send = () => {
@@ -77,7 +80,9 @@ export const createBatcher = <A, B>(
       schedule();
     });
   };
+  const expire = (item: Item<B>) => refuse(item, silence(contract, item));
 
+  // Nothing made in here may outlive it but the item: a closure would keep the question, too.
   return (ask, { timeoutMs = contract.timeoutMs, onTaken, signal } = {}) =>
     new Promise<B>((resolve, reject) => {
       if (signal?.aborted) return reject(notSent());
@@ -85,27 +90,35 @@ export const createBatcher = <A, B>(
       if (!core.connected()) return reject(unavailable(contract.of, 'cannot be reached: not connected to NATS'));
       const item: Item<B> = {
         text: JSON.stringify(ask),
+        timeoutMs,
         settled: false,
         onSettled: undefined,
-        timer: setTimeout(() => settle(item, () => reject(silence(contract, item, timeoutMs))), timeoutMs),
+        timer: undefined,
         resolve,
         reject,
         onTaken,
       };
-      signal?.addEventListener('abort', () => item.onSettled ?? settle(item, () => reject(notSent())), { once: true });
+      item.timer = setTimeout(expire, timeoutMs, item);
+      if (signal) withdrawOn(signal, item);
       queue.push(item);
       schedule();
     });
 };
 
+const withdrawOn = <B>(signal: AbortSignal, item: Item<B>) =>
+  signal.addEventListener('abort', () => item.onSettled ?? refuse(item, notSent()), { once: true });
 const notSent = () => new AgentGateError('CANCELLED', 'it was ended before it was sent');
 
-const settle = <B>(item: Item<B>, then: () => void) => {
-  if (item.settled) return;
+/** Whether the item was open until now; from now on it is not. */
+const settle = <B>(item: Item<B>): boolean => {
+  if (item.settled) return false;
   item.settled = true;
   clearTimeout(item.timer);
-  then();
   item.onSettled?.();
+  return true;
+};
+const refuse = <B>(item: Item<B>, error: AgentGateError) => {
+  if (settle(item)) item.reject(error);
 };
 
 const takeBatch = <B>(queue: Item<B>[], most: number): Item<B>[] => {
@@ -124,8 +137,8 @@ const takeBatch = <B>(queue: Item<B>[], most: number): Item<B>[] => {
 };
 
 /** Late work that was handed over may have been done, so its silence is not a plain "unavailable". */
-const silence = <A, B>(contract: Batched<A, B>, item: Item<B>, timeoutMs: number) =>
-  contract.late && item.onSettled
+const silence = <A, B>(contract: Batched<A, B>, { onSettled, timeoutMs }: Item<B>) =>
+  contract.late && onSettled
     ? new AgentGateError('OUTCOME_UNKNOWN', `${contract.of} did not answer within ${timeoutMs} ms; it may have run`)
     : unavailable(contract.of, `did not answer within ${timeoutMs} ms`);
 
@@ -150,7 +163,7 @@ const sendBatch = <A, B>(core: Core, mux: Mux, contract: Batched<A, B>, items: I
   };
   const failAll = (error: AgentGateError) => {
     finish();
-    for (const item of items) settle(item, () => item.reject(error));
+    for (const item of items) refuse(item, error);
   };
   // The items' own timers reject them; this one frees the place in flight and ends the exchange of what was never taken.
   const lost = setTimeout(() => {
@@ -176,14 +189,20 @@ const sendBatch = <A, B>(core: Core, mux: Mux, contract: Batched<A, B>, items: I
     land();
   });
   try {
-    core.nc.publish(
-      contract.subject,
-      `{"v":1,"items":[${items.map((item, n) => `{"n":${n},"ask":${item.text}}`).join(',')}]}`,
-      { reply: open.reply },
-    );
+    core.nc.publish(contract.subject, textOf(items), { reply: open.reply });
   } catch (cause) {
     failAll(unavailable(contract.of, 'cannot be reached', cause));
   }
+};
+
+/** The message. Its items need their texts no more. */
+const textOf = <B>(items: Item<B>[]): string => {
+  let text = '{"v":1,"items":[';
+  for (const [n, item] of items.entries()) {
+    text += `${n === 0 ? '' : ','}{"n":${n},"ask":${item.text}}`;
+    item.text = '';
+  }
+  return `${text}]}`;
 };
 
 /** Settles the items that a message answers; false when it is not in form. */
@@ -198,12 +217,13 @@ const takeAnswers = <A, B>(contract: Batched<A, B>, items: Item<B>[], data: Uint
   for (const { n, answer, error } of body.items) {
     const item = items[n];
     if (!item) return false;
-    settle(item, () => {
-      if (error) return item.reject(new AgentGateError(error.code, error.reason));
+    if (!settle(item)) continue;
+    if (error) item.reject(new AgentGateError(error.code, error.reason));
+    else {
       const parsed = contract.answer.safeParse(answer);
       if (parsed.success) item.resolve(parsed.data);
       else item.reject(unavailable(contract.of, 'gave a malformed answer', parsed.error));
-    });
+    }
   }
   return true;
 };
@@ -340,7 +360,7 @@ const createOutbox = (core: Core, msg: Msg, subject: string) => {
   return (n: number, answer: unknown) => {
     const text = JSON.stringify(wireAnswer(core, subject, n, answer));
     if (ready.length > 0 && chars + text.length > batchChars) flush();
-    if (ready.length === 0) setImmediate(flush);
+    if (ready.length === 0) core.afterPoll(flush);
     ready.push(text);
     chars += text.length;
   };

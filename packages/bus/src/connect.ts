@@ -16,7 +16,7 @@ import { type Batched, type Batcher, createBatcher, serveBatch, serveLate } from
 import { broadcast, type Gather, hear, notify, serveBroadcast } from './broadcast.ts';
 import { type Bucket, openBucket } from './bucket.ts';
 import { type ConsumedMessage, type Consumption, consume, type Linger } from './consume.ts';
-import type { Core } from './core.ts';
+import { type Core, createAfterPoll } from './core.ts';
 import { type PubAck, type PublishOptions, publishDurable, publishRun, type RunMessage } from './durable.ts';
 import { type Follower, type FollowOptions, follow } from './follow.ts';
 import { type Log, silent } from './log.ts';
@@ -141,6 +141,7 @@ export const connectBus = async (opts: BusOptions): Promise<Bus> => {
     mux: newMux(`${inboxOf(opts.user)}.a`),
     lateMux: (subject) => newMux(lateInboxOf(opts.user, subject)),
     connected: () => isConnected,
+    afterPoll: createAfterPoll(),
     stats: { requests: 0, errors: 0 },
   };
   const watch = async () => {

@@ -1,5 +1,5 @@
 import { AgentGateError, type RequestContract } from '@agentgate/contracts';
-import { headers } from '@nats-io/transport-node';
+import { headers, type Msg } from '@nats-io/transport-node';
 import { decode, openAnswer, openAsk, tellFailure, unavailable } from './codec.ts';
 import { type Core, subjectMatcher } from './core.ts';
 import { nobodyListens } from './mux.ts';
@@ -75,7 +75,7 @@ export interface AskInfo {
   /** The subject that the server delivered, with the identities that NATS enforced in it. */
   subject: string;
   /** Says how it goes, where the asker wants to hear it. It must be bounded: NATS lets nobody answer without end. */
-  tell?: (note: unknown) => void;
+  readonly tell?: ((note: unknown) => void) | undefined;
 }
 
 /** Serves outsiders: the handler gets the bytes, parses them itself and always answers. */
@@ -85,28 +85,39 @@ export const serveRaw = <A, B>(
   handler: (body: Uint8Array, info: AskInfo) => Promise<unknown>,
 ): void => {
   const isOurs = subjectMatcher(contract.subject);
+  // It waits for the answer with the reply's subject alone: a message keeps all that the socket brought with it.
+  const send = async (answered: Promise<unknown>, reply: string) => {
+    let answer: unknown;
+    try {
+      answer = await answered;
+    } catch (cause) {
+      core.stats.errors++;
+      answer = { v: 1, status: 'unavailable', ...tellFailure(cause, core.log, contract.subject) };
+    }
+    try {
+      if (reply) core.nc.publish(reply, JSON.stringify(answer));
+    } catch (cause) {
+      core.log.error({ err: cause, subject: contract.subject }, 'an answer could not be sent');
+    }
+  };
   core.nc.subscribe(contract.subject, {
     queue: contract.of,
     callback: (error, msg) => {
       if (error || !isOurs(msg.subject)) return;
       core.stats.requests++;
-      handler(msg.data, {
-        subject: msg.subject,
-        ...(msg.headers?.has(progress) && {
-          tell: (note) => void msg.respond(JSON.stringify(note), { headers: withProgress() }),
-        }),
-      })
-        .catch((cause: unknown) => {
-          core.stats.errors++;
-          return { v: 1, status: 'unavailable', ...tellFailure(cause, core.log, contract.subject) };
-        })
-        .then((answer) => msg.respond(JSON.stringify(answer)))
-        .catch((cause: unknown) =>
-          core.log.error({ err: cause, subject: contract.subject }, 'an answer could not be sent'),
-        );
+      void send(handler(msg.data, infoOf(msg)), msg.reply ?? '');
     },
   });
 };
+
+/** Headers are taken apart only where a handler has something to tell. */
+const infoOf = (msg: Msg): AskInfo => ({
+  subject: msg.subject,
+  get tell() {
+    if (!msg.headers?.has(progress)) return undefined;
+    return (note: unknown) => void msg.respond(JSON.stringify(note), { headers: withProgress() });
+  },
+});
 
 export const serve = <A, B>(
   core: Core,

@@ -14,7 +14,6 @@ import {
   disclosureText,
   encodeBatch,
   joinDisclosures,
-  MAX_BATCH_EVENTS,
   type SigningKey,
 } from '@agentgate/evidence';
 import type { Logger } from 'pino';
@@ -47,8 +46,10 @@ const maxDisclosedBytes = 64 * 1024 * 1024;
 const publishMs = 2_000;
 const retryMs = 100;
 
+/** Who waits for an event, and of the event no more than that: it is let go once it is sealed. */
 interface Waiting {
-  item: ChainItem;
+  id: string;
+  timeoutMs: number;
   settled: boolean;
   timer: NodeJS.Timeout | undefined;
   resolve(id: string): void;
@@ -72,20 +73,24 @@ export const createProducer = ({ bus, service, instance, key, log, now }: Produc
   const source = eventSource(service, instance);
   const epoch = newId('evt', now()).slice(4);
   const chain = createChain({ source, epoch });
-  const queue: Waiting[] = [];
+  /** What is to be sealed and, at the same places, who waits for it. */
+  const items: ChainItem[] = [];
+  const waiting: Waiting[] = [];
   let sending: Promise<void> | undefined;
   let closed = false;
   let count = 0;
   /** Bytes of disclosures that wait. */
   let disclosed = 0;
 
+  const seal = (sealed: readonly ChainItem[]): string => {
+    disclosed -= disclosedBytes(sealed);
+    return joinDisclosures(encodeBatch(sealed, key), sealed);
+  };
   const send = async () => {
-    while (queue.length > 0) {
-      const batch = queue.splice(0, batchFit(queue.slice(0, MAX_BATCH_EVENTS).map((w) => w.item)));
-      const items = batch.map((w) => w.item);
-      const body = joinDisclosures(encodeBatch(items, key), items);
-      disclosed -= disclosedBytes(items);
-      const first = batch[0]?.item.event.id ?? '';
+    while (items.length > 0) {
+      const batch = waiting.splice(0, batchFit(items));
+      const body = seal(items.splice(0, batch.length));
+      const first = batch[0]?.id ?? '';
       for (let failures = 0; ; failures++) {
         try {
           // The id makes a retry after a lost acknowledgement harmless.
@@ -96,14 +101,14 @@ export const createProducer = ({ bus, service, instance, key, log, now }: Produc
           break;
         } catch (error) {
           if (failures % 50 === 0)
-            log.warn({ err: error, waiting: queue.length + batch.length }, 'evidence is not acknowledged');
+            log.warn({ err: error, waiting: items.length + batch.length }, 'evidence is not acknowledged');
           if (closed) throw error;
           await new Promise((resolve) => setTimeout(resolve, retryMs));
         }
       }
       for (const w of batch) {
-        settle(w, () => w.resolve(w.item.event.id));
-        w.onDurable?.(w.item.event.id);
+        if (settle(w)) w.resolve(w.id);
+        w.onDurable?.(w.id);
       }
     }
   };
@@ -113,24 +118,24 @@ export const createProducer = ({ bus, service, instance, key, log, now }: Produc
     sending = new Promise<void>((resolve) => setImmediate(resolve))
       .then(send)
       .catch((error: unknown) =>
-        log.error({ err: error, lost: queue.length }, 'evidence could not be written before the end'),
+        log.error({ err: error, lost: items.length }, 'evidence could not be written before the end'),
       )
       .finally(() => {
         sending = undefined;
-        if (queue.length > 0 && !closed) start();
+        if (items.length > 0 && !closed) start();
       });
   };
 
   return {
     get pending() {
-      return queue.length;
+      return items.length;
     },
     get count() {
       return count;
     },
     record: (draft, { timeoutMs = publishMs, onDurable } = {}) =>
       new Promise((resolve, reject) => {
-        if (closed || queue.length >= maxPending || disclosed >= maxDisclosedBytes)
+        if (closed || items.length >= maxPending || disclosed >= maxDisclosedBytes)
           return reject(
             new AgentGateError(
               'EVIDENCE_UNAVAILABLE',
@@ -138,42 +143,46 @@ export const createProducer = ({ bus, service, instance, key, log, now }: Produc
             ),
           );
         const disclosures = draft.disclosures?.map(disclosureText);
-        const chained = chain.next(toChained(draft, newId('evt', now()), new Date(now()).toISOString()));
+        const id = newId('evt', now());
+        const chained = chain.next(toChained(draft, id, new Date(now()).toISOString()));
         const item = disclosures ? { ...chained, disclosures } : chained;
         disclosed += disclosedBytes([item]);
-        const waiting: Waiting = { item, settled: false, timer: undefined, resolve, reject, onDurable };
-        waiting.timer = setTimeout(() => settle(waiting, () => reject(late(timeoutMs))), timeoutMs);
-        queue.push(waiting);
+        const w: Waiting = { id, timeoutMs, settled: false, timer: undefined, resolve, reject, onDurable };
+        w.timer = setTimeout(expire, timeoutMs, w);
+        items.push(item);
+        waiting.push(w);
         count++;
         start();
       }),
     close: async (timeoutMs = 2_000) => {
       const until = now() + timeoutMs;
-      while ((queue.length > 0 || sending) && now() < until) await new Promise((resolve) => setTimeout(resolve, 10));
+      while ((items.length > 0 || sending) && now() < until) await new Promise((resolve) => setTimeout(resolve, 10));
       closed = true;
-      for (const w of queue.splice(0)) settle(w, () => w.reject(late(timeoutMs)));
+      items.length = 0;
+      for (const w of waiting.splice(0)) if (settle(w)) w.reject(late(timeoutMs));
     },
   };
 };
 
-const settle = (w: Waiting, then: () => void) => {
-  if (w.settled) return;
+/** Whether it was still waited for; from now on it is not. */
+const settle = (w: Waiting): boolean => {
+  if (w.settled) return false;
   w.settled = true;
   clearTimeout(w.timer);
-  then();
+  return true;
+};
+const expire = (w: Waiting) => {
+  if (settle(w)) w.reject(late(w.timeoutMs));
 };
 
-const disclosedBytes = (items: readonly ChainItem[]): number =>
-  items.reduce((sum, { disclosures = [] }) => disclosures.reduce((n, text) => n + text.length, sum), 0);
+const disclosedBytes = (items: readonly ChainItem[]): number => {
+  let bytes = 0;
+  for (const { disclosures = [] } of items) for (const text of disclosures) bytes += text.length;
+  return bytes;
+};
 
 const toChained = <N extends EventName>(
-  { name, disclosures: _, ...draft }: EventDraft<N>,
+  { name, subject, tenant, agent, session, data }: EventDraft<N>,
   id: string,
   time: string,
-) => ({
-  ...draft,
-  id,
-  type: eventType(name),
-  time,
-  data: draft.data as Record<string, unknown>,
-});
+) => ({ id, type: eventType(name), subject, time, tenant, agent, session, data: data as Record<string, unknown> });

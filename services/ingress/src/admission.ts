@@ -5,25 +5,24 @@ const maxBytes = 64 * 1024 * 1024;
 
 /** Bounds what is in flight, calls that wait for another's reply included. Beyond it nothing queues: the agent is told to come again. */
 export interface Admission {
-  /** Runs the work inside the bound, or throws OVERLOADED. */
-  admit<T>(bytes: number, work: () => Promise<T>): Promise<T>;
+  /** Takes a call inside the bound, or throws OVERLOADED. Whoever was admitted leaves, whatever becomes of the call. */
+  admit(bytes: number): void;
+  leave(bytes: number): void;
 }
 
 export const createAdmission = (maxCalls: number): Admission => {
   let calls = 0;
   let held = 0;
   return {
-    admit: async (bytes, work) => {
+    admit: (bytes) => {
       if (calls >= maxCalls) throw new AgentGateError('OVERLOADED', `${maxCalls} calls are in flight`);
       if (held + bytes > maxBytes) throw new AgentGateError('OVERLOADED', `${maxBytes} bytes of calls are in flight`);
       calls++;
       held += bytes;
-      try {
-        return await work();
-      } finally {
-        calls--;
-        held -= bytes;
-      }
+    },
+    leave: (bytes) => {
+      calls--;
+      held -= bytes;
     },
   };
 };

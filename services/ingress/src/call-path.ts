@@ -82,11 +82,10 @@ export const runCall = async (
           epoch,
           ...(witnessed && { witnessed: { ...witnessed, ...saltOf(told) } }),
         });
-  // Both before the reply: evidence of the outcome, and policy's memory of where its values came from.
-  const [completed, unseen] = await Promise.all([
-    recordOutcome(ports, live, outcome),
-    verdict.observe ? whyUnseen(ports, live, outcome) : undefined,
-  ]);
+  // Both at once, and before the reply: evidence of the outcome, and policy's memory of where its values came from. Neither rejects.
+  const seeing = verdict.observe ? whyUnseen(ports, live, outcome) : undefined;
+  const completed = await recordOutcome(ports, live, outcome);
+  const unseen = seeing && (await seeing);
   if (completed === undefined)
     return {
       call: live.call,
@@ -226,7 +225,11 @@ const seen = async (
 ): Promise<WitnessedEntry | Outcome | undefined> => {
   try {
     const deadline = Math.min(live.deadline, ports.now() + witnessMs);
-    return await Promise.race([ports.witnessed(decided, deadline), live.ended.then(() => undefined)]);
+    return await new Promise<WitnessedEntry | undefined>((resolve, reject) => {
+      live.onEnding = () => resolve(undefined);
+      ports.witnessed(decided, deadline).then(resolve, reject);
+      if (live.ending) resolve(undefined);
+    });
   } catch (error) {
     const { code, message } = toAgentGateError(error);
     // Whatever became of the question, the call itself went to nobody.
@@ -249,21 +252,19 @@ const dispatch = async (ports: CallPorts, live: LiveCall, ask: ExecuteAsk): Prom
   const started = performance.now();
   const elapsed = () => Math.round((performance.now() - started) * 1000) / 1000;
   let timer: NodeJS.Timeout | undefined;
-  const abandoned = live.ended.then(
-    () =>
-      new Promise<Outcome>((resolve) => {
-        timer = setTimeout(
-          () => resolve(unknown('it was ended, and the runner did not say what became of it', elapsed())),
-          endGraceMs,
-        );
-      }),
-  );
   try {
-    return await Promise.race([ports.execute(ask), abandoned]);
+    return await new Promise<Outcome>((resolve, reject) => {
+      const abandon = () => resolve(unknown('it was ended, and the runner did not say what became of it', elapsed()));
+      live.onEnding = () => {
+        timer = setTimeout(abandon, endGraceMs);
+      };
+      ports.execute(ask).then(resolve, reject);
+    });
   } catch (error) {
     const { code, message } = toAgentGateError(error);
     return code === 'OUTCOME_UNKNOWN' || code === 'INTERNAL' ? unknown(message, elapsed()) : notRun(code, message);
   } finally {
+    live.onEnding = undefined;
     clearTimeout(timer);
   }
 };

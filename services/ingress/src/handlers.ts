@@ -84,17 +84,25 @@ export const serveHandlers = ({ bus, ingress, killView, tenantOf, log, observe }
       return refusal(error);
     }
   });
-  bus.serveRaw(agentVerbs.call, async (body, { subject }) => {
+  const observed = async (reply: Promise<CallReply>, started: number): Promise<CallReply> => {
+    let known: CallReply;
+    try {
+      known = await reply;
+    } catch (error) {
+      known = refusal(error);
+    }
+    observe(known, (performance.now() - started) / 1000);
+    return known;
+  };
+  // A call may take long: its message, as it came, is not kept until it ends.
+  bus.serveRaw(agentVerbs.call, (body, { subject }) => {
     const started = performance.now();
-    let reply: CallReply;
     try {
       const { who, ask } = take(callAsk, body, subject);
-      reply = await ingress.call(who, ask, body.byteLength);
+      return observed(ingress.call(who, ask, body.byteLength), started);
     } catch (error) {
-      reply = refusal(error);
+      return observed(Promise.resolve(refusal(error)), started);
     }
-    observe(reply, (performance.now() - started) / 1000);
-    return reply;
   });
   bus.serveRaw(agentVerbs.cancel, async (body, { subject }) => {
     try {

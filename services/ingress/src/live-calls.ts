@@ -11,8 +11,8 @@ export interface LiveCall extends CallIdentity {
   deadline: number;
   stage: 'deciding' | 'dispatched' | 'finished';
   ending: Ending | undefined;
-  /** Resolves once it is to end early. */
-  ended: Promise<Ending>;
+  /** Hears that it is to end early; `ending` says so from before. One at a time waits for it: for its witnesses, or for its runner. */
+  onEnding: (() => void) | undefined;
   end(ending: Ending): void;
 }
 
@@ -54,19 +54,17 @@ export const createLiveCalls = (): LiveCalls => {
       return byId.size;
     },
     open: (about) => {
-      let end: (ending: Ending) => void = () => {};
-      const whenEnded = new Promise<Ending>((resolve) => {
-        end = resolve;
-      });
       const live: LiveCall = {
         ...about,
         stage: 'deciding',
         ending: undefined,
-        ended: whenEnded,
+        onEnding: undefined,
         end: (ending) => {
           // The first word stands, but a kill outranks a cancel: the agent must hear of it.
           if (live.ending === undefined || ending.why === 'killed') live.ending = ending;
-          end(ending);
+          const tell = live.onEnding;
+          live.onEnding = undefined;
+          tell?.();
         },
       };
       byId.set(live.call, live);

@@ -51,9 +51,15 @@ export const createIngress = (ports: IngressPorts, live: LiveCalls, limits: Conf
     });
   const run = async (who: Identity, ask: CallAsk, call: string, deadline: number): Promise<Reply> => {
     const { session, tool } = ask;
-    const running = live.open({ ...who, session, tool, call, key: ask.key, deadline });
-    const theCall: TheCall = { call, ...who, session, tool, arguments: ask.arguments, deadline };
-    const reply = await runCall(ports, running, theCall, ask.approval).catch((error) => refusalReply(error, call));
+    const { tenant, agent } = who;
+    const running = live.open({ tenant, agent, session, tool, call, key: ask.key, deadline });
+    const theCall: TheCall = { call, tenant, agent, session, tool, arguments: ask.arguments, deadline };
+    let reply: Reply;
+    try {
+      reply = await runCall(ports, running, theCall, ask.approval);
+    } catch (error) {
+      reply = refusalReply(error, call);
+    }
     live.close(running, fateOf(reply, running.stage));
     return reply;
   };
@@ -77,9 +83,16 @@ export const createIngress = (ports: IngressPorts, live: LiveCalls, limits: Conf
   return {
     call: async (who, ask, bytes) => {
       try {
-        return { v: 1, ...(await admission.admit(bytes, () => accept(who, ask))) };
+        admission.admit(bytes);
       } catch (error) {
         return { v: 1, ...refusalReply(error) };
+      }
+      try {
+        return { v: 1, ...(await accept(who, ask)) };
+      } catch (error) {
+        return { v: 1, ...refusalReply(error) };
+      } finally {
+        admission.leave(bytes);
       }
     },
     cancelHere,

@@ -40,7 +40,7 @@ export const judge = async (
 ): Promise<Verdict> => {
   const { tenant, agent, session, tool } = call;
   const [policy, kill] = await Promise.allSettled([
-    ports.decide({ ...call, ...(approval === undefined ? {} : { approval }) }),
+    ports.decide(approval === undefined ? call : { ...call, approval }),
     ports.checkKill({ tenant, agent, session, tool }),
   ]);
   const revision = policy.status === 'fulfilled' ? policy.value.policy : undefined;

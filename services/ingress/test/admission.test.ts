@@ -1,31 +1,21 @@
 import { expect, test } from 'vitest';
 import { createAdmission } from '../src/admission.ts';
 
-const overloaded = { code: 'OVERLOADED' };
+const overloaded = expect.objectContaining({ code: 'OVERLOADED' });
 
-test('refuses the call beyond the bound and takes the next once one has ended', async () => {
-  const { admit } = createAdmission(1);
-  let end: () => void = () => {};
-  const first = admit(1, () => new Promise<void>((resolve) => (end = resolve)));
-  await expect(admit(1, async () => 'second')).rejects.toMatchObject(overloaded);
-  end();
-  await first;
-  expect(await admit(1, async () => 'third')).toBe('third');
+test('refuses the call beyond the bound and takes the next once one has left', () => {
+  const { admit, leave } = createAdmission(1);
+  admit(1);
+  expect(() => admit(1)).toThrow(overloaded);
+  leave(1);
+  admit(1);
+  expect(() => admit(1)).toThrow(overloaded);
 });
 
-test('gives the place back when the work fails', async () => {
-  const { admit } = createAdmission(1);
-  await expect(
-    admit(1, async () => {
-      throw new Error('no');
-    }),
-  ).rejects.toThrow('no');
-  expect(await admit(1, async () => 'next')).toBe('next');
-});
-
-test('bounds the bytes that are held', async () => {
-  const { admit } = createAdmission(10_000);
-  const stuck = Array.from({ length: 256 }, () => admit(256 * 1024, () => new Promise(() => {})));
-  expect(stuck.length).toBe(256);
-  await expect(admit(1, async () => 'one more')).rejects.toMatchObject(overloaded);
+test('bounds the bytes that are held', () => {
+  const { admit, leave } = createAdmission(10_000);
+  for (let n = 0; n < 256; n++) admit(256 * 1024);
+  expect(() => admit(1)).toThrow(overloaded);
+  leave(256 * 1024);
+  admit(256 * 1024);
 });

@@ -1,5 +1,6 @@
-import type { Scope } from '@agentgate/contracts';
+import { AgentGateError, type CallAsk, type Config, type Scope } from '@agentgate/contracts';
 import { expect, test } from 'vitest';
+import type { KeyStore } from '../src/idempotency.ts';
 import { createLiveCalls, type LiveCall } from '../src/live-calls.ts';
 import { createIngress, type IngressPorts } from '../src/service.ts';
 
@@ -26,7 +27,7 @@ test('a held scope is ended at once, and the order that follows tells of every c
     open(3, 'dispatched', 'ses_0000000002'),
   ];
   ingress.hold(scope);
-  for (const call of [deciding, dispatched]) expect(await call.ended).toEqual({ why: 'killed', scope });
+  for (const call of [deciding, dispatched]) expect(call.ending).toEqual({ why: 'killed', scope });
   expect(other.ending).toBeUndefined();
   live.close(deciding, 'aborted');
   const late = open(4, 'deciding');
@@ -38,4 +39,30 @@ test('a held scope is ended at once, and the order that follows tells of every c
   live.close(dispatched, 'unknown');
   live.close(late, 'aborted');
   expect(ingress.contain(scope)).toEqual([]);
+});
+
+const who = { tenant: 'default', agent: 'demo' };
+const ask: CallAsk = { v: 1, session: 'ses_0123456789', tool: 'fs/read', arguments: {} };
+const limits: Config['limits'] = { calls_in_flight: 1, call_timeout_ms: 1_000, result_bytes: 1_024 };
+
+/** Ingress with a place for one call, and only the ports that the test needs. */
+const ingressWith = (ports: Partial<IngressPorts>) =>
+  createIngress(
+    { now: () => 0, newCallId: () => 'call_0123456789', ...ports } as IngressPorts,
+    createLiveCalls(),
+    limits,
+  );
+
+test('refuses a call beyond the bound with OVERLOADED, and gives the place back when the work fails', async () => {
+  let fail: (error: Error) => void = () => {};
+  const claim = () => new Promise<undefined>((_, reject) => (fail = reject));
+  const ingress = ingressWith({ keys: { claim } as unknown as KeyStore });
+  const keyed = { ...ask, key: 'k' };
+  const first = ingress.call(who, keyed, 10);
+  expect(await ingress.call(who, ask, 10)).toMatchObject({ code: 'OVERLOADED', retry_after_ms: 250 });
+  fail(new AgentGateError('INTERNAL', 'the store of idempotency keys did not answer; nothing ran'));
+  expect(await first).toMatchObject({ status: 'unavailable', code: 'INTERNAL' });
+  const next = ingress.call(who, keyed, 10);
+  fail(new Error('down'));
+  expect(await next).toMatchObject({ code: 'INTERNAL' });
 });
