@@ -1,13 +1,14 @@
 import {
   AgentGateError,
+  type BatchAnswer,
   type BatchContract,
   batchAnswer,
   batchAsk,
+  createParser,
   parseField,
   toAgentGateError,
 } from '@agentgate/contracts';
 import type { Msg } from '@nats-io/transport-node';
-import type { z } from 'zod';
 import { decode, tellFailure, unavailable } from './codec.ts';
 import { type Core, subjectMatcher } from './core.ts';
 import { type Exchange, type Mux, nobodyListens } from './mux.ts';
@@ -57,6 +58,7 @@ export const createBatcher = <A, B>(
   { inFlight = 2 }: { inFlight?: number } = {},
 ): Batcher<A, B> => {
   const mux = contract.late ? core.lateMux(contract.subject) : core.mux;
+  const read: Reader<B> = { batch: createParser(batchAnswer), answer: createParser(contract.answer) };
   const queue: Item<B>[] = [];
   let flying = 0;
   let scheduled = false;
@@ -75,10 +77,11 @@ export const createBatcher = <A, B>(
     const items = takeBatch(queue, contract.items);
     if (items.length === 0) return;
     flying++;
-    sendBatch(core, mux, contract, items, () => {
+    const landed = () => {
       flying--;
       schedule();
-    });
+    };
+    sendBatch({ core, mux, contract, read, landed }, items);
   };
   const expire = (item: Item<B>) => refuse(item, silence(contract, item));
 
@@ -136,13 +139,26 @@ const takeBatch = <B>(queue: Item<B>[], most: number): Item<B>[] => {
   return items;
 };
 
+interface Reader<B> {
+  batch(value: unknown): BatchAnswer;
+  answer(value: unknown): B;
+}
+interface Sending<A, B> {
+  core: Core;
+  mux: Mux;
+  contract: Batched<A, B>;
+  read: Reader<B>;
+  /** Its place in flight is free again. */
+  landed: () => void;
+}
+
 /** Late work that was handed over may have been done, so its silence is not a plain "unavailable". */
 const silence = <A, B>(contract: Batched<A, B>, { onSettled, timeoutMs }: Item<B>) =>
   contract.late && onSettled
     ? new AgentGateError('OUTCOME_UNKNOWN', `${contract.of} did not answer within ${timeoutMs} ms; it may have run`)
     : unavailable(contract.of, `did not answer within ${timeoutMs} ms`);
 
-const sendBatch = <A, B>(core: Core, mux: Mux, contract: Batched<A, B>, items: Item<B>[], landed: () => void): void => {
+const sendBatch = <A, B>({ core, mux, contract, read, landed }: Sending<A, B>, items: Item<B>[]): void => {
   let open: Exchange | undefined;
   let left = items.length;
   let isFlying = true;
@@ -184,7 +200,7 @@ const sendBatch = <A, B>(core: Core, mux: Mux, contract: Batched<A, B>, items: I
           : unavailable(contract.of, 'cannot be reached: the connection to NATS broke'),
       );
     if (nobodyListens(arrival)) return failAll(unavailable(contract.of, 'is not running'));
-    if (!takeAnswers(contract, items, arrival.data))
+    if (!takeAnswers(contract, read, items, arrival.data))
       return failAll(unavailable(contract.of, 'gave a malformed answer'));
     land();
   });
@@ -206,10 +222,10 @@ const textOf = <B>(items: Item<B>[]): string => {
 };
 
 /** Settles the items that a message answers; false when it is not in form. */
-const takeAnswers = <A, B>(contract: Batched<A, B>, items: Item<B>[], data: Uint8Array): boolean => {
-  let body: z.infer<typeof batchAnswer>;
+const takeAnswers = <B>({ of }: { of: string }, read: Reader<B>, items: Item<B>[], data: Uint8Array): boolean => {
+  let body: BatchAnswer;
   try {
-    body = parseField(batchAnswer, decode(data));
+    body = read.batch(decode(data));
   } catch {
     return false;
   }
@@ -220,9 +236,11 @@ const takeAnswers = <A, B>(contract: Batched<A, B>, items: Item<B>[], data: Uint
     if (!settle(item)) continue;
     if (error) item.reject(new AgentGateError(error.code, error.reason));
     else {
-      const parsed = contract.answer.safeParse(answer);
-      if (parsed.success) item.resolve(parsed.data);
-      else item.reject(unavailable(contract.of, 'gave a malformed answer', parsed.error));
+      try {
+        item.resolve(read.answer(answer));
+      } catch (cause) {
+        item.reject(unavailable(of, 'gave a malformed answer', cause));
+      }
     }
   }
   return true;
@@ -234,14 +252,19 @@ interface Asked<A> {
   error?: AgentGateError;
 }
 
-const openBatch = <A>(schema: z.ZodType<A>, data: Uint8Array): Asked<A>[] =>
-  parseField(batchAsk, decode(data)).items.map(({ n, ask }) => {
-    try {
-      return { n, ask: parseField(schema, ask) };
-    } catch (error) {
-      return { n, error: toAgentGateError(error) };
-    }
-  });
+/** Takes a message apart: each item's question, or what is wrong with it. */
+const createOpener = <A>(schema: BatchContract<A, never>['ask']): ((data: Uint8Array) => Asked<A>[]) => {
+  const readBatch = createParser(batchAsk);
+  const readAsk = createParser(schema);
+  return (data) =>
+    readBatch(decode(data)).items.map(({ n, ask }) => {
+      try {
+        return { n, ask: readAsk(ask) };
+      } catch (error) {
+        return { n, error: toAgentGateError(error) };
+      }
+    });
+};
 
 /** Serves a batch contract: one handler call a message, one answer an item in the same order. */
 export const serveBatch = <A, B>(
@@ -250,8 +273,9 @@ export const serveBatch = <A, B>(
   handler: (asks: A[]) => Promise<(B | AgentGateError)[]>,
 ): void => {
   let waiting = 0;
+  const openBatch = createOpener(contract.ask);
   const answer = async (msg: Msg): Promise<string> => {
-    const asked = openBatch(contract.ask, msg.data);
+    const asked = openBatch(msg.data);
     if (waiting + asked.length > maxWaiting) throw overloaded();
     waiting += asked.length;
     try {
@@ -307,6 +331,7 @@ export const serveLate = <A, B>(
   handler: (ask: A) => Promise<B>,
 ): void => {
   const isOurs = subjectMatcher(contract.subject);
+  const openBatch = createOpener(contract.ask);
   core.nc.subscribe(contract.subject, {
     queue: contract.of,
     callback: (error, msg) => {
@@ -314,7 +339,7 @@ export const serveLate = <A, B>(
       core.stats.requests++;
       let asked: Asked<A>[];
       try {
-        asked = openBatch(contract.ask, msg.data);
+        asked = openBatch(msg.data);
       } catch (cause) {
         msg.respond(failWhole(core, contract.subject, msg, cause));
         return;

@@ -6,10 +6,10 @@ import {
   type CallReply,
   callAsk,
   cancelAsk,
+  createParser,
   identityOf,
   ingressCancel,
   killedError,
-  parseField,
   parseStrict,
   pointContain,
   policyOpenSession,
@@ -21,7 +21,6 @@ import {
 } from '@agentgate/contracts';
 import type { KillView } from '@agentgate/runtime';
 import type { Logger } from 'pino';
-import type { z } from 'zod';
 import type { Identity, Ingress } from './service.ts';
 
 export interface HandlerParts {
@@ -56,14 +55,18 @@ export const serveHandlers = ({ bus, ingress, killView, tenantOf, log, observe }
     const { killed } = killView.check({ ...who, session, tool: '' });
     if (killed) throw killedError(killed);
   };
-  const take = <T>(schema: z.ZodType<T>, body: Uint8Array, subject: string): { who: Identity; ask: T } => ({
+  const take = <T>(read: (value: unknown) => T, body: Uint8Array, subject: string): { who: Identity; ask: T } => ({
     who: identify(subject),
-    ask: parseField(schema, parseStrict(body)),
+    ask: read(parseStrict(body)),
   });
+  const readSession = createParser(sessionAsk);
+  const readTools = createParser(toolsAsk);
+  const readCall = createParser(callAsk);
+  const readCancel = createParser(cancelAsk);
 
   bus.serveRaw(agentVerbs.session, async (body, { subject }) => {
     try {
-      const { who, ask } = take(sessionAsk, body, subject);
+      const { who, ask } = take(readSession, body, subject);
       refuseKilled(who);
       const { subject_token, ...rest } = ask;
       // Verified before anything is opened; the token itself goes no further than to the broker.
@@ -77,7 +80,7 @@ export const serveHandlers = ({ bus, ingress, killView, tenantOf, log, observe }
   });
   bus.serveRaw(agentVerbs.tools, async (body, { subject }) => {
     try {
-      const { who, ask } = take(toolsAsk, body, subject);
+      const { who, ask } = take(readTools, body, subject);
       refuseKilled(who, ask.session);
       return await bus.ask(policyVisible, { ...ask, ...who });
     } catch (error) {
@@ -98,7 +101,7 @@ export const serveHandlers = ({ bus, ingress, killView, tenantOf, log, observe }
   bus.serveRaw(agentVerbs.call, (body, { subject }) => {
     const started = performance.now();
     try {
-      const { who, ask } = take(callAsk, body, subject);
+      const { who, ask } = take(readCall, body, subject);
       return observed(ingress.call(who, ask, body.byteLength), started);
     } catch (error) {
       return observed(Promise.resolve(refusal(error)), started);
@@ -106,7 +109,7 @@ export const serveHandlers = ({ bus, ingress, killView, tenantOf, log, observe }
   });
   bus.serveRaw(agentVerbs.cancel, async (body, { subject }) => {
     try {
-      const { who, ask } = take(cancelAsk, body, subject);
+      const { who, ask } = take(readCancel, body, subject);
       return { v: 1, status: await ingress.cancel(who, ask) };
     } catch (error) {
       return refusal(error);
