@@ -82,9 +82,10 @@ export const createProducer = ({ bus, service, instance, key, log, now }: Produc
   /** Bytes of disclosures that wait. */
   let disclosed = 0;
 
-  const seal = (sealed: readonly ChainItem[]): string => {
+  /** As bytes: a text of this size that lives on until it is acknowledged is dear to the garbage collector. */
+  const seal = (sealed: readonly ChainItem[]): Uint8Array => {
     disclosed -= disclosedBytes(sealed);
-    return joinDisclosures(encodeBatch(sealed, key), sealed);
+    return Buffer.from(joinDisclosures(encodeBatch(sealed, key), sealed));
   };
   const send = async () => {
     while (items.length > 0) {
