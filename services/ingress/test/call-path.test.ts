@@ -173,9 +173,13 @@ describe('a call that witnesses have to see', () => {
     },
   );
 
-  test('waits no longer once it is cancelled', async () => {
+  test.each([
+    ['before it waits', () => Promise.resolve()],
+    ['while it waits', () => new Promise((resolve) => setImmediate(resolve))],
+  ])('waits no longer when it is cancelled %s', async (_, until) => {
     const g = gate({ decide: wanted, witnessed: () => new Promise(() => {}), execute: never('execute') });
     const reply = g.run();
+    await until();
     g.live.end({ why: 'cancelled' });
     expect(await reply).toMatchObject({ status: 'cancelled', code: 'CANCELLED' });
   });
