@@ -76,8 +76,10 @@ const stringCheck = (checks: Checks): Check => {
     if (!pattern || pattern.global || pattern.sticky) return never;
     patterns.push(pattern);
   }
+  // Zod counts code points, each of which is one unit of a string or two.
+  const surelyEnough = 2 * min - 1;
   return (value) => {
-    if (typeof value !== 'string' || value.length < min || value.length > max) return false;
+    if (typeof value !== 'string' || value.length < surelyEnough || value.length > max) return false;
     for (const pattern of patterns) if (!pattern.test(value)) return false;
     return true;
   };

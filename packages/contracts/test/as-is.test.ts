@@ -123,6 +123,7 @@ describe('a schema that does more than to check', () => {
     ['bounds without its end', z.number().gt(1), 2],
     ['has keys of a form', z.record(z.string().max(1), z.unknown()), { ab: 1 }],
     ['is a union', z.union([z.string(), z.number()]), 'y'],
+    ['counts two units of a text as one character', z.string().min(2), '\u{1F600}'],
   ])('is left to zod where it %s', (_, schema, value) => {
     expect(takesAsIs(schema)(value)).toBe(false);
   });
