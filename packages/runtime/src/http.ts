@@ -1,5 +1,8 @@
-import { createServer, type Server } from 'node:http';
+import type { Server } from 'node:http';
 import type { Registry } from 'prom-client';
+
+/** Not imported: an import reads every export of node:http, and its WebSocket is undici, 10 MB in each service. */
+const { createServer } = process.getBuiltinModule('node:http');
 
 export interface HttpAnswer {
   status: number;

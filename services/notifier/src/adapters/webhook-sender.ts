@@ -1,12 +1,15 @@
 import type { LookupAddress } from 'node:dns';
-import http, { type ClientRequest, type IncomingMessage } from 'node:http';
-import https from 'node:https';
+import type { ClientRequest, IncomingMessage } from 'node:http';
 import type { LookupFunction } from 'node:net';
 import type { AlertSettings } from '@agentgate/contracts';
 import type { Outcome, Send } from '../ports.ts';
 import { createAddressCheck, type Resolve } from './checked-addresses.ts';
 import type { Sign } from './signatures.ts';
 import { Undeliverable } from './undeliverable.ts';
+
+/** Not imported: an import reads every export of node:http, and its WebSocket is undici, 10 MB. */
+const http = process.getBuiltinModule('node:http');
+const https = process.getBuiltinModule('node:https');
 
 export interface SenderOptions {
   endpoints: AlertSettings['endpoints'];
