@@ -1,28 +1,43 @@
+import type { ClientRequest, IncomingMessage } from 'node:http';
 import type { AddCheckpoint } from '../witness.ts';
+
+/** Neither fetch nor an import of node:http: each would load undici, 10 MB. */
+const http = process.getBuiltinModule('node:http');
+const https = process.getBuiltinModule('node:https');
 
 const askMs = 2_000;
 const maxBytes = 65_536;
+const tooMuch = `it answered more than ${maxBytes} bytes`;
 
 /** A witness over HTTP; `url` is its submission prefix. Redirects are not followed: a witness is where it was configured. */
 export const witnessOverHttp = (url: string): AddCheckpoint => {
-  const target = `${url.replace(/\/+$/, '')}/add-checkpoint`;
+  const target = new URL(`${url.replace(/\/+$/, '')}/add-checkpoint`);
   return async (body) => {
+    const signal = AbortSignal.timeout(askMs);
     try {
-      const signal = AbortSignal.timeout(askMs);
-      const answer = await fetch(target, { method: 'POST', body, redirect: 'error', signal });
-      return { status: answer.status, body: await readBounded(answer) };
+      const answer = await post(target, body, signal);
+      return { status: answer.statusCode ?? 0, body: await readBounded(answer) };
     } catch (cause) {
-      throw new Error(reasonOf(cause), { cause });
+      throw new Error(signal.aborted ? `it did not answer within ${askMs} ms` : reasonOf(cause), { cause });
     }
   };
 };
 
-const readBounded = async (answer: Response): Promise<string> => {
+const post = (target: URL, body: string, signal: AbortSignal): Promise<IncomingMessage> =>
+  new Promise((resolve, reject) => {
+    const { request } = target.protocol === 'https:' ? https : http;
+    const headers = { 'content-type': 'text/plain;charset=UTF-8' };
+    // A connection of its own: one kept open may have been closed by the witness as we write.
+    const asked: ClientRequest = request(target, { method: 'POST', headers, signal, agent: false });
+    asked.on('error', reject).on('response', resolve).end(body);
+  });
+
+const readBounded = async (answer: IncomingMessage): Promise<string> => {
   const chunks: Uint8Array[] = [];
   let bytes = 0;
-  for await (const chunk of answer.body ?? []) {
+  for await (const chunk of answer as AsyncIterable<Uint8Array>) {
     bytes += chunk.length;
-    if (bytes > maxBytes) throw new Error(`it answered more than ${maxBytes} bytes`);
+    if (bytes > maxBytes) throw new Error(tooMuch);
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString('utf8');
@@ -30,7 +45,5 @@ const readBounded = async (answer: Response): Promise<string> => {
 
 const reasonOf = (error: unknown): string => {
   if (!(error instanceof Error)) return 'it cannot be reached';
-  if (error.name === 'TimeoutError') return `it did not answer within ${askMs} ms`;
-  // What fetch throws says "fetch failed"; the reason is its cause.
-  return error.cause instanceof Error ? `it cannot be reached: ${error.cause.message}` : error.message;
+  return error.message === tooMuch ? tooMuch : `it cannot be reached: ${error.message}`;
 };
