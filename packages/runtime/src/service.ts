@@ -46,7 +46,7 @@ const heartbeatMs = 10_000;
 const heapGrowth = '--heap-growing-percent=35';
 const drainMs = 8_000;
 
-/** Where Node runs with --expose-gc: loading and starting leave 20 MB of pages behind, which V8 would keep beside what the load needs. */
+/** Loading leaves 20 MB of pages behind, which V8 would keep beside what the load needs. Where Node runs with --expose-gc they go back, before anybody waits for us. */
 const giveBack = () => globalThis.gc?.({ type: 'major', flavor: 'last-resort' });
 
 /** The whole life of a service process: connect, check the ground, start, serve health, drain on SIGTERM. */
@@ -128,14 +128,13 @@ const start = async (opts: Parameters<typeof runService>[0], log: Logger, die: S
     now,
     die,
   });
-  // Where NODE_COMPILE_CACHE names a folder: the next start is faster and smaller, however this one ends.
-  flushCompileCache();
-  giveBack();
   bus.answerMicro({ service, version, description: `AgentGate ${service}` });
   // Ready is what the server hears for us: a subscription still on its way there would be "is not running" to whoever asks now.
   await bus.flush();
   const life = tellLife({ service, instance, evidence, keyid: key.keyid, log });
   state = 'running';
+  // Where NODE_COMPILE_CACHE names a folder: the next start is faster and smaller, however this one ends.
+  flushCompileCache();
   log.info({ instance }, 'ready');
 
   const stop = async () => {
