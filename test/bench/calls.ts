@@ -12,6 +12,8 @@ interface Row {
   what: string;
   c: number;
   result: LoadResult;
+  /** Microseconds a call, with what runs behind it. */
+  cpu: Record<string, number>;
 }
 /** What the project promises of itself on two cores. */
 const goals = { perSecondAt256: 5_000, ratioAt1: 15, serviceMiB: 150 };
@@ -54,12 +56,19 @@ const measure = async (children: Children, stack: BenchStack, seconds: number): 
     await children.start(here('./load.ts'), [JSON.stringify(warm)]);
     for (const c of concurrencies) {
       const ask: LoadAsk = { url: stack.status.nats, c, seconds, warmSeconds: 2, ...kind };
+      const before = stack.cpu();
       const { line } = await children.start(here('./load.ts'), [JSON.stringify(ask)]);
-      rows.push({ what, c, result: JSON.parse(line) as LoadResult });
+      const result = JSON.parse(line) as LoadResult;
+      rows.push({ what, c, result, cpu: cpuACall(before, stack.cpu(), result) });
     }
   }
   return rows;
 };
+
+const cpuACall = (before: Record<string, number>, after: Record<string, number>, { allCalls }: LoadResult) =>
+  Object.fromEntries(
+    Object.entries(after).map(([name, seconds]) => [name, ((seconds - (before[name] ?? 0)) / allCalls) * 1e6]),
+  );
 
 const openSession = async (stack: BenchStack): Promise<string> => {
   const bus = await connectBus({
@@ -107,6 +116,12 @@ const printTable = (
       `${r.what.padEnd(22)}${String(r.c).padStart(5)}${r.result.perSecond.toFixed(0).padStart(10)}${r.result.p50Ms.toFixed(2).padStart(9)}${r.result.p99Ms.toFixed(2).padStart(9)}${ratio(r).toFixed(1).padStart(9)}${String(r.result.errors).padStart(8)}`,
     );
   for (const r of rows.filter((row) => row.result.firstError)) say(`  ${r.what}, c=${r.c}: ${r.result.firstError}`);
+  for (const { c, cpu } of rows.filter((row) => row.what === 'gate, tool on NATS' && [1, 256].includes(row.c)))
+    say(
+      `CPU a call at c=${c}, µs: ${Object.entries(cpu)
+        .map(([program, us]) => `${program} ${us.toFixed(0)}`)
+        .join(', ')}`,
+    );
   say(
     `peak memory, MiB: ${Object.entries(peaks)
       .map(([service, mib]) => `${service} ${mib}`)

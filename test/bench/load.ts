@@ -18,7 +18,10 @@ export interface LoadAsk {
   expect: string;
 }
 export interface LoadResult {
+  /** Those that were timed. */
   calls: number;
+  /** With those of the warm-up. */
+  allCalls: number;
   errors: number;
   firstError: string;
   perSecond: number;
@@ -35,6 +38,7 @@ const bus = await connectBus({
 });
 const decoder = new TextDecoder();
 const times: number[] = [];
+let allCalls = 0;
 let errors = 0;
 let firstError = '';
 const fail = (what: string) => {
@@ -47,6 +51,7 @@ const worker = async (until: number, note: boolean) => {
     const started = performance.now();
     try {
       const reply = decoder.decode(await bus.requestRaw(ask.subject, ask.body, { of: 'ingress', timeoutMs: 20_000 }));
+      allCalls++;
       if (!reply.includes(ask.expect)) fail(reply);
       else if (note) times.push(performance.now() - started);
     } catch (error) {
@@ -66,6 +71,7 @@ times.sort((a, b) => a - b);
 const at = (p: number) => times[Math.min(times.length - 1, Math.floor(times.length * p))] ?? Number.NaN;
 const result: LoadResult = {
   calls: times.length,
+  allCalls,
   errors,
   firstError,
   perSecond: times.length / took,

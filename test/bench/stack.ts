@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type StackStatus, services } from '@agentgate/contracts';
 import { startStack as startProject } from '../stack.ts';
-import { peakMiB } from './figures.ts';
+import { cpuSeconds, peakMiB } from './figures.ts';
 import type { Children } from './processes.ts';
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
@@ -26,6 +26,8 @@ export interface BenchStack {
   creds(user: string): string;
   /** Credentials that may say everything in account CORE, for the bare comparison only. */
   bareCreds(): Promise<string>;
+  /** Seconds of CPU that each service and each server has used. */
+  cpu(): Record<string, number>;
   /** Peak resident memory of each service in MiB. */
   peaks(): Record<string, number>;
   stop(): Promise<void>;
@@ -44,6 +46,10 @@ export const startStack = async (children: Children): Promise<BenchStack> => {
       writeFileSync(file, await stack.mint('CORE', 'bare', ['>'], ['>']), { mode: 0o600 });
       return file;
     },
+    cpu: () =>
+      Object.fromEntries(
+        [...services, 'nats-server', 'redis-server'].map((name) => [name, cpuSeconds(stack.pid(name))]),
+      ),
     peaks: () => Object.fromEntries(services.map((service) => [service, Math.round(peakMiB(stack.pid(service)))])),
     stop: () => stack.stop(),
   };
