@@ -24,10 +24,9 @@ export const takesAsIs = (schema: z.core.$ZodType): Check => {
       return 'check' in def || def.coerce ? never : stringCheck(def.checks ?? []);
     case 'number':
       return def.coerce ? never : numberCheck(def);
-    case 'optional': {
-      const inner = takesAsIs(def.innerType);
-      return (value) => value === undefined || inner(value);
-    }
+    case 'optional':
+      // What is absent is its object's to judge.
+      return takesAsIs(def.innerType);
     case 'array':
       return arrayCheck(takesAsIs(def.element), def.checks ?? []);
     case 'object':
@@ -111,6 +110,8 @@ const arrayCheck = (element: Check, checks: Checks): Check => {
 };
 
 const objectCheck = (shape: z.core.$ZodShape): Check => {
+  // Where such a field is absent, the value has one by that name all the same.
+  if (Object.keys(shape).some((key) => key in Object.prototype)) return never;
   const fields = Object.entries(shape).map(([key, { _zod }]) => ({
     key,
     check: takesAsIs(shape[key] as z.core.$ZodType),

@@ -124,6 +124,8 @@ describe('a schema that does more than to check', () => {
     ['has keys of a form', z.record(z.string().max(1), z.unknown()), { ab: 1 }],
     ['is a union', z.union([z.string(), z.number()]), 'y'],
     ['counts two units of a text as one character', z.string().min(2), '\u{1F600}'],
+    ['fills in what is not there', z.string().default('x').optional(), undefined],
+    ['names a field as every object has one', z.strictObject({ toString: z.unknown() }), { more: 1 }],
   ])('is left to zod where it %s', (_, schema, value) => {
     expect(takesAsIs(schema)(value)).toBe(false);
   });
