@@ -42,8 +42,8 @@ export interface BatchedAsk {
   timeoutMs?: number;
   /** Late work only: the server took the item over. */
   onTaken?: () => void;
-  /** Aborted before the item left, it never leaves. Once it has left, its answer is what counts. */
-  signal?: AbortSignal;
+  /** Is given what takes the item back: true where it has not left, and then it never leaves. Once it has left, its answer is what counts. */
+  onQueued?: (withdraw: () => boolean) => void;
 }
 export type Batcher<A, B> = (ask: A, opts?: BatchedAsk) => Promise<B>;
 
@@ -76,6 +76,11 @@ export const createBatcher = <A, B>(
   const send = () => {
     const items = takeBatch(queue, contract.items);
     if (items.length === 0) return;
+    // What waited when the connection broke: the client would keep it for the next one, or drop it, and say nothing.
+    if (!core.connected()) {
+      for (const item of items) refuse(item, notConnected(contract));
+      return;
+    }
     flying++;
     const landed = () => {
       flying--;
@@ -86,11 +91,10 @@ export const createBatcher = <A, B>(
   const expire = (item: Item<B>) => refuse(item, silence(contract, item));
 
   // Nothing made in here may outlive it but the item: a closure would keep the question, too.
-  return (ask, { timeoutMs = contract.timeoutMs, onTaken, signal } = {}) =>
+  return (ask, { timeoutMs = contract.timeoutMs, onTaken, onQueued } = {}) =>
     new Promise<B>((resolve, reject) => {
-      if (signal?.aborted) return reject(notSent());
       if (queue.length >= maxWaiting) return reject(overloaded());
-      if (!core.connected()) return reject(unavailable(contract.of, 'cannot be reached: not connected to NATS'));
+      if (!core.connected()) return reject(notConnected(contract));
       const item: Item<B> = {
         text: JSON.stringify(ask),
         timeoutMs,
@@ -102,15 +106,20 @@ export const createBatcher = <A, B>(
         onTaken,
       };
       item.timer = setTimeout(expire, timeoutMs, item);
-      if (signal) withdrawOn(signal, item);
       queue.push(item);
+      onQueued?.(withdrawalOf(item));
       schedule();
     });
 };
 
-const withdrawOn = <B>(signal: AbortSignal, item: Item<B>) =>
-  signal.addEventListener('abort', () => item.onSettled ?? refuse(item, notSent()), { once: true });
-const notSent = () => new AgentGateError('CANCELLED', 'it was ended before it was sent');
+const withdrawalOf =
+  <B>(item: Item<B>) =>
+  () => {
+    if (item.onSettled || item.settled) return false;
+    refuse(item, new AgentGateError('CANCELLED', 'it was ended before it was sent'));
+    return true;
+  };
+const notConnected = ({ of }: { of: string }) => unavailable(of, 'cannot be reached: not connected to NATS');
 
 /** Whether the item was open until now; from now on it is not. */
 const settle = <B>(item: Item<B>): boolean => {

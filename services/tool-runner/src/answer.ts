@@ -1,5 +1,5 @@
 import { type Code, type ExecuteAnswer, type Fate, toAgentGateError } from '@agentgate/contracts';
-import { endingCode } from './ending.ts';
+import { endingCode, endingError } from './ending.ts';
 import type { Ending } from './live-calls.ts';
 import { redact } from './redaction.ts';
 import { shapeResult } from './result.ts';
@@ -37,8 +37,10 @@ export const answerTo = ({ end, ending }: Settled, shape: Shape): Run => {
     }
     case 'error':
       return say('tool_error', 'TOOL_ERROR', end.reason);
-    case 'not_sent':
-      return say('refused', end.code, end.reason);
+    case 'not_sent': {
+      const { code, message } = ending ? endingError(ending) : { code: end.code, message: end.reason };
+      return say('refused', code, message);
+    }
     case 'stopped':
       return ending
         ? say('aborted', endingCode(ending), 'the tool confirmed that it stopped')

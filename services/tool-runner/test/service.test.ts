@@ -382,6 +382,13 @@ describe('ending a call', () => {
     expect(upstream.sent[0]?.stopped).toEqual(['cancelled']);
   });
 
+  test('is refused with what ended it when it was taken back before it was handed over', async () => {
+    const withdrawn = { kind: 'not_sent', code: 'CANCELLED', reason: 'taken back' } as const;
+    const { runner, ask, answer } = await running(withdrawn);
+    expect(await runner.contain(1, { kind: 'global' })).toEqual([{ call: ask.call, fate: 'aborted' }]);
+    expect(await answer).toMatchObject(refused('KILLED_GLOBAL', 'everything is killed: killed by an operator'));
+  });
+
   test('is completed when the result comes all the same', async () => {
     const { runner, ask, answer } = await running(ok('late'));
     expect(await runner.cancel(ask.call, 'cancelled')).toBe('completed');

@@ -136,13 +136,15 @@ interface Way {
   now(): number;
 }
 
-/** The batcher sends what one turn of the event loop gathered: no message of the kill-switch can come in between. */
+/** Mostly it leaves in this turn of the event loop. Under load it waits for its batch, and what is stopped by then is taken back. */
 const send = (
   { batcher, cancel, suspect, now }: Way,
   { call, tool, arguments: args, deadline }: UpstreamCall,
   credential: Pick<ToolCallAsk, 'credential'>,
 ): Dispatch => {
   let isTaken = false;
+  let isWithdrawn = false;
+  let withdraw = () => false;
   const ended = batcher(
     { call, tool, arguments: args, deadline, ...credential },
     {
@@ -150,15 +152,22 @@ const send = (
       onTaken: () => {
         isTaken = true;
       },
+      onQueued: (take) => {
+        withdraw = take;
+      },
     },
-  ).then(endOfAnswer, (error: unknown) => {
+  ).then(endOfAnswer, (error: unknown): UpstreamEnd => {
+    if (isWithdrawn) return { kind: 'not_sent', code: 'CANCELLED', reason: 'it was stopped before it was handed over' };
     const end = endOfError(error, isTaken);
     if (end.kind === 'not_sent') suspect();
     return end;
   });
   return {
     ended,
-    stop: () => cancel(call),
+    stop: () => {
+      isWithdrawn ||= withdraw();
+      if (!isWithdrawn) cancel(call);
+    },
     abandon: nothing,
   };
 };
