@@ -272,39 +272,40 @@ const dispatch = async (ports: CallPorts, live: LiveCall, ask: ExecuteAsk): Prom
 const endingCode = (ending: Ending): Code => (ending.why === 'cancelled' ? 'CANCELLED' : killedCode(ending.scope));
 
 const recordOutcome = async (ports: CallPorts, live: LiveCall, outcome: Outcome): Promise<string | undefined> => {
-  const { code, duration_ms, result, lease, redacted } = outcome;
-  const salted = result === undefined ? undefined : saltedDigest(result);
-  const data: EventData<'call.completed'> = {
-    call: live.call,
-    code,
-    duration_ms,
-    ...(lease === undefined ? {} : { lease }),
-    outcome: outcome.outcome === 'refused' ? 'aborted' : outcome.outcome,
-    redacted,
-    ...(salted && { result_digest: salted.digest }),
-    tool: live.tool,
-  };
   let isLate = false;
   try {
-    return await ports.record(
-      {
-        name: 'call.completed',
-        subject: live.call,
-        tenant: live.tenant,
-        agent: live.agent,
-        session: live.session,
-        data,
-        ...(salted && { disclosures: [{ field: 'result_digest', salt: salted.salt }] }),
-      },
-      () => {
-        if (isLate) ports.hold(live, false);
-      },
-    );
+    return await ports.record(completedEvent(live, outcome), () => {
+      if (isLate) ports.hold(live, false);
+    });
   } catch {
     isLate = true;
     ports.hold(live, true);
     return undefined;
   }
+};
+
+/** Throws NOT_CANONICAL for a result that no honest runner gives. */
+const completedEvent = (live: LiveCall, outcome: Outcome): EventDraft<'call.completed'> => {
+  const { code, duration_ms, result, lease, redacted } = outcome;
+  const salted = result === undefined ? undefined : saltedDigest(result);
+  return {
+    name: 'call.completed',
+    subject: live.call,
+    tenant: live.tenant,
+    agent: live.agent,
+    session: live.session,
+    data: {
+      call: live.call,
+      code,
+      duration_ms,
+      ...(lease === undefined ? {} : { lease }),
+      outcome: outcome.outcome === 'refused' ? 'aborted' : outcome.outcome,
+      redacted,
+      ...(salted && { result_digest: salted.digest }),
+      tool: live.tool,
+    },
+    ...(salted && { disclosures: [{ field: 'result_digest', salt: salted.salt }] }),
+  };
 };
 
 const replyTo = (live: LiveCall, outcome: Outcome): Reply => {

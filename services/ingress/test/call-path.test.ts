@@ -123,6 +123,12 @@ describe('an allowed call', () => {
     expect(g.trail).toEqual(['hold', 'release']);
   });
 
+  test('gives outcome_unknown and holds the session when a runner gives a result that has no canonical form', async () => {
+    const { run, trail } = gate({ execute: async () => ({ ...ran, result: { content: ['\ud800'] } }) });
+    expect(await run()).toMatchObject({ status: 'outcome_unknown', code: 'OUTCOME_UNKNOWN' });
+    expect(trail).toContain('hold');
+  });
+
   test('is outcome_unknown when the runner fell silent after it may have begun', async () => {
     const g = gate({ execute: down('OUTCOME_UNKNOWN') });
     expect(await g.run()).toMatchObject({ status: 'outcome_unknown', code: 'OUTCOME_UNKNOWN' });
