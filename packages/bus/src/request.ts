@@ -110,13 +110,12 @@ export const serveRaw = <A, B>(
   });
 };
 
-/** Headers are taken apart only where a handler has something to tell. */
+/** It holds the message only where somebody wants to hear how it goes. */
 const infoOf = (msg: Msg): AskInfo => ({
   subject: msg.subject,
-  get tell() {
-    if (!msg.headers?.has(progress)) return undefined;
-    return (note: unknown) => void msg.respond(JSON.stringify(note), { headers: withProgress() });
-  },
+  tell: msg.headers?.has(progress)
+    ? (note) => void msg.respond(JSON.stringify(note), { headers: withProgress() })
+    : undefined,
 });
 
 export const serve = <A, B>(

@@ -27,14 +27,14 @@ export const inputOf = ({ asked, found, digest, flags, approval, exception, now 
       schema_digest: tool.schema_digest,
       // No other comes here.
       pinned: true,
-      flags: each(flags),
+      flags: [...new Set(flags)],
     },
     agent: { name: ask.agent, tenant: ask.tenant, labels },
     session: {
       id: ask.session,
       age_s: Math.max(0, Math.floor((now - session.openedAt) / 1000)),
       purpose: session.purpose,
-      taint: each([...session.taint.session, ...session.taint.agent]).sort(),
+      taint: [...new Set([...session.taint.session, ...session.taint.agent])].sort(),
       calls: session.calls,
       denied: session.denied,
       ...(session.subject && { person: session.subject.person }),
@@ -45,6 +45,3 @@ export const inputOf = ({ asked, found, digest, flags, approval, exception, now 
     facts: exception ? { ...found.facts, exception } : found.facts,
   };
 };
-
-/** Once; mostly there is none. */
-const each = <T>(values: readonly T[]): T[] => (values.length < 2 ? [...values] : [...new Set(values)]);
