@@ -1,7 +1,7 @@
 import { canonical } from './canonical.ts';
 import { EvidenceError, type Failure, failure } from './error.ts';
 import { type EvidenceEvent, eventFault, MAX_EVENT_BYTES } from './event.ts';
-import { encodeLeaf, sha256 } from './hash.ts';
+import { leafOf, sha256 } from './hash.ts';
 import type { KeyRing } from './keys.ts';
 import { EVENT_SEAL_DOMAIN, type Seal, type SealFailureCode, verifySeal } from './seal.ts';
 import type { SealCache } from './seal-cache.ts';
@@ -36,24 +36,25 @@ export function sealedText(eventCanonical: string, seal: Seal): string {
 
 /** An entry in each form in which a log needs it. */
 export interface EncodedEntry {
-  readonly text: string;
-  /** The same in UTF-8. */
+  /** `sealedText` in UTF-8. */
   readonly bytes: Uint8Array;
   /** RFC 6962 leaf hash of these bytes. */
   readonly leafHash: Uint8Array;
 }
 
-/** `sealedText` for whoever appends it to a log: encoded once, for the hash and for whatever it is written to. */
+/** `sealedText` for whoever appends it to a log: encoded once, for the hash and for whatever it is written to, and never one string. */
 export function encodeEntry(eventCanonical: string, seal: Seal): EncodedEntry {
-  const { text, leaf } = encodeLeaf(textOf(eventCanonical, seal));
+  const leaf = leafOf([OPENING, eventCanonical, BETWEEN, canonical(seal), CLOSING]);
   const bytes = leaf.subarray(1);
   checkSize(bytes.length);
-  return { text, bytes, leafHash: sha256(leaf) };
+  return { bytes, leafHash: sha256(leaf) };
 }
 
 /** "event" sorts before "seal", so the two canonical texts side by side are the canonical form of both. */
+const [OPENING, BETWEEN, CLOSING] = ['{"event":', ',"seal":', '}'] as const;
+
 function textOf(eventCanonical: string, seal: Seal): string {
-  return `{"event":${eventCanonical},"seal":${canonical(seal)}}`;
+  return OPENING + eventCanonical + BETWEEN + canonical(seal) + CLOSING;
 }
 
 function checkSize(bytes: number): void {

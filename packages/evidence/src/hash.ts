@@ -26,10 +26,12 @@ export function leafHash(data: string | Uint8Array): Buffer {
   return sha256(prefixed);
 }
 
-/** What leafHash hashes of a text: its UTF-8 behind the prefix. The text that comes back shares one piece of memory with what was encoded. */
-export function encodeLeaf(text: string): { text: string; leaf: Buffer } {
-  const prefixed = LEAF_PREFIX + text;
-  return { leaf: Buffer.from(prefixed), text: prefixed.slice(1) };
+/** What leafHash hashes of these texts, one behind the other: the prefix and their UTF-8. They are never put together as a string. */
+export function leafOf(texts: readonly string[]): Buffer {
+  const leaf = Buffer.allocUnsafe(texts.reduce((bytes, text) => bytes + Buffer.byteLength(text), LEAF_PREFIX.length));
+  let at = leaf.write(LEAF_PREFIX);
+  for (const text of texts) at += leaf.write(text, at);
+  return leaf;
 }
 
 /** RFC 6962 inner node: SHA-256(0x01 || left || right), both of 32 bytes. */

@@ -48,7 +48,7 @@ describe('openBatch', () => {
         expect(verifySeal({ domain: 'agentgate-seal-v1', lines, leaf: text, seal, keys })).toEqual({ ok: true });
         const entry = sealedText(text, seal);
         expect(verifyEntry(entry, { keys, cache })).toMatchObject({ ok: true, text });
-        expect(encodeEntry(text, seal)).toEqual({ text: entry, bytes: Buffer.from(entry), leafHash: leafHash(entry) });
+        expect(encodeEntry(text, seal)).toEqual({ bytes: Buffer.from(entry), leafHash: leafHash(entry) });
       }
     }
   });
@@ -186,4 +186,14 @@ test('an entry of the largest event with the longest path stays within 65,535 by
   expect(Buffer.byteLength(sealedText(item.text, seal))).toBeLessThanOrEqual(65_535);
   for (const encode of [sealedText, encodeEntry])
     expect(() => encode('x'.repeat(65_000), seal)).toThrow(expect.objectContaining({ code: 'TOO_LARGE' }));
+});
+
+test('the bytes of an entry are its text in UTF-8, whatever its characters', () => {
+  const opened = openBatch(encodeBatch(itemsOf(3), key), keys);
+  if (!opened.ok) throw new Error(opened.reason);
+  for (const text of ['{"a":"e"}', '{"a":"é"}', '{"a":"€🗝"}'])
+    for (const { seal } of opened.entries) {
+      const entry = sealedText(text, seal);
+      expect(encodeEntry(text, seal)).toEqual({ bytes: Buffer.from(entry), leafHash: leafHash(entry) });
+    }
 });

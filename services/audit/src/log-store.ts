@@ -9,7 +9,7 @@ export interface Incoming {
   data: Uint8Array;
 }
 
-/** Its text is the canonical form of `{event, seal}`, at most 65,535 bytes. */
+/** Its bytes are the canonical form of `{event, seal}`, at most 65,535. */
 export interface NewEntry extends EncodedEntry {
   event: SealedEvent['event'];
   /** Hex SHA-256 of the event's canonical form: what the producer's next event names. */

@@ -6,7 +6,7 @@ import type { CosignedCheckpoint } from './witnesses.ts';
 
 export interface WitnessedEvents {
   /** An entry was appended. */
-  onAppended(entry: Pick<NewEntry, 'event' | 'text'>, index: number): void;
+  onAppended(entry: Pick<NewEntry, 'event' | 'bytes'>, index: number): void;
   onCosigned(checkpoint: CosignedCheckpoint): void;
   /** Resolves once a cosigned checkpoint covers this event. Rejects EVIDENCE_UNAVAILABLE at the deadline. */
   wait(event: string, deadline: number): Promise<WitnessedEntry>;
@@ -76,9 +76,9 @@ export const createWitnessedEvents = ({ proofs, why, now }: WitnessedEventsOptio
     });
 
   return {
-    onAppended: ({ event, text }, index) => {
+    onAppended: ({ event, bytes }, index) => {
       if (!isWitnessed(event)) return;
-      places.set(event.id, { text, index });
+      places.set(event.id, { text: Buffer.from(bytes).toString(), index });
       for (const [oldest] of places) {
         if (places.size <= remembered) break;
         places.delete(oldest);

@@ -25,8 +25,8 @@ test('gives entries in order from where it is asked, as EVIDENCE wants them', ()
   expect(recent.take(7, 1)).toEqual([
     {
       index: 7,
-      leafHash: leafHash(first?.text ?? '').toString('hex'),
-      body: Buffer.from(first?.text ?? ''),
+      leafHash: leafHash(first?.bytes ?? '').toString('hex'),
+      body: Buffer.from(first?.bytes ?? ''),
       tenant: 'default',
       type: 'agentgate.producer.heartbeat.v1',
     },

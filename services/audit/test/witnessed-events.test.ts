@@ -25,7 +25,7 @@ const setUp = (opts: { why?: string } = {}) => {
   const entries: string[] = [];
   const append = (text: string) => {
     const { event } = JSON.parse(text) as { event: EvidenceEvent };
-    events.onAppended({ event, text }, entries.length);
+    events.onAppended({ event, bytes: Buffer.from(text) }, entries.length);
     entries.push(text);
   };
   const cosign = () => {

@@ -12,8 +12,13 @@ export interface RowWriter {
   clear(): void;
 }
 
-export const createRowWriter = (db: DatabaseSync, columns: number, sql: (rows: string) => string): RowWriter => {
-  const row = `(${Array(columns).fill('?').join()})`;
+/** `row` says how a value that is bound becomes a column's, where that is not as it is. */
+export const createRowWriter = (
+  db: DatabaseSync,
+  columns: number,
+  sql: (rows: string) => string,
+  row = `(${Array(columns).fill('?').join()})`,
+): RowWriter => {
   const one = db.prepare(sql(row));
   const many = db.prepare(sql(Array(rowsATime).fill(row).join()));
   let values: SQLInputValue[] = [];

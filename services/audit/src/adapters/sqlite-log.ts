@@ -101,10 +101,10 @@ export const createSqliteLog = (db: DatabaseSync, journal: 'wal' | 'memory'): Sq
       pending.places.write();
       return (statements.hashAt.get(source, epoch, seq) as { hash: string } | undefined)?.hash.toLowerCase();
     },
-    append: ({ text, leafHash, event, eventHash }) => {
+    append: ({ bytes, leafHash, event, eventHash }) => {
       if (statements.addId.run(event.id).changes === 0) return false;
       pending.places.add(idOf(event), event.producerseq, Buffer.from(eventHash, 'hex'));
-      pending.entries.add(size, leafHash, event.tenant ?? null, event.type, text);
+      pending.entries.add(size, leafHash, event.tenant ?? null, event.type, bytes);
       size++;
       return true;
     },
@@ -193,7 +193,13 @@ const prepareDatabase = (db: DatabaseSync, journal: 'wal' | 'memory') => {
 
 /** What a transaction adds, event by event. */
 const prepareWriters = (db: DatabaseSync) => ({
-  entries: createRowWriter(db, 5, (rows) => `INSERT INTO entries (idx, leaf_hash, tenant, type, entry) VALUES ${rows}`),
+  entries: createRowWriter(
+    db,
+    5,
+    (rows) => `INSERT INTO entries (idx, leaf_hash, tenant, type, entry) VALUES ${rows}`,
+    // Its UTF-8 as it is, so that nobody makes a string of it.
+    '(?,?,?,?,CAST(? AS TEXT))',
+  ),
   places: createRowWriter(db, 3, (rows) => `INSERT INTO places (producer, seq, event_hash) VALUES ${rows}`),
   closedCalls: createRowWriter(db, 1, (rows) => `DELETE FROM open_calls WHERE call IN (VALUES ${rows})`),
   openCalls: createRowWriter(

@@ -15,7 +15,7 @@ afterEach(() => rmSync(folder, { recursive: true }));
 const producer = createTestProducer('ingress');
 const entry = () => {
   const { event } = producer.beat();
-  return { text: 'text', bytes: Buffer.from('text'), leafHash: Buffer.alloc(32, 1), event, eventHash: 'ab'.repeat(32) };
+  return { bytes: Buffer.from('tëxt 🗝'), leafHash: Buffer.alloc(32, 1), event, eventHash: 'ab'.repeat(32) };
 };
 const anomaly = { kind: 'hole', about: 'a', detail: 'd', key: 'hole a', toEvidence: true } as const;
 
@@ -98,6 +98,7 @@ test.each([1, 31, 32, 33, 100])('writes all of %i entries, calls and endings of 
   expect(log.entries(0, count + 1)?.map(({ index, leafHash }) => [index, leafHash])).toEqual(
     entries.map(({ leafHash }, i) => [i, leafHash.toString('hex')]),
   );
+  expect(log.texts(0)).toEqual(entries.map(() => 'tëxt 🗝'));
   expect(log.overdueCalls(2, count + 1)).toHaveLength(count);
   log.transaction(() => {
     for (const { call } of calls.slice(1)) log.closeCall(call);
