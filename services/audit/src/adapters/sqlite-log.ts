@@ -58,11 +58,12 @@ export const createSqliteLog = (db: DatabaseSync, journal: 'wal' | 'memory'): Sq
     return id;
   };
   const writePending = () => {
+    for (const writer of [pending.entries, pending.places, pending.closedCalls]) writer.write();
+    // After the endings: a call may be begun again after its end.
     for (const { call, deadline, decided, tenant = null, agent = null, session = null } of opened.values())
       pending.openCalls.add(call, deadline, decided, tenant, agent, session);
     opened.clear();
-    // In this order: a call may be begun again after its end.
-    for (const writer of [pending.entries, pending.places, pending.closedCalls, pending.openCalls]) writer.write();
+    pending.openCalls.write();
   };
   const forgetPending = () => {
     opened.clear();

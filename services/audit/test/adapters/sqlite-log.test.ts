@@ -76,15 +76,16 @@ test('keeps a call that ends in the transaction of its beginning out of the tabl
   expect(log.overdueCalls(2, 10)).toEqual([]);
 });
 
-test('opens a call again that ended earlier in the same transaction', () => {
+test.each([0, 31, 32, 100])('opens a call again that ended in the same transaction, beside %i others', (count) => {
   const log = createSqliteLog(new DatabaseSync(':memory:'), 'memory');
   const call = { call: 'a', deadline: 1, decided: 'evt_1' };
   log.transaction(() => log.openCall(call));
   log.transaction(() => {
     log.closeCall('a');
     log.openCall({ ...call, decided: 'evt_2' });
+    for (let i = 0; i < count; i++) log.openCall({ call: `b${i}`, deadline: 2, decided: 'evt_1' });
   });
-  expect(log.overdueCalls(2, 10)).toEqual([{ ...call, decided: 'evt_2' }]);
+  expect(log.overdueCalls(1, 10)).toEqual([{ ...call, decided: 'evt_2' }]);
 });
 
 test.each([1, 31, 32, 33, 100])('writes all of %i entries, calls and endings of one transaction', (count) => {
