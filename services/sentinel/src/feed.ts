@@ -1,5 +1,5 @@
 import type { Bus, Follower, Log, StreamMessage } from '@agentgate/bus';
-import { evidenceStream } from '@agentgate/contracts';
+import { checkpointSubject, evidenceStream } from '@agentgate/contracts';
 import type { Positions } from './adapters/position-bucket.ts';
 import type { EventReader } from './read-event.ts';
 import type { Watch } from './watch.ts';
@@ -43,7 +43,7 @@ export const startFeed = async (deps: FeedDeps): Promise<Feed> => {
   let saved = -1;
   /** Of the last event that was read, counted or not. */
   let readIndex = watch.index();
-  /** The last message of no interest: where it stands is only looked at once a second. */
+  /** The last entry of no interest: where it stands is only looked at once a second. */
   let passed: StreamMessage | undefined;
 
   const read = ({ subject, data, time }: StreamMessage) => {
@@ -69,7 +69,10 @@ export const startFeed = async (deps: FeedDeps): Promise<Feed> => {
     wait: false,
     onMessage: (message) => {
       seen = message.seq;
-      if (!reader.isOfInterest(message.subject)) {
+      const { subject } = message;
+      // A checkpoint stands behind every batch of entries, and stands at no place among them.
+      if (subject === checkpointSubject) return;
+      if (!reader.isOfInterest(subject)) {
         passed = message;
         return;
       }

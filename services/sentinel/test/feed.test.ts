@@ -1,23 +1,25 @@
 import type { StreamMessage } from '@agentgate/bus';
+import { checkpointSubject } from '@agentgate/contracts';
 import { expect, test } from 'vitest';
 import type { Position } from '../src/adapters/position-bucket.ts';
 import { startFeed } from '../src/feed.ts';
 import { createScene } from './fixtures.ts';
 
-/** Of no interest. */
-const message = (seq: number): StreamMessage => ({
-  subject: 'evidence.v1._.agentgate.producer.heartbeat.v1',
+const heartbeat = 'evidence.v1._.agentgate.producer.heartbeat.v1';
+/** Of no interest. A checkpoint is no entry, and has no index. */
+const message = (seq: number, subject: string): StreamMessage => ({
+  subject,
   seq,
   time: '2026-03-01T12:00:00Z',
   data: new Uint8Array(),
-  header: (name) => (name === 'Ag-Index' ? String(seq * 10) : undefined),
+  header: (name) => (name === 'Ag-Index' && subject === heartbeat ? String(seq * 10) : undefined),
 });
 
 /** A feed that has read up to 5, and whatever the leader answers next. */
-const feedAt5 = async (answer: (arrive: (seq: number) => void) => number) => {
+const feedAt5 = async (answer: (arrive: (seq: number, subject?: string) => void) => number) => {
   const broken: string[] = [];
   const saved: Position[] = [];
-  let arrive: (seq: number) => void = () => {};
+  let arrive: (seq: number, subject?: string) => void = () => {};
   let isStart = true;
   const feed = await startFeed({
     bus: {
@@ -27,7 +29,7 @@ const feedAt5 = async (answer: (arrive: (seq: number) => void) => number) => {
         return { lastSeq } as never;
       },
       follow: async (_stream, { onMessage }) => {
-        arrive = (seq) => onMessage(message(seq));
+        arrive = (seq, subject = heartbeat) => onMessage(message(seq, subject));
         return { lastSeq: () => 5, close: async () => {} };
       },
     },
@@ -61,6 +63,15 @@ test('writes down how far it is where nothing came that a rule asks for', async 
     return 7;
   });
   expect(saved.map(({ seq, state }) => [seq, state.index])).toEqual([[7, 70]]);
+});
+
+test('writes down how far it is where a checkpoint came last, as behind every batch of entries', async () => {
+  const { saved } = await feedAt5((arrive) => {
+    arrive(6);
+    arrive(7, checkpointSubject);
+    return 7;
+  });
+  expect(saved.map(({ seq, state }) => [seq, state.index])).toEqual([[7, 60]]);
 });
 
 test('is broken where the stream ends before what was read', async () => {
