@@ -1,29 +1,30 @@
-import { type Scope, scopeKey } from '@agentgate/contracts';
+import { type CallIdentity, covers, type Scope } from '@agentgate/contracts';
+import { createRecent } from './recent.ts';
 
-/** What an enforcement point ended when a scope was held, until the order that follows is told of it. */
+/**
+ * What an enforcement point ended when a scope was held, for the order that follows. That may be another one: whoever could not kill a session kills
+ * its agent.
+ */
 export interface Held<T> {
-  put(scope: Scope, ended: T): void;
-  /** Gives each but once. */
-  take(scope: Scope): T[];
+  /** By a key of its own. */
+  put(key: string, of: CallIdentity, ended: T): void;
+  /** All that the order covers; every such order is told of it. */
+  coveredBy(scope: Scope): T[];
 }
 
-/** As long as an order may take to be written. One that was not given by then is told of nothing. */
-const keptMs = 5_000;
-const keptMost = 1_024;
+/**
+ * As long as an order may take to be written. Shorter than runners remember what became of their calls: one that ingress alone tells of counts as
+ * one that never got there.
+ */
+const keptMs = 4_000;
+const keptMost = 65_536;
 
 /** `now` is monotonic, in milliseconds. */
 export const createHeld = <T>(now: () => number): Held<T> => {
-  let kept: { key: string; ended: T; until: number }[] = [];
+  const kept = createRecent<CallIdentity & { ended: T; at: number }>({ keptMs, most: keptMost, now });
   return {
-    put: (scope, ended) => {
-      kept = kept.filter(({ until }) => until > now()).slice(1 - keptMost);
-      kept.push({ key: scopeKey(scope), ended, until: now() + keptMs });
-    },
-    take: (scope) => {
-      const key = scopeKey(scope);
-      const taken = kept.filter((one) => one.key === key && one.until > now());
-      kept = kept.filter((one) => one.key !== key);
-      return taken.map(({ ended }) => ended);
-    },
+    put: (key, { tenant, agent, session, tool }, ended) =>
+      kept.set(key, { tenant, agent, session, tool, ended, at: now() }),
+    coveredBy: (scope) => kept.entries().flatMap(([, one]) => (covers(scope, one) ? [one.ended] : [])),
   };
 };

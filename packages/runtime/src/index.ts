@@ -12,6 +12,7 @@ export { createListingSeal, createPermitSeal, permitRefused, refuseOtherTime } f
 export { type AnswerPerson, createAnswerPerson } from './person.ts';
 export { announcePoint } from './point.ts';
 export { createProducer, type Producer } from './producer.ts';
+export { createRecent } from './recent.ts';
 export { connectRedis, redisReady } from './redis.ts';
 export { createSecretReader, type SecretReaderOptions } from './secret-source.ts';
 export { type Running, runService, type ServiceContext } from './service.ts';

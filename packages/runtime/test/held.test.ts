@@ -1,29 +1,26 @@
-import type { Scope } from '@agentgate/contracts';
 import { expect, test } from 'vitest';
 import { createHeld } from '../src/index.ts';
 
-const session: Scope = { kind: 'session', id: 'ses_0123456789' };
+const of = (session: string, agent = 'demo') => ({ tenant: 'default', agent, session, tool: 'fs/read' });
+const [one, other] = ['ses_0123456789', 'ses_other_00000'] as const;
 
-test('gives what was ended for a scope once, to the order of the same scope alone', () => {
+test('tells every order of all that it covers, whatever scope was held', () => {
   const held = createHeld<string>(() => 0);
-  held.put(session, 'first');
-  held.put({ kind: 'global' }, 'other');
-  held.put(session, 'second');
-  expect(held.take({ kind: 'session', id: 'ses_other_00000' })).toEqual([]);
-  expect(held.take(session)).toEqual(['first', 'second']);
-  expect(held.take(session)).toEqual([]);
-  expect(held.take({ kind: 'global' })).toEqual(['other']);
+  held.put('a', of(one), 'first');
+  held.put('b', of(other), 'second');
+  held.put('c', of(one, 'else'), 'third');
+  expect(held.coveredBy({ kind: 'session', id: other })).toEqual(['second']);
+  for (let order = 0; order < 2; order++)
+    expect(held.coveredBy({ kind: 'agent', id: 'demo' })).toEqual(['first', 'second']);
+  expect(held.coveredBy({ kind: 'tenant', id: 'another' })).toEqual([]);
 });
 
-test('forgets after 5 s, and keeps the newest 1,024', () => {
+test('forgets after 4 s, before a runner forgets what became of a call', () => {
   let now = 0;
   const held = createHeld<number>(() => now);
-  held.put(session, 1);
-  now = 4_999;
-  expect(held.take(session)).toEqual([1]);
-  held.put(session, 2);
-  now += 5_000;
-  expect(held.take(session)).toEqual([]);
-  for (let n = 0; n < 1_025; n++) held.put(session, n);
-  expect([held.take(session).at(0), held.take(session).length]).toEqual([1, 0]);
+  held.put('a', of(one), 1);
+  now = 4_000;
+  expect(held.coveredBy({ kind: 'global' })).toEqual([1]);
+  now = 4_001;
+  expect(held.coveredBy({ kind: 'global' })).toEqual([]);
 });

@@ -1,4 +1,4 @@
-import { AgentGateError, covers, type Scope } from '@agentgate/contracts';
+import { covers, type LeaseRecord, type Scope } from '@agentgate/contracts';
 import { type Ending, type EndingPorts, inGroups } from './ending.ts';
 import { type HeldLease, isOpen } from './lease.ts';
 
@@ -13,33 +13,38 @@ export interface ContainedLeases {
 const containMs = 1_700;
 const lookAgainMs = 10;
 
-/** What was told later counts: a lease that had failed then may be ended by now. */
-export const mergeContained = (told: readonly ContainedLeases[]): ContainedLeases => {
+/** A lease that is being ended, and what can be said of that once it is known. */
+export interface EndingLease {
+  record: LeaseRecord;
+  end: Promise<keyof ContainedLeases>;
+}
+
+/** Ends every lease that the order covers, also those that somebody else is ending. */
+export const endCovered = (ports: EndingPorts, ending: Ending, scope: Scope): EndingLease[] => {
+  const until = performance.now() + containMs;
+  const covered = ports.index
+    .all()
+    .filter(({ record }) => covers(scope, record))
+    .map((held) => ({ held, told: Promise.withResolvers<keyof ContainedLeases>() }));
+  void inGroups(covered, async ({ held, told }) => told.resolve(await endOne(ports, ending, held, until)));
+  return covered.map(({ held: { record }, told }) => ({ record, end: told.promise }));
+};
+
+/**
+ * Tells of each in time. Of a lease that is there twice the later word counts: what had failed may be ended by now. Whatever is not told of by then
+ * is not ended yet; it goes on being ended.
+ */
+export const tellOf = async (leases: readonly EndingLease[]): Promise<ContainedLeases> => {
+  const { promise: tooLate, resolve } = Promise.withResolvers<'failed'>();
+  const timer = setTimeout(resolve, containMs, 'failed');
   const ends = new Map<string, keyof ContainedLeases>();
-  for (const one of told)
-    for (const end of ['revoked', 'unproven', 'failed'] as const) for (const lease of one[end]) ends.set(lease, end);
+  for (const { record, end } of leases) ends.set(record.id, await Promise.race([end, tooLate]));
+  clearTimeout(timer);
   const of = (end: keyof ContainedLeases) => [...ends].flatMap(([lease, is]) => (is === end ? [lease] : []));
   return { revoked: of('revoked'), unproven: of('unproven'), failed: of('failed') };
 };
 
-/** Ends every lease that the order covers, and tells of each, also of those that somebody else ended meanwhile. */
-export const containLeases = async (ports: EndingPorts, ending: Ending, scope: Scope): Promise<ContainedLeases> => {
-  const until = performance.now() + containMs;
-  const told: ContainedLeases = { revoked: [], unproven: [], failed: [] };
-  const covered = ports.index.all().filter(({ record }) => covers(scope, record));
-  // Whatever is not told of by then is not ended yet; it goes on being ended.
-  const open = new Set(covered.map(({ record }) => record.id));
-  const work = inGroups(covered, async (held) => {
-    const end = await endOne(ports, ending, held, until);
-    if (!open.delete(held.record.id)) return;
-    told[end].push(held.record.id);
-  });
-  await Promise.race([work, new Promise((resolve) => setTimeout(resolve, containMs))]);
-  const late = [...open];
-  open.clear();
-  return { ...told, failed: [...told.failed, ...late] };
-};
-
+/** Never rejects: whatever goes wrong, the lease is not ended. */
 const endOne = async (
   { records, log }: EndingPorts,
   ending: Ending,
@@ -74,7 +79,6 @@ const endOne = async (
     }
   } catch (error) {
     log.warn({ err: error, lease: known.record.id }, 'a killed lease could not be ended; it is tried again');
-    if (!(error instanceof AgentGateError)) throw error;
   }
   return 'failed';
 };

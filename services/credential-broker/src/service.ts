@@ -15,7 +15,7 @@ import { createHeld } from '@agentgate/runtime';
 import type { z } from 'zod';
 import { endAbandoned } from './abandoning.ts';
 import { orderOf } from './at-provider.ts';
-import { type ContainedLeases, containLeases, mergeContained } from './containing.ts';
+import { type ContainedLeases, type EndingLease, endCovered, tellOf } from './containing.ts';
 import { createEnding, type Ending, type EndingPorts, type EndOrder, write } from './ending.ts';
 import { expiryOf, type HeldLease, intendedLease, type LeaseTerms } from './lease.ts';
 import { mintedWithin, type Sealing, sealParts } from './minting.ts';
@@ -88,13 +88,11 @@ export interface Broker extends Pick<Ending, 'sweep' | 'endAll'> {
   settled(): Promise<void>;
 }
 
-const nothing: ContainedLeases = { revoked: [], unproven: [], failed: [] };
-
 export const createBroker = (ports: BrokerPorts): Broker => {
   const { kills, log, now } = ports;
   const limits = { ...brokerLimits, ...ports.limits };
   const ending = createEnding(ports);
-  const held = createHeld<Promise<ContainedLeases>>(() => performance.now());
+  const held = createHeld<EndingLease>(() => performance.now());
   const behind = new Set<Promise<void>>();
 
   /** Ends a lease that nobody was given. The asker does not wait for it: if it fails, the sweep does it again. */
@@ -178,16 +176,12 @@ export const createBroker = (ports: BrokerPorts): Broker => {
     sweep: ending.sweep,
     endAll: ending.endAll,
     hold: (scope) => {
-      const ended = containLeases(ports, ending, scope);
-      // The order ends again what this could not.
-      held.put(
-        scope,
-        ended.catch(() => nothing),
-      );
+      for (const one of endCovered(ports, ending, scope)) held.put(one.record.permit, one.record, one);
     },
     contain: async (epoch, scope) => {
       kills.apply(scope, epoch);
-      return mergeContained(await Promise.all([...held.take(scope), containLeases(ports, ending, scope)]));
+      // The order ends again what the hold could not.
+      return tellOf([...held.coveredBy(scope), ...endCovered(ports, ending, scope)]);
     },
     revokeKilled: () => ending.revokeKilled((record) => kills.check(record).killed?.scope),
     reconcile: () => reconcile(ports, ending),

@@ -269,8 +269,17 @@ describe('a kill', () => {
       unproven: [],
       failed: [],
     });
-    // Each is told of once.
-    expect(await bench.broker.contain(8, scope)).toEqual({ revoked: [], unproven: [], failed: [] });
+  });
+
+  test('tells the order of a wider scope, too, of what cannot be proven and was ended when a narrower one was held', async () => {
+    const { provider, bench } = createFailing();
+    provider.probe = { state: 'unprovable', detail: 'a token' };
+    const ask = askOf();
+    const { lease } = await bench.broker.lease(ask);
+    bench.broker.hold(scope);
+    await vi.waitFor(() => expect(bench.stateOf(ask)).toBe('revoked'));
+    expect(await bench.broker.contain(7, { kind: 'agent', id: 'demo' })).toMatchObject({ unproven: [lease] });
+    expect(await bench.broker.contain(8, scope)).toMatchObject({ unproven: [lease] });
   });
 
   test('tells of what cannot be proven, and of what is not ended', async () => {

@@ -42,13 +42,7 @@ const afterDeadlineMs = 10_000;
 
 export const createIngress = (ports: IngressPorts, live: LiveCalls, limits: Config['limits']): Ingress => {
   const admission = createAdmission(limits.calls_in_flight);
-  const held = createHeld<Contained[]>(() => performance.now());
-  const endAll = (scope: Scope): Contained[] =>
-    live.covered(scope).map((covered) => {
-      const fate = covered.stage === 'deciding' ? 'not_started' : 'dispatched';
-      covered.end({ why: 'killed', scope });
-      return { call: covered.call, fate };
-    });
+  const held = createHeld<Contained>(() => performance.now());
   const run = async (who: Identity, ask: CallAsk, call: string, deadline: number): Promise<Reply> => {
     const { session, tool } = ask;
     const { tenant, agent } = who;
@@ -100,13 +94,21 @@ export const createIngress = (ports: IngressPorts, live: LiveCalls, limits: Conf
       const here = await cancelHere(who, by as { call?: string; key?: string });
       return here === 'not_found' ? ports.cancelElsewhere(who, by) : here;
     },
-    hold: (scope) => held.put(scope, endAll(scope)),
+    hold: (scope) => {
+      for (const one of live.covered(scope)) held.put(one.call, one, endKilled(one, scope));
+    },
     contain: (scope) => {
       // One that is still on its way is told of as it was when it was ended first.
-      const calls = [...endAll(scope), ...held.take(scope).flat()];
+      const calls = [...live.covered(scope).map((one) => endKilled(one, scope)), ...held.coveredBy(scope)];
       return [...new Map(calls.map((one) => [one.call, one])).values()];
     },
   };
+};
+
+const endKilled = (one: LiveCall, scope: Scope): Contained => {
+  const fate = one.stage === 'deciding' ? 'not_started' : 'dispatched';
+  one.end({ why: 'killed', scope });
+  return { call: one.call, fate };
 };
 
 /** What became of a call that has its reply. `aborted`: it did nothing. */

@@ -36,9 +36,16 @@ test('a held scope is ended at once, and the order that follows tells of every c
     { call: dispatched.call, fate: 'dispatched' },
     { call: late.call, fate: 'not_started' },
   ]);
-  live.close(dispatched, 'unknown');
-  live.close(late, 'aborted');
-  expect(ingress.contain(scope)).toEqual([]);
+});
+
+test('a call that a held scope ended is told of to the order of a wider one, too, and to no other', () => {
+  const { live, ingress, open } = setUp();
+  const deciding = open(1, 'deciding');
+  ingress.hold(scope);
+  live.close(deciding, 'aborted');
+  expect(ingress.contain({ kind: 'agent', id: 'another' })).toEqual([]);
+  expect(ingress.contain({ kind: 'agent', id: about.agent })).toEqual([{ call: deciding.call, fate: 'not_started' }]);
+  expect(ingress.contain(scope)).toEqual([{ call: deciding.call, fate: 'not_started' }]);
 });
 
 const who = { tenant: 'default', agent: 'demo' };

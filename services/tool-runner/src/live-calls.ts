@@ -1,5 +1,5 @@
 import { type CallIdentity, covers, type Fate, type Scope } from '@agentgate/contracts';
-import { createRecent } from './recent.ts';
+import { createRecent } from '@agentgate/runtime';
 
 /** Why a call is ended before it ended by itself. */
 export type Ending =

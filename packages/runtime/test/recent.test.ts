@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { createRecent } from '../src/recent.ts';
+import { createRecent } from '../src/index.ts';
 
 const open = (most: number) => {
   const clock = { now: 0 };
