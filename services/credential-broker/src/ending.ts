@@ -111,7 +111,7 @@ export const createEnding = (ports: EndingPorts): Ending => {
     const ending: LeaseRecord['ending'] = {
       why: before?.why ?? why,
       ...defined({ by: by ?? before?.by, reason: reason ?? before?.reason }),
-      tries: held.record.state === 'irrevocable' ? maxTries - 1 : (before?.tries ?? 0),
+      tries: triesBefore(held.record, now()),
       next_at: new Date(now() + claimMs).toISOString(),
     };
     const claiming = write(ports, { ...held.record, state: 'revoking', ending }, held.revision);
@@ -200,6 +200,14 @@ export const createEnding = (ports: EndingPorts): Ending => {
       await endAll(covered, () => ({ why: 'killed' }));
     },
   };
+};
+
+/** Tries that count. One before its turn does not: a kill that is repeated while a provider is down must not use up what the sweep has left. */
+const triesBefore = ({ state, ending }: LeaseRecord, now: number): number => {
+  if (state === 'irrevocable') return maxTries - 1;
+  const tries = ending?.tries ?? 0;
+  const isEarly = ending?.problem !== undefined && now < Date.parse(ending.next_at);
+  return isEarly ? tries - 1 : tries;
 };
 
 /** What such a provider gave ends by itself alone, so there is nothing to do at one that is not configured any more. */

@@ -282,6 +282,19 @@ describe('a kill', () => {
     expect(await bench.broker.contain(8, scope)).toMatchObject({ unproven: [lease] });
   });
 
+  test('does not use up the tries of the sweep, however often a kill is repeated while the provider is down', async () => {
+    const { provider, bench } = createFailing();
+    provider.fails = 9;
+    const ask = askOf();
+    const { lease } = await bench.broker.lease(ask);
+    for (let order = 1; order <= 9; order++)
+      expect(await bench.broker.contain(order, scope)).toEqual({ revoked: [], unproven: [], failed: [lease] });
+    expect([provider.tries, bench.stateOf(ask)]).toEqual([9, 'revoking']);
+    bench.clock.at += 1_000;
+    await bench.broker.sweep();
+    expect([provider.tries, bench.stateOf(ask)]).toEqual([10, 'revoked']);
+  });
+
   test('tells of what cannot be proven, and of what is not ended', async () => {
     const { provider, bench } = createFailing();
     provider.probe = { state: 'unprovable', detail: 'a token' };

@@ -115,6 +115,20 @@ describe('a lease', () => {
 });
 
 describe('ending', () => {
+  test('of many that are tried at once, those that live on are told apart from those that are gone', async () => {
+    const provider = providerOf();
+    const orders = Array.from({ length: 20 }, () => orderOf({ scope: 'queue' }));
+    const lives = (i: number) => i % 2 === 0;
+    const probeAll = () => Promise.all(orders.map((order) => provider.probe(leaseOf(order))));
+    for (const order of orders) await provider.mint(order);
+    await Promise.all(orders.map((order, i) => (lives(i) ? undefined : provider.revoke(leaseOf(order)))));
+    expect((await probeAll()).map(({ state }) => state)).toEqual(
+      orders.map((_, i) => (lives(i) ? 'alive' : 'refused')),
+    );
+    await Promise.all(orders.map((order) => provider.revoke(leaseOf(order))));
+    for (const { detail } of await probeAll()) expect(detail).toBe('login refused, 0 connections');
+  });
+
   test('twice, and what was never made, end well', async () => {
     const order = orderOf({ scope: 'read' });
     const provider = providerOf();
