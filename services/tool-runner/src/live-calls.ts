@@ -141,7 +141,8 @@ export const createLiveCalls = (now: () => number): LiveCalls => {
         .filter(([, ended]) => covers(scope, ended))
         .map(([call, { fate }]) => ({ call, fate }));
       const { fates } = kill(scope, reason);
-      const all = [...(await Promise.all(fates)), ...over].slice(0, maxRecent);
+      // The newest first: ingress, too, tells of what was ended just now, and knows less of it.
+      const all = [...(await Promise.all(fates)), ...over.reverse()].slice(0, maxRecent);
       // The confirmation is written in this turn of the event loop.
       setTimeout(() => letLeave(tells), Math.min(maxHeldMs, all.length / callsAMs));
       return all;

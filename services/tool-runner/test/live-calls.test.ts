@@ -33,6 +33,16 @@ test('a call that never started was aborted, and is not told of later', async ()
   expect(await live.contain(global, 'stop')).toEqual([]);
 });
 
+test('of more calls than an answer holds the newest are told of, what a hold ended among them', async () => {
+  const { live, one } = open();
+  for (let n = 0; n < 65_536; n++) live.close(live.open(`call_before_${n}`, identity), 'completed');
+  live.hold(global);
+  live.close(one, 'unknown');
+  const told = await live.contain(global, 'stop');
+  expect(told).toHaveLength(65_536);
+  expect(told.filter(({ call }) => call === 'call_1')).toEqual([{ call: 'call_1', fate: 'unknown' }]);
+});
+
 test('a call that is over is told of for 5 s', async () => {
   const { clock, live, one } = open();
   live.close(one, 'completed');
