@@ -8,6 +8,7 @@ import {
   type EventDraft,
   type ExecuteAnswer,
   type ExecuteAsk,
+  type Fate,
   killedCode,
   killedError,
   limits,
@@ -82,6 +83,7 @@ export const runCall = async (
           epoch,
           ...(witnessed && { witnessed: { ...witnessed, ...saltOf(told) } }),
         });
+  live.fate = fateOf(outcome);
   // Both at once, and before the reply: evidence of the outcome, and policy's memory of where its values came from. Neither rejects.
   const seeing = verdict.observe ? whyUnseen(ports, live, outcome) : undefined;
   const completed = await recordOutcome(ports, live, outcome);
@@ -213,6 +215,22 @@ const unknown = (reason: string, duration_ms: number): Outcome => ({
   duration_ms,
   redacted: [],
 });
+
+const fateOf = ({ outcome }: Outcome): Fate => {
+  switch (outcome) {
+    case 'ok':
+    case 'tool_error':
+      return 'completed';
+    case 'refused':
+    case 'aborted':
+      return 'aborted';
+    case 'timeout':
+    case 'unknown':
+      return 'unknown';
+    default:
+      return outcome satisfies never;
+  }
+};
 
 /** A permit lives five seconds; what is left of them is the runner's. */
 const witnessMs = limits.permitTtlMs - 1_500;

@@ -11,6 +11,8 @@ export interface LiveCall extends CallIdentity {
   deadline: number;
   stage: 'deciding' | 'dispatched' | 'finished';
   ending: Ending | undefined;
+  /** What became of it, once that is known: runners remember it for some seconds only. */
+  fate: Fate | undefined;
   /** Hears that it is to end early; `ending` says so from before. One at a time waits for it: for its witnesses, or for its runner. */
   onEnding: (() => void) | undefined;
   end(ending: Ending): void;
@@ -58,6 +60,7 @@ export const createLiveCalls = (): LiveCalls => {
         ...about,
         stage: 'deciding',
         ending: undefined,
+        fate: undefined,
         onEnding: undefined,
         end: (ending) => {
           // The first word stands, but a kill outranks a cancel: the agent must hear of it.
@@ -73,6 +76,7 @@ export const createLiveCalls = (): LiveCalls => {
     },
     close: (live, fate) => {
       live.stage = 'finished';
+      live.fate ??= fate;
       byId.delete(live.call);
       remember(nameOf(live, { call: live.call }), fate);
       if (live.key === undefined) return;

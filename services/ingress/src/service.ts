@@ -28,13 +28,14 @@ export interface Ingress {
   cancelHere(who: Identity, by: { call?: string | undefined; key?: string | undefined }): Promise<CancelStatus>;
   /** Ends every call in the scope before its order is there; `contain` tells of them. */
   hold(scope: Scope): void;
-  /** Ends every call in the scope and tells how far each had come. */
+  /** Ends every call in the scope and tells what became of each, as far as it is known here. */
   contain(scope: Scope): Contained[];
 }
 
 interface Contained {
   call: string;
-  fate: 'not_started' | 'dispatched';
+  /** How far it had come, as long as nobody knows what became of it. */
+  fate: Fate | 'not_started' | 'dispatched';
 }
 
 /** How long after its deadline somebody may still be at work on a call: an answer of the runner, the outcome's evidence. */
@@ -42,7 +43,12 @@ const afterDeadlineMs = 10_000;
 
 export const createIngress = (ports: IngressPorts, live: LiveCalls, limits: Config['limits']): Ingress => {
   const admission = createAdmission(limits.calls_in_flight);
-  const held = createHeld<Contained>(() => performance.now());
+  const held = createHeld<LiveCall>(() => performance.now());
+  const endAll = (scope: Scope): LiveCall[] => {
+    const covered = live.covered(scope);
+    for (const one of covered) one.end({ why: 'killed', scope });
+    return covered;
+  };
   const run = async (who: Identity, ask: CallAsk, call: string, deadline: number): Promise<Reply> => {
     const { session, tool } = ask;
     const { tenant, agent } = who;
@@ -95,21 +101,16 @@ export const createIngress = (ports: IngressPorts, live: LiveCalls, limits: Conf
       return here === 'not_found' ? ports.cancelElsewhere(who, by) : here;
     },
     hold: (scope) => {
-      for (const one of live.covered(scope)) held.put(one.call, one, endKilled(one, scope));
+      for (const one of endAll(scope)) held.put(one.call, one, one);
     },
-    contain: (scope) => {
-      // One that is still on its way is told of as it was when it was ended first.
-      const calls = [...live.covered(scope).map((one) => endKilled(one, scope)), ...held.coveredBy(scope)];
-      return [...new Map(calls.map((one) => [one.call, one])).values()];
-    },
+    contain: (scope) => [...new Set([...endAll(scope), ...held.coveredBy(scope)])].map(containedOf),
   };
 };
 
-const endKilled = (one: LiveCall, scope: Scope): Contained => {
-  const fate = one.stage === 'deciding' ? 'not_started' : 'dispatched';
-  one.end({ why: 'killed', scope });
-  return { call: one.call, fate };
-};
+const containedOf = ({ call, stage, fate }: LiveCall): Contained => ({
+  call,
+  fate: fate ?? (stage === 'deciding' ? 'not_started' : 'dispatched'),
+});
 
 /** What became of a call that has its reply. `aborted`: it did nothing. */
 const fateOf = ({ status }: Reply, stage: LiveCall['stage']): Fate => {
