@@ -111,7 +111,7 @@ export const createEnding = (ports: EndingPorts): Ending => {
     const ending: LeaseRecord['ending'] = {
       why: before?.why ?? why,
       ...defined({ by: by ?? before?.by, reason: reason ?? before?.reason }),
-      tries: triesBefore(held.record, now()),
+      tries: triesBefore(held.record, why, now()),
       next_at: new Date(now() + claimMs).toISOString(),
     };
     const claiming = write(ports, { ...held.record, state: 'revoking', ending }, held.revision);
@@ -202,11 +202,11 @@ export const createEnding = (ports: EndingPorts): Ending => {
   };
 };
 
-/** Tries that count. One before its turn does not: a kill that is repeated while a provider is down must not use up what the sweep has left. */
-const triesBefore = ({ state, ending }: LeaseRecord, now: number): number => {
+/** Tries that count. A kill's before its turn does not: orders that are repeated while a provider is down must not use up what the sweep has left. */
+const triesBefore = ({ state, ending }: LeaseRecord, why: LeaseEnd, now: number): number => {
   if (state === 'irrevocable') return maxTries - 1;
   const tries = ending?.tries ?? 0;
-  const isEarly = ending?.problem !== undefined && now < Date.parse(ending.next_at);
+  const isEarly = why === 'killed' && ending?.problem !== undefined && now < Date.parse(ending.next_at);
   return isEarly ? tries - 1 : tries;
 };
 
