@@ -138,6 +138,8 @@ const createAdmin = ({ credential, config, read }: PostgresOptions) => {
     });
     // A connection that breaks while it is idle is taken out of the pool by itself.
     fresh.on('error', () => {});
+    // One that breaks in a work between two of its questions has nobody who hears of it: the next question does.
+    fresh.on('connect', (client) => client.on('error', () => {}));
     pool = { url, pool: fresh };
     return fresh;
   };
