@@ -36,6 +36,19 @@ test('keeps the newest of more than it may hold, and never twice as many', () =>
   }
 });
 
+test('tells all that is within its time, however it came', () => {
+  const { clock, recent, set, keys } = open(1_000);
+  const came: [string, number][] = [];
+  for (let i = 0; i < 500; i++) {
+    clock.now += (i * 7) % 5 === 0 ? (i * 13) % 9 : 0;
+    set(`k${i}`);
+    came.push([`k${i}`, clock.now]);
+    const wanted = came.filter(([, at]) => clock.now - at <= 10).map(([key]) => key);
+    expect(keys()).toEqual(wanted);
+    expect(recent.get(wanted[0] ?? '')).toBeDefined();
+  }
+});
+
 test('tells the latest of what was set twice', () => {
   const { clock, recent, set } = open(1);
   set('a');

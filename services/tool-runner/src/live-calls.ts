@@ -32,7 +32,8 @@ export const endCall = (one: LiveCall, ending: Ending): void => {
 };
 
 /** What became of a call that is over. */
-interface Ended extends CallIdentity {
+interface Ended {
+  who: CallIdentity;
   fate: Fate;
   at: number;
 }
@@ -68,6 +69,18 @@ export interface LiveCalls {
 export const createLiveCalls = (now: () => number): LiveCalls => {
   const live = new Map<string, LiveCall>();
   const recent = createRecent<Ended>({ keptMs: recentMs, most: maxRecent, now });
+  const callers = createRecent<CallIdentity & { at: number }>({ keptMs: recentMs, most: maxRecent, now });
+  /** One for all calls of a session to a tool: of what is remembered these texts are the most. */
+  const whoOf = ({ tenant, agent, session, tool }: CallIdentity, at: number): CallIdentity => {
+    const key = `${session} ${tool}`;
+    const known = callers.get(key);
+    // What the caller says of itself is not checked yet: the same session may be named by another.
+    if (known?.tenant === tenant && known.agent === agent && known.session === session && known.tool === tool)
+      return known;
+    const who = { tenant, agent, session, tool, at };
+    callers.set(key, who);
+    return who;
+  };
   const early = createRecent<{ at: number }>({ keptMs: earlyMs, most: maxEarly, now });
   const stop = async (one: LiveCall, ending: Ending): Promise<Fate> => {
     one.over ??= Promise.withResolvers();
@@ -118,8 +131,8 @@ export const createLiveCalls = (now: () => number): LiveCalls => {
     close: (one, fate) => {
       live.delete(one.call);
       if (fate !== undefined) {
-        const { tenant, agent, session, tool } = one;
-        recent.set(one.call, { tenant, agent, session, tool, fate, at: now() });
+        const at = now();
+        recent.set(one.call, { who: whoOf(one, at), fate, at });
       }
       one.over?.resolve(fate);
     },
@@ -138,7 +151,7 @@ export const createLiveCalls = (now: () => number): LiveCalls => {
     contain: async (scope, reason) => {
       const over = recent
         .entries()
-        .filter(([, ended]) => covers(scope, ended))
+        .filter(([, { who }]) => covers(scope, who))
         .map(([call, { fate }]) => ({ call, fate }));
       const { fates } = kill(scope, reason);
       // The newest first: ingress, too, tells of what was ended just now, and knows less of it.

@@ -14,34 +14,40 @@ export interface SharedMarks {
 
 /** A mark outlives its permit by the difference of two machines' clocks. */
 const graceMs = 2_000;
-const forgetEveryMs = 250;
 /** More than a runner can execute within a permit's life; beyond it nothing is executed rather than something forgotten. */
 const maxRemembered = 1_000_000;
 
 /** Both memories must agree that the permit is new: Redis may be emptied, and this process does not know of the others. */
 export const createUsedPermits = ({ shared, now }: { shared: SharedMarks; now: () => number }): UsedPermits => {
-  const expiries = new Map<string, number>();
-  let forgotten = Number.NEGATIVE_INFINITY;
-  /**
-   * Permits live a few seconds at most, so the map's order of insertion is near enough the order of expiry. Not at each call: a map's first
-   * member is behind all that were deleted since it was last laid out anew.
-   */
+  /** By the second in which they are forgotten: a map of all of them would lose its first members all the time, and hold a time for each. */
+  const bySecond = new Map<number, Set<string>>();
+  let remembered = 0;
   const forget = () => {
     const at = now();
-    if (at - forgotten < forgetEveryMs) return;
-    forgotten = at;
-    for (const [id, forgetAt] of expiries) {
-      if (forgetAt > at) return;
-      expiries.delete(id);
+    for (const [second, ids] of bySecond) {
+      if (second * 1_000 > at) continue;
+      bySecond.delete(second);
+      remembered -= ids.size;
     }
+  };
+  const isRemembered = (id: string) => {
+    for (const ids of bySecond.values()) if (ids.has(id)) return true;
+    return false;
+  };
+  const remember = (id: string, expiresAt: number) => {
+    const second = Math.ceil((expiresAt + graceMs) / 1_000);
+    const ids = bySecond.get(second);
+    if (ids) ids.add(id);
+    else bySecond.set(second, new Set([id]));
+    remembered++;
   };
   return {
     use: async (id, expiresAt) => {
       forget();
-      if (expiries.has(id)) throw used();
-      if (expiries.size >= maxRemembered)
+      if (isRemembered(id)) throw used();
+      if (remembered >= maxRemembered)
         throw new AgentGateError('OVERLOADED', 'too many permits were used in the last seconds');
-      expiries.set(id, expiresAt + graceMs);
+      remember(id, expiresAt);
       let isNew: boolean;
       try {
         isNew = await shared.mark(id, Math.max(1, expiresAt - now()) + graceMs);

@@ -1,3 +1,4 @@
+import type { Scope } from '@agentgate/contracts';
 import { expect, test } from 'vitest';
 import { createLiveCalls, endCall } from '../src/live-calls.ts';
 
@@ -56,4 +57,31 @@ test('a call that is over is told of for 5 s', async () => {
   expect(live.endedEarly('call_1')).toBe(true);
   clock.now = 15_002;
   expect(live.endedEarly('call_1')).toBe(false);
+});
+
+test('each call that is over is told of under its own caller', async () => {
+  const { live, one } = open();
+  live.close(one, undefined);
+  const callers = [
+    identity,
+    { ...identity, agent: 'other' },
+    { ...identity, tenant: 'acme' },
+    { ...identity, tool: 'probe/sleep' },
+    { ...identity, session: 'ses_9876543210' },
+    identity,
+  ];
+  callers.forEach((caller, i) => {
+    live.close(live.open(`over_${i}`, caller), 'completed');
+  });
+  const told = async (scope: Scope) => (await live.contain(scope, 'stop')).map(({ call }) => call);
+  expect(await told({ kind: 'agent', tenant: 'default', id: 'demo' })).toEqual([
+    'over_0',
+    'over_3',
+    'over_4',
+    'over_5',
+  ]);
+  expect(await told({ kind: 'agent', tenant: 'default', id: 'other' })).toEqual(['over_1']);
+  expect(await told({ kind: 'tenant', id: 'acme' })).toEqual(['over_2']);
+  expect(await told({ kind: 'tool', id: 'probe/sleep' })).toEqual(['over_3']);
+  expect(await told({ kind: 'session', id: identity.session })).toHaveLength(5);
 });

@@ -49,6 +49,10 @@ test('the mark in Redis outlives the permit', async () => {
 test('forgets a permit only after it can no longer be used', async () => {
   const { used, at } = open({ mark: async () => true });
   await used.use('prm_1', 5_000);
-  at.now = 5_001;
+  await used.use('prm_2', 6_000);
+  at.now = 6_999;
   await expect(used.use('prm_1', 5_000)).rejects.toMatchObject(refused);
+  at.now = 7_000;
+  await used.use('prm_1', 5_000);
+  await expect(used.use('prm_2', 6_000)).rejects.toMatchObject(refused);
 });
