@@ -75,10 +75,10 @@ test('each call that is over is told of under its own caller', async () => {
   });
   const told = async (scope: Scope) => (await live.contain(scope, 'stop')).map(({ call }) => call);
   expect(await told({ kind: 'agent', tenant: 'default', id: 'demo' })).toEqual([
-    'over_0',
-    'over_3',
-    'over_4',
     'over_5',
+    'over_4',
+    'over_3',
+    'over_0',
   ]);
   expect(await told({ kind: 'agent', tenant: 'default', id: 'other' })).toEqual(['over_1']);
   expect(await told({ kind: 'tenant', id: 'acme' })).toEqual(['over_2']);
