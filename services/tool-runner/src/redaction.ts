@@ -15,7 +15,6 @@ const maxPointerChars = 512;
  * breaks is taken out whole.
  */
 export const redact = <T>(value: T, secrets: readonly string[]): Redacted<T> => {
-  if (secrets.length === 0) return { value, redacted: [] };
   // The longest first, so that no part of a longer one is left over.
   const spellings = [...new Set(secrets.flatMap(spellingsOf))].sort((a, b) => b.length - a.length);
   if (spellings.length === 0) return { value, redacted: [] };

@@ -34,14 +34,13 @@ export const shapeResult = (
   if (!result) return spoilt('the tool answered with something that is no MCP result');
   const clean = redact(result, secrets);
   let { value, redacted } = clean;
-  if (hidden.length > 0)
-    try {
-      const rest = redactResult(clean.value, hidden);
-      value = rest.result;
-      redacted = [...new Set([...redacted, ...rest.redacted])].slice(0, 64);
-    } catch {
-      return spoilt('the result cannot be redacted as policy wants it', redacted);
-    }
+  try {
+    const rest = redactResult(clean.value, hidden);
+    value = rest.result;
+    redacted = [...new Set([...redacted, ...rest.redacted])].slice(0, 64);
+  } catch {
+    return spoilt('the result cannot be redacted as policy wants it', redacted);
+  }
   let bytes: number;
   try {
     bytes = canonicalBytes(value);
