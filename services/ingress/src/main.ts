@@ -12,6 +12,7 @@ import {
 import {
   announcePoint,
   connectRedis,
+  createCounter,
   createGauge,
   createKillView,
   newId,
@@ -20,7 +21,7 @@ import {
   runService,
   type ServiceContext,
 } from '@agentgate/runtime';
-import { Counter, Histogram } from 'prom-client';
+import { Histogram } from 'prom-client';
 import { createRedisKeys } from './adapters/redis-keys.ts';
 import { env, readConfig } from './config.ts';
 import { serveHandlers } from './handlers.ts';
@@ -118,11 +119,10 @@ const start = async (ctx: ServiceContext) => {
 };
 
 const createMeter = ({ metrics }: ServiceContext, live: LiveCalls) => {
-  const calls = new Counter({
+  const count = createCounter(metrics, {
     name: 'agentgate_calls_total',
     help: 'Calls by how they ended.',
     labelNames: ['status', 'code'],
-    registers: [metrics],
   });
   const seconds = new Histogram({
     name: 'agentgate_call_seconds',
@@ -132,7 +132,7 @@ const createMeter = ({ metrics }: ServiceContext, live: LiveCalls) => {
   });
   createGauge(metrics, 'agentgate_calls_in_flight', 'Calls that have no reply yet.', () => live.size);
   return ({ status, code }: { status: string; code: string }, took: number) => {
-    calls.inc({ status, code });
+    count(status, code);
     seconds.observe(took);
   };
 };

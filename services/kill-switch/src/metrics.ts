@@ -1,5 +1,5 @@
 import { AgentGateError, type KillReceipt } from '@agentgate/contracts';
-import { createGauge } from '@agentgate/runtime';
+import { createCounter, createGauge } from '@agentgate/runtime';
 import { Counter, type Registry } from 'prom-client';
 import type { createCheck } from './check.ts';
 import type { Orders } from './orders.ts';
@@ -21,17 +21,16 @@ export const createMeters = (
   gauge('agentgate_kills_active', 'Scopes that are killed.', () => orders.active().length);
   gauge('agentgate_kill_points', 'Enforcement points that are known to run.', () => points.known().length);
   gauge('agentgate_kill_view_ready', '1 while the view in Redis holds every order.', () => (sync.ready() ? 1 : 0));
-  const checks = new Counter({
+  const countCheck = createCounter(registry, {
     name: 'agentgate_kill_checks_total',
     help: 'Checks by their answer.',
     labelNames: ['answer'],
-    registers,
   });
   const counted =
     (check: Check): Check =>
     async (calls) => {
       const answers = await check(calls);
-      for (const [answer, some] of Map.groupBy(answers, kindOf)) checks.inc({ answer }, some.length);
+      for (const answer of answers) countCheck(kindOf(answer));
       return answers;
     };
   const receipts = new Counter({
