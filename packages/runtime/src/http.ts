@@ -1,8 +1,6 @@
 import type { Server } from 'node:http';
 import type { Registry } from 'prom-client';
-
-/** Not imported: an import reads every export of node:http, and its WebSocket is undici, 10 MB in each service. */
-const { createServer } = process.getBuiltinModule('node:http');
+import { http } from './node-http.ts';
 
 export interface HttpAnswer {
   status: number;
@@ -66,7 +64,7 @@ export const createHttp = (registry: Registry, health: Health, about: () => obje
     for (const [prefix, under] of prefixes) if (path.startsWith(prefix)) return under(path.slice(prefix.length));
     return undefined;
   };
-  const server: Server = createServer((req, res) => {
+  const server: Server = http.createServer((req, res) => {
     const isRead = req.method === 'GET' || req.method === 'HEAD';
     Promise.resolve(isRead ? answer((req.url ?? '/').split('?')[0] ?? '/') : undefined)
       .then((found) => found ?? json(404, { error: 'not found' }))

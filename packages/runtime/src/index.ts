@@ -8,6 +8,7 @@ export { createHeld, type Held } from './held.ts';
 export type { Health, HttpAnswer } from './http.ts';
 export { newId } from './ids.ts';
 export { createKillState, createKillView, type KillState, type KillView } from './kill-view.ts';
+export { http, https } from './node-http.ts';
 export { createListingSeal, createPermitSeal, permitRefused, refuseOtherTime } from './permit.ts';
 export { type AnswerPerson, createAnswerPerson } from './person.ts';
 export { announcePoint } from './point.ts';

@@ -1,15 +1,12 @@
 import type { ClientRequest, IncomingMessage } from 'node:http';
+import { http, https } from '@agentgate/runtime';
 import type { AddCheckpoint } from '../witness.ts';
-
-/** Neither fetch nor an import of node:http: each would load undici, 10 MB. */
-const http = process.getBuiltinModule('node:http');
-const https = process.getBuiltinModule('node:https');
 
 const askMs = 2_000;
 const maxBytes = 65_536;
 const tooMuch = `it answered more than ${maxBytes} bytes`;
 
-/** A witness over HTTP; `url` is its submission prefix. Redirects are not followed: a witness is where it was configured. */
+/** A witness over HTTP; `url` is its submission prefix. Not by fetch, which would load undici for one POST a second. Redirects are not followed: a witness is where it was configured. */
 export const witnessOverHttp = (url: string): AddCheckpoint => {
   const target = new URL(`${url.replace(/\/+$/, '')}/add-checkpoint`);
   return async (body) => {

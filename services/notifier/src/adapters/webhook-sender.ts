@@ -2,14 +2,11 @@ import type { LookupAddress } from 'node:dns';
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import type { LookupFunction } from 'node:net';
 import type { AlertSettings } from '@agentgate/contracts';
+import { http, https } from '@agentgate/runtime';
 import type { Outcome, Send } from '../ports.ts';
 import { createAddressCheck, type Resolve } from './checked-addresses.ts';
 import type { Sign } from './signatures.ts';
 import { Undeliverable } from './undeliverable.ts';
-
-/** Not imported: an import reads every export of node:http, and its WebSocket is undici, 10 MB. */
-const http = process.getBuiltinModule('node:http');
-const https = process.getBuiltinModule('node:https');
 
 export interface SenderOptions {
   endpoints: AlertSettings['endpoints'];
