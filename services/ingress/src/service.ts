@@ -84,15 +84,13 @@ export const createIngress = (ports: IngressPorts, live: LiveCalls, limits: Conf
     call: async (who, ask, bytes) => {
       try {
         admission.admit(bytes);
+        try {
+          return { v: 1, ...(await accept(who, ask)) };
+        } finally {
+          admission.leave(bytes);
+        }
       } catch (error) {
         return { v: 1, ...refusalReply(error) };
-      }
-      try {
-        return { v: 1, ...(await accept(who, ask)) };
-      } catch (error) {
-        return { v: 1, ...refusalReply(error) };
-      } finally {
-        admission.leave(bytes);
       }
     },
     cancelHere,
