@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { connectBus } from '@agentgate/bus';
+import { quantile } from './figures.ts';
 
 // A process of its own that keeps `c` requests in flight for `seconds` and prints what it saw as one line of JSON.
 // Its only argument is JSON: { url, creds, user, subject, body, c, seconds, warmSeconds, expect }.
@@ -67,16 +68,14 @@ const run = async (seconds: number, note: boolean) => {
 
 await run(ask.warmSeconds, false);
 const took = await run(ask.seconds, true);
-times.sort((a, b) => a - b);
-const at = (p: number) => times[Math.min(times.length - 1, Math.floor(times.length * p))] ?? Number.NaN;
 const result: LoadResult = {
   calls: times.length,
   allCalls,
   errors,
   firstError,
   perSecond: times.length / took,
-  p50Ms: at(0.5),
-  p99Ms: at(0.99),
+  p50Ms: quantile(times, 0.5),
+  p99Ms: quantile(times, 0.99),
 };
 process.stdout.write(`${JSON.stringify(result)}\n`);
 await bus.close();
