@@ -35,7 +35,7 @@ export const openObjects = (core: Core, js: JetStreamClient, name: string): Obje
     try {
       return await Promise.race([store().then(work), late]);
     } catch (cause) {
-      throw cause instanceof AgentGateError ? cause : failed('failed', cause);
+      throw cause instanceof AgentGateError ? cause : failed(`failed: ${(cause as Error).message}`, cause);
     } finally {
       clearTimeout(timer);
     }
