@@ -115,36 +115,44 @@ const createStanding = (
   { credential, config, read }: RedisAclOptions,
   { urlOf = (admin) => admin, ...options }: { urlOf?: (admin: string) => string } & Pick<RedisOptions, 'protocol'> = {},
 ) => {
-  let current: { url: string; redis: Redis; opened: Promise<void> } | undefined;
-  const connection = async (url: string): Promise<Redis> => {
-    if (current?.url !== url || current.redis.status === 'end') {
-      current?.redis.disconnect();
+  let current: Connection | undefined;
+  /** The next work gets another connection. What is under way on this one ends first. */
+  const leave = (connection: Connection) => {
+    connection.isLeft = true;
+    if (current === connection) current = undefined;
+    closeLeft(connection);
+  };
+  const connectionTo = (url: string): Connection => {
+    if (current && (current.url !== url || current.redis.status === 'end')) leave(current);
+    if (!current) {
       const redis = open(url, options);
-      current = { url, redis, opened: redis.connect() };
+      current = { url, redis, opened: redis.connect(), works: 0, isLeft: false };
     }
-    await current.opened;
-    return current.redis;
+    return current;
+  };
+  const workOn = async <T>(connection: Connection, work: Work<T>): Promise<T> => {
+    connection.works++;
+    try {
+      await connection.opened;
+      return await work(connection.redis, connection.url, () => leave(connection));
+    } catch (error) {
+      if (!(error instanceof ReplyError || error instanceof AgentGateError)) leave(connection);
+      throw error;
+    } finally {
+      connection.works--;
+      closeLeft(connection);
+    }
   };
   return {
-    work: async <T>(failure: string, work: (redis: Redis, url: string) => Promise<T>): Promise<T> => {
+    work: async <T>(failure: string, work: Work<T>): Promise<T> => {
       try {
-        const url = urlOf(await read(config.admin));
-        return await work(await connection(url), url);
+        return await workOn(connectionTo(urlOf(await read(config.admin))), work);
       } catch (error) {
         if (error instanceof AgentGateError) throw error;
-        if (!(error instanceof ReplyError)) {
-          current?.redis.disconnect();
-          current = undefined;
-        }
         // What Redis says may quote the command, and with it the hash of the password.
         const reason = error instanceof ReplyError ? 'Redis refused' : 'Redis does not answer';
         throw unavailable(credential, `${failure}: ${reason}`, bareCause(error));
       }
-    },
-    /** The next work gets another connection. What is under way on this one ends first. */
-    leave: () => {
-      current?.redis.quit().catch(() => {});
-      current = undefined;
     },
     close: async () => {
       current?.redis.disconnect();
@@ -152,19 +160,33 @@ const createStanding = (
   };
 };
 
+interface Connection {
+  readonly url: string;
+  readonly redis: Redis;
+  readonly opened: Promise<void>;
+  /** Under way on it. */
+  works: number;
+  isLeft: boolean;
+}
+type Work<T> = (redis: Redis, url: string, leave: () => void) => Promise<T>;
+
+const closeLeft = ({ redis, works, isLeft }: Connection) => {
+  if (isLeft && works === 0) redis.disconnect();
+};
+
 /** Nobody's connection, where logins are tried: a new one for each would take most of the time of a kill. RESP 3 begins with a HELLO that wants a login. */
 const createDoor = (opts: RedisAclOptions) => {
   const door = createStanding(opts, { urlOf: urlOfDoor, protocol: 2 });
   return {
     tryLogin: (user: string, password: string): Promise<'taken' | 'refused'> =>
-      door.work('could not be tried', async (redis) => {
+      door.work('could not be tried', async (redis, _, leave) => {
         try {
           await redis.call('AUTH', user, password);
         } catch (error) {
           if (error instanceof ReplyError && (error as Error).message.startsWith('WRONGPASS')) return 'refused';
           throw error;
         }
-        door.leave();
+        leave();
         return 'taken';
       }),
     close: door.close,

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { CredentialOf } from '@agentgate/contracts';
 import { type PlainRedis, startPlainRedis } from '@agentgate/testkit';
 import { Redis } from 'ioredis';
@@ -119,12 +120,20 @@ describe('ending', () => {
     const provider = providerOf();
     const orders = Array.from({ length: 20 }, () => orderOf({ scope: 'queue' }));
     const lives = (i: number) => i % 2 === 0;
-    const probeAll = () => Promise.all(orders.map((order) => provider.probe(leaseOf(order))));
+    const probeAll = (everyMs = 0) =>
+      Promise.all(
+        orders.map(async (order, i) => {
+          await sleep(i * everyMs);
+          return provider.probe(leaseOf(order));
+        }),
+      );
     for (const order of orders) await provider.mint(order);
     await Promise.all(orders.map((order, i) => (lives(i) ? undefined : provider.revoke(leaseOf(order)))));
-    expect((await probeAll()).map(({ state }) => state)).toEqual(
-      orders.map((_, i) => (lives(i) ? 'alive' : 'refused')),
-    );
+    // At one moment, and while the connection where an earlier one got in is being left for another.
+    for (const everyMs of [0, 0.1, 0.2, 0.5, 1])
+      expect((await probeAll(everyMs)).map(({ state }) => state)).toEqual(
+        orders.map((_, i) => (lives(i) ? 'alive' : 'refused')),
+      );
     await Promise.all(orders.map((order) => provider.revoke(leaseOf(order))));
     for (const { detail } of await probeAll()) expect(detail).toBe('login refused, 0 connections');
   });
