@@ -130,8 +130,7 @@ test('a busy run with failures of all kinds goes through', async () => {
     call('minted/leak', { i }),
     call('local/echo', { text: `busy ${i}` }),
   ]).flat();
-  const statuses = (await Promise.all(work)).map((r) => r.status);
-  expect(new Set(statuses)).toEqual(new Set(['ok']));
+  expect((await Promise.all(work)).filter(({ status }) => status !== 'ok')).toEqual([]);
   expect((await call('local/crash')).status).toBe('outcome_unknown');
   expect((await call('local/fail')).status).toBe('tool_error');
   expect((await call('local/slow', { ms: 5_000 }, { timeout_ms: 600 })).status).toBe('timeout');
