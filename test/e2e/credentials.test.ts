@@ -45,6 +45,10 @@ const servers = () => `  shop:
     ${stdio}
     credential: desk-db
     inject: { env: { DATABASE_URL: "{url}", PGUSER: "{user}" } }
+  archive:
+    ${stdio}
+    credential: archive-db
+    inject: { env: DATABASE_URL, format: "{url}" }
   orders:
     http: { url: "${web.url}" }
     credential: orders-token
@@ -53,6 +57,7 @@ const servers = () => `  shop:
 const more = () => `credentials:
   shop-db: { provider: postgres, admin: { env: TEST_PG_ADMIN }, ${rules}, ttl_s: 30 }
   desk-db: { provider: postgres, admin: { env: TEST_PG_ADMIN }, ${rules}, ttl_s: 5, reuse: session }
+  archive-db: { provider: postgres, admin: { env: TEST_PG_ADMIN }, ${rules}, ttl_s: 60, reuse: session }
   orders-token:
     provider: oauth-token-exchange
     issuer: "${idp.issuer}"
@@ -70,7 +75,7 @@ beforeAll(async () => {
     "CREATE SCHEMA shop; CREATE TABLE shop.orders (id int, total int, card text); INSERT INTO shop.orders VALUES (1, 20, '4111')",
   );
   const grants =
-    '  - { id: leased, to: { agents: [demo, second] }, tools: ["shop/*", "desk/*", orders/leak], effect: allow }';
+    '  - { id: leased, to: { agents: [demo, second] }, tools: ["shop/*", "desk/*", "archive/*", orders/leak], effect: allow }';
   stack = await startStack({
     config: ({ probeLog }) => testConfig({ probeLog, servers: servers(), grants, more: more() }),
     env: { TEST_PG_ADMIN: db.url, TEST_OIDC_SECRET: idp.client.secret },
@@ -93,7 +98,7 @@ beforeAll(async () => {
   };
   operator = await openOperator(stack);
   evidence = await readEvidence(stack);
-  const wanted = ['shop/query', 'desk/query', 'orders/leak'];
+  const wanted = ['shop/query', 'desk/query', 'archive/query', 'orders/leak'];
   await eventually(
     'the gate knows the tools',
     async () => {
@@ -279,10 +284,10 @@ describe('the command line', () => {
 
   test('shows the leases that are out, and ends them by prefix', async () => {
     const session = await demo.open();
-    const who = textOf(await query(session, 'desk/query', 'SELECT current_user'));
+    const who = textOf(await query(session, 'archive/query', 'SELECT current_user'));
     const prefix = `default/demo/${session}`;
     const { answer } = await cliJson('leases', prefix);
-    expect(answer.leases).toMatchObject([{ credential: 'desk-db', state: 'active', tool: 'desk/query' }]);
+    expect(answer.leases).toMatchObject([{ credential: 'archive-db', state: 'active', tool: 'archive/query' }]);
     expect((await run('leases', prefix)).out).toMatch(/^active {6}default\/demo\/ses_/);
     const ended = await cliJson('leases', 'revoke', prefix, '--reason', 'by hand');
     expect(ended).toMatchObject({ code: 0, answer: { revoked: 1, unproven: 0, failed: [] } });
