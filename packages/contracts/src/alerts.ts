@@ -10,6 +10,7 @@ import { eventId, name, type ServiceName, timestamp } from './names.ts';
  */
 export const alertEvents = {
   'kill.ordered': ['kill-switch'],
+  'kill.failed': ['kill-switch'],
   'kill.lift_asked': ['kill-switch'],
   'kill.lifted': ['kill-switch'],
   'kill.contained': ['kill-switch'],

@@ -101,6 +101,11 @@ export const eventData = {
     /** Of an automatic order: the events that led to it. */
     events: ledBy.optional(),
   }),
+  /**
+   * An alarm: the order was not written, or nobody can say so. What ran in its scope was ended by then, and its leases revoked; whether the scope
+   * is killed, the list of kills tells.
+   */
+  'kill.failed': z.strictObject({ scope, reason: z.string(), by: z.string(), why: z.string() }),
   'kill.lifted': z.strictObject({ epoch: z.int(), scope, reason: z.string(), by: z.string(), ...ofIncident }),
   /** Another operator has to ask the same before it is lifted. */
   'kill.lift_asked': z.strictObject({ epoch: z.int(), scope, reason: z.string(), by: z.string() }),

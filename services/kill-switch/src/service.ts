@@ -156,7 +156,14 @@ export const createKillSwitch = (deps: KillSwitchDeps): KillSwitch => {
     const elapsed = () => clock.monotonic() - began;
     // A person's word counts at once. An incident's may be over already, and its order then is refused.
     if (ask.incident === undefined) deps.hold(ask.scope);
-    const ordered = await write(by, ask);
+    const ordered = await write(by, ask).catch((error: unknown) => {
+      // What was ended at the hold is in evidence, and this is why.
+      if (ask.incident === undefined) {
+        const { scope, reason } = ask;
+        void evidence('kill.failed', scope, { scope, reason, by, why: (error as Error).message });
+      }
+      throw error;
+    });
     const { epoch, record } = ordered;
     orders.apply(ordered);
     const { v: _v, state: _state, at, lift_asked: _asked, ...told } = record;

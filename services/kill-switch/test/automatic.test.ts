@@ -95,6 +95,8 @@ describe('a release', () => {
       message: '/incident: its order was lifted by ann already',
     });
     expect(f.orders.active()).toEqual([]);
+    // Nothing was held for it, so nothing ended.
+    expect(f.recorded.map(({ name }) => name)).not.toContain('kill.failed');
     expect((await f.killSwitch.order('sentinel', ask({ incident: 'inc_9876543210' }))).receipt.contained).toBe(true);
   });
 

@@ -68,7 +68,7 @@ test('the points are asked although the view cannot be written', async () => {
   expect(await killSwitch.kill('ann', kill())).toMatchObject({ contained: true });
 });
 
-test('no point is asked when the stream did not take the order', async () => {
+test('no point is asked when the stream did not take the order, and evidence says why calls ended all the same', async () => {
   const { killSwitch, stream, fakePoints, orders, recorded } = createFixture();
   stream.beforeWrite = async () => {
     throw new AgentGateError(
@@ -80,7 +80,20 @@ test('no point is asked when the stream did not take the order', async () => {
     code: 'KILL_SWITCH_UNAVAILABLE',
     message: expect.stringContaining('it may stand'),
   });
-  expect([fakePoints.asked, orders.active(), recorded]).toEqual([[], [], []]);
+  expect([fakePoints.asked, orders.active()]).toEqual([[], []]);
+  expect(recorded).toEqual([
+    {
+      name: 'kill.failed',
+      subject: 'session:ses_0123456789',
+      session: 'ses_0123456789',
+      data: {
+        scope: session(),
+        reason: 'runs wild',
+        by: 'ann',
+        why: 'the KILL stream did not acknowledge the order: it may stand, repeat it',
+      },
+    },
+  ]);
 });
 
 test('a kill that was repeated is a new order with its own containment', async () => {
