@@ -1,5 +1,6 @@
 import { AgentGateError } from '@agentgate/contracts';
 import {
+  type Consumer,
   type ConsumerMessages,
   DeliverPolicy,
   type JetStreamClient,
@@ -19,11 +20,15 @@ export interface StreamMessage {
 export interface Follower {
   /** The last sequence that was handed on; all before it were too. */
   lastSeq(): number;
+  /** Messages that the server has not sent yet. */
+  pending(): Promise<number>;
   close(): Promise<void>;
 }
 export interface FollowOptions {
   /** First sequence; default the first that there is. */
   from?: number;
+  /** All of the stream's where absent. */
+  subjects?: readonly string[];
   /** `false`: resolves at once, however much there is to catch up with. */
   wait?: false;
   /** Messages are handed on in order, one after the other. A throw is logged and stops nothing. */
@@ -44,6 +49,7 @@ export const follow = async (
 ): Promise<Follower> => {
   let last = (opts.from ?? 1) - 1;
   let closed = false;
+  let consumer: Consumer | undefined;
   let messages: ConsumerMessages | undefined;
   let caughtUp: () => void = () => {};
   const ready = new Promise<void>((resolve) => {
@@ -62,9 +68,10 @@ export const follow = async (
     if (last >= goal) caughtUp();
   };
   const open = async () => {
-    const consumer = await js.consumers.get(stream, {
+    consumer = await js.consumers.get(stream, {
       deliver_policy: DeliverPolicy.StartSequence,
       opt_start_seq: last + 1,
+      ...(opts.subjects && { filter_subjects: [...opts.subjects] }),
     });
     messages = await consumer.consume({ callback: handOn, max_messages: 1000, idle_heartbeat: 1_000, expires: 5_000 });
   };
@@ -72,16 +79,27 @@ export const follow = async (
     await messages?.close().catch(() => {});
     await open();
   };
+  const pending = async () => (await consumer?.info())?.num_pending ?? 0;
+  /** Of some subjects it is the consumer that knows; one that is gone has not sent what comes. */
+  const isBehind = async () => {
+    if (opts.subjects)
+      return pending().then(
+        (left) => left > 0,
+        () => true,
+      );
+    const state = await leaderState(jsm, stream);
+    return state.messages > 0 && state.lastSeq > last;
+  };
   await open();
   if (goal <= last) caughtUp();
 
   let behindBefore = -1;
   const watchdog = setInterval(() => {
-    leaderState(jsm, stream)
-      .then(async (state) => {
-        if (closed || state.messages === 0) return;
-        const stuck = state.lastSeq > last && behindBefore === last;
-        behindBefore = state.lastSeq > last ? last : -1;
+    isBehind()
+      .then(async (behind) => {
+        if (closed) return;
+        const stuck = behind && behindBefore === last;
+        behindBefore = behind ? last : -1;
         if (stuck) await reopen();
       })
       .catch((error: unknown) => log.warn({ err: error, stream }, 'a followed stream does not answer'));
@@ -98,6 +116,7 @@ export const follow = async (
   }
   return {
     lastSeq: () => last,
+    pending,
     close: async () => {
       closed = true;
       clearInterval(watchdog);

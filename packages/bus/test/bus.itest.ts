@@ -56,6 +56,14 @@ let asker: Bus;
 let server: Bus;
 let second: Bus;
 
+const api = async (subject: string): Promise<{ consumers?: string[] }> =>
+  JSON.parse(
+    new TextDecoder().decode(await asker.requestRaw(`$JS.API.${subject}`, '', { of: 'JetStream', timeoutMs: 5_000 })),
+  );
+const takeConsumersAway = async (stream: string) => {
+  const { consumers = [] } = await api(`CONSUMER.NAMES.${stream}`);
+  for (const consumer of consumers) await api(`CONSUMER.DELETE.${stream}.${consumer}`);
+};
 const everything = async (user: string, instance: string) =>
   connectBus({
     servers: ground.natsUrl,
@@ -245,6 +253,24 @@ describe('streams', () => {
     const { seq } = await asker.publishDurable(killSubject('three'), '{}', { timeoutMs: 5_000 });
     await expect.poll(() => seen.at(-1), { timeout: 10_000 }).toBe(seq);
     expect(new Set(seen).size).toBe(seen.length);
+    await follower.close();
+  });
+
+  test('are followed by some of their subjects alone, also after the consumer was taken away', async () => {
+    const seen: string[] = [];
+    const [wanted, other] = [killSubject('wanted'), killSubject('other')];
+    const follower = await asker.follow(killStream.name, {
+      subjects: [wanted],
+      wait: false,
+      onMessage: (m) => seen.push(m.subject),
+    });
+    await asker.publishDurable(other, '{}', { timeoutMs: 2_000 });
+    await asker.publishDurable(wanted, '{}', { timeoutMs: 2_000 });
+    await expect.poll(() => seen).toEqual([wanted]);
+    expect(await follower.pending()).toBe(0);
+    await takeConsumersAway(killStream.name);
+    await asker.publishDurable(wanted, '{}', { timeoutMs: 2_000 });
+    await expect.poll(() => seen, { timeout: 15_000 }).toEqual([wanted, wanted]);
     await follower.close();
   });
 

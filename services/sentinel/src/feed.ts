@@ -1,14 +1,15 @@
 import type { Bus, Follower, Log, StreamMessage } from '@agentgate/bus';
 import { checkpointSubject, evidenceStream } from '@agentgate/contracts';
+import { parseCheckpoint, parseNote } from '@agentgate/evidence';
 import type { Positions } from './adapters/position-bucket.ts';
 import type { EventReader } from './read-event.ts';
 import type { Watch } from './watch.ts';
 
 /** Follows EVIDENCE from where the last life, or another replica, had got to. */
 export interface Feed {
-  /** Messages of the stream that are not read yet, when it was last asked. */
+  /** Messages that are to be read and were not sent yet, when it was last asked. */
   behind(): number;
-  /** Everything that stood in the stream at the start was read: what the rules say now is of today. */
+  /** All that a rule asks for and that stood in the stream at the start was read: what the rules say now is of today. */
   caughtUp(): boolean;
   /** All that is there was counted long ago: the log was begun anew, or an older one was restored. */
   isOld(): boolean;
@@ -18,7 +19,7 @@ export interface Feed {
 }
 
 export interface FeedDeps {
-  bus: Pick<Bus, 'follow' | 'streamInfo'>;
+  bus: Pick<Bus, 'follow' | 'streamInfo' | 'lastMessage'>;
   positions: Pick<Positions, 'save'>;
   /** The sequence that was read last, where somebody read before. */
   from: number | undefined;
@@ -33,17 +34,22 @@ export interface FeedDeps {
 }
 
 const decoder = new TextDecoder();
+/** A checkpoint stands right behind the last entry that it covers. */
+const lastIndexOf = (note: Uint8Array) => parseCheckpoint(parseNote(decoder.decode(note)).text).size - 1;
 
 export const startFeed = async (deps: FeedDeps): Promise<Feed> => {
   const { bus, watch, reader, log } = deps;
   const start = await bus.streamInfo(evidenceStream.name);
+  // Entries that no rule asks for stay where they are; the checkpoints behind them say how far the log is.
+  const subjects = [...reader.subjects, checkpointSubject];
+  const stands = await Promise.all(subjects.map((subject) => bus.lastMessage(evidenceStream.name, subject)));
+  const goal = Math.max(0, ...stands.map((message) => message?.seq ?? 0));
   // A server that crashed may have lost the stream's end; audit writes it again, and the log's index tells what was counted.
   let seen = Math.min(deps.from ?? start.lastSeq, start.lastSeq);
-  let behind = start.lastSeq - seen;
   let saved = -1;
-  /** Of the last event that was read, counted or not. */
+  /** How far the log was read, counted or not. */
   let readIndex = watch.index();
-  /** The last entry of no interest: where it stands is only looked at once a second. */
+  /** A checkpoint, while it is the last that was read: how far it is is only looked at once a second. */
   let passed: StreamMessage | undefined;
 
   const read = ({ subject, data, time }: StreamMessage) => {
@@ -57,40 +63,35 @@ export const startFeed = async (deps: FeedDeps): Promise<Feed> => {
       return undefined;
     }
   };
-  const take = (message: StreamMessage, happened: (message: StreamMessage) => ReturnType<typeof read>) => {
-    passed = undefined;
-    const index = Number(message.header('Ag-Index') ?? Number.NaN);
+  const take = (index: number, happened: () => ReturnType<typeof read>) => {
     if (!Number.isSafeInteger(index)) return;
     readIndex = index;
-    if (index > watch.index()) watch.take(index, happened(message));
+    if (index > watch.index()) watch.take(index, happened());
   };
   const follower: Follower = await bus.follow(evidenceStream.name, {
     from: seen + 1,
+    subjects,
     wait: false,
     onMessage: (message) => {
       seen = message.seq;
-      const { subject } = message;
-      // A checkpoint stands behind every batch of entries, and stands at no place among them.
-      if (subject === checkpointSubject) return;
-      if (!reader.isOfInterest(subject)) {
-        passed = message;
-        return;
-      }
-      take(message, read);
+      passed = message.subject === checkpointSubject ? message : undefined;
+      if (passed) return;
+      take(Number(message.header('Ag-Index') ?? Number.NaN), () => read(message));
       if (watch.pending().length > 0) deps.onPending();
     },
   });
+  let behind = await follower.pending();
   return {
     behind: () => behind,
     isOld: () => behind === 0 && readIndex < watch.index(),
-    caughtUp: () => seen >= start.lastSeq,
+    caughtUp: () => seen >= goal,
     tick: async () => {
       // Taken before the question: what comes while the answer is on its way is newer than the answer.
       const readTo = seen;
-      const { lastSeq } = await bus.streamInfo(evidenceStream.name);
+      const [{ lastSeq }, pending] = await Promise.all([bus.streamInfo(evidenceStream.name), follower.pending()]);
       if (lastSeq < readTo) return deps.broken(`EVIDENCE ends at ${lastSeq}, and was read to ${readTo}`);
-      behind = Math.max(0, lastSeq - seen);
-      if (passed) take(passed, () => undefined);
+      behind = pending;
+      if (passed) take(lastIndexOf(passed.data), () => undefined);
       const [seq, state] = [seen, watch.state()];
       if (state.index === saved) return;
       await deps.positions.save({ seq, state });

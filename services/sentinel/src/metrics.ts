@@ -13,7 +13,7 @@ export const createMeters = (
 ) => {
   const registers = [registry];
   const gauge = (name: string, help: string, value: () => number) => createGauge(registry, name, help, value);
-  gauge('agentgate_sentinel_behind', 'Messages of EVIDENCE that are not read yet.', behind);
+  gauge('agentgate_sentinel_behind', 'Messages of EVIDENCE that a rule may ask for and that are not read yet.', behind);
   gauge('agentgate_sentinel_agents', 'Agents of which something is counted.', () => watch.tracked().agents);
   gauge('agentgate_sentinel_tools', 'Tools of which calls are counted.', () => watch.tracked().tools);
   gauge('agentgate_incidents_open', 'Incidents that are not released.', () =>

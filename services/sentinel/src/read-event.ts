@@ -3,6 +3,7 @@ import {
   callId,
   code,
   eventType,
+  evidenceSubject,
   name,
   type RiskSignal,
   scope,
@@ -127,8 +128,13 @@ const doerOf = (event: Pick<EvidenceEvent, 'tenant' | 'agent' | 'session'>, isOw
   return { tenant, agent, ...(isOwn && session !== undefined && { session }) };
 };
 
+interface Kind {
+  kind: Happening['kind'];
+  from: string;
+  read: Read;
+}
 /** Each kind of event counts only from the service that it is the business of: no other can have somebody stopped by telling of it. */
-const kinds: Record<string, { kind: Happening['kind']; from: string; read: Read }> = {
+const kinds: Record<string, Kind> = {
   [eventType('call.decided')]: { kind: 'decided', from: 'ingress', read: readDecided },
   [eventType('call.completed')]: { kind: 'completed', from: 'ingress', read: readCompleted },
   [eventType('lease.issued')]: { kind: 'leased', from: 'credential-broker', read: readLeased },
@@ -138,8 +144,8 @@ const kinds: Record<string, { kind: Happening['kind']; from: string; read: Read 
 };
 
 export interface EventReader {
-  /** Whether entries under this subject may tell anything that a rule asks for: the others need not be opened. */
-  isOfInterest(subject: string): boolean;
+  /** Under which subjects entries may tell anything that a rule asks for: the others need not come. */
+  readonly subjects: readonly string[];
   /** What one entry of EVIDENCE tells that a rule asks for. Throws where it is no entry, or not signed by whom it should be. */
   read(subject: string, text: string): Happening | undefined;
 }
@@ -164,10 +170,9 @@ export interface EventReaderOptions {
 export const createEventReader = ({ keys, baits, asksFor, isWanted }: EventReaderOptions): EventReader => {
   const cache = createSealCache();
   return {
-    isOfInterest: (subject) => {
-      const found = kindOf(typeOf(subject));
-      return found !== undefined && asksFor(found.kind);
-    },
+    subjects: Object.keys(kinds)
+      .filter((type) => asksFor((kinds[type] as Kind).kind))
+      .map((type) => evidenceSubject('*', type)),
     read: (subject, text) => {
       const type = typeOf(subject);
       const kind = kindOf(type);

@@ -154,3 +154,12 @@ test('what no rule asks for is not verified, and what is of no interest is not r
     ),
   ).toBeUndefined();
 });
+test('only what a rule asks for has to come', () => {
+  const { subjects } = createEventReader({
+    keys,
+    baits: [],
+    asksFor: (kind) => kind === 'leased' || kind === 'lifted',
+    isWanted: () => true,
+  });
+  expect(subjects).toEqual(['evidence.v1.*.agentgate.lease.issued.v1', 'evidence.v1.*.agentgate.kill.lifted.v1']);
+});
