@@ -25,8 +25,9 @@ test('refuses an entry after a lost one, a repeat, and whatever does not come ne
   await expect(stream.publish({ entries: [entry(3)], note: undefined }, 3)).rejects.toThrow();
   await expect(stream.publish({ entries: [entry(1)], note: undefined }, 1)).rejects.toThrow();
   await expect(stream.publish({ entries: [entry(1)], note: undefined }, 2)).rejects.toThrow(
-    'the stream has 1 at 2 already, and not at 3',
+    'entry 1 does not come next, but 2',
   );
+  await expect(stream.publish({ entries: [entry(2), entry(4)], note: undefined }, 2)).rejects.toThrow('but 3');
   // The first of these is not in its place: none of what follows it may be.
   await expect(stream.publish({ entries: [entry(2), entry(3), entry(4)], note: undefined }, 1)).rejects.toThrow();
   expect(await stream.last()).toEqual({ lastSeq: 2, entry: { index: 1, leafHash: entry(1).leafHash } });
@@ -37,4 +38,17 @@ test('refuses an entry after a lost one, a repeat, and whatever does not come ne
   const auditor = await ground.connect('auditor');
   const read = await auditor.lastMessage('EVIDENCE', 'evidence.v1._.>');
   expect([read?.seq, read?.header('Ag-Index'), new TextDecoder().decode(read?.data)]).toEqual([3, '2', 'entry 2']);
+});
+
+test('refuses a run that comes late, however long after what it repeats', async () => {
+  const late = createEvidenceStream(await ground.connect('audit-log'));
+  const { lastSeq, entry: before } = await late.last();
+  await stream.last();
+  const next = (before?.index ?? -1) + 1;
+  const run = { entries: [entry(next), entry(next + 1), entry(next + 2)], note: undefined };
+  await stream.publish(run, lastSeq);
+  // Longer than the server remembers ids.
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  await expect(late.publish(run, lastSeq)).rejects.toThrow();
+  expect(await stream.last()).toMatchObject({ lastSeq: lastSeq + 3, entry: { index: next + 2 } });
 });
