@@ -24,7 +24,6 @@ import { createMetrics } from './metrics.ts';
 import { createOrphanWatch } from './open-calls.ts';
 import { openLog } from './open-log.ts';
 import { createPublisher } from './publisher.ts';
-import { createRecentEntries } from './recent-entries.ts';
 import { createAudit } from './service.ts';
 import { createWitnessing } from './witnessing.ts';
 
@@ -57,7 +56,6 @@ const start = async (ctx: ServiceContext): Promise<Running> => {
   const { store, folder, sequencer } = opened;
   // Only the one that sequences opens it: whoever waits for the lease holds nothing.
   const disclosures = openSqliteDisclosures(config.folder);
-  const recent = createRecentEntries();
   const audit = createAudit<ConsumedMessage>({
     store,
     disclosures: { keep: (disclosed) => disclosures.transaction(() => disclosures.keep(disclosed)) },
@@ -65,7 +63,6 @@ const start = async (ctx: ServiceContext): Promise<Running> => {
       push: (entry) => {
         const index = sequencer.size;
         sequencer.push(entry);
-        recent.add(entry, index);
         witnessing.onAppended(entry, index);
       },
       edge: sequencer.edge,
@@ -77,7 +74,7 @@ const start = async (ctx: ServiceContext): Promise<Running> => {
     maxHeld: auditConsumer.maxAckPending / 2,
   });
   const publisher = createPublisher({
-    source: createLogEntries({ recent, store, folder, sequencer }),
+    source: createLogEntries({ store, folder, sequencer }),
     stream: createEvidenceStream(bus),
     log,
     onMismatch: (error) => die(error, 'the evidence log and EVIDENCE contradict each other'),

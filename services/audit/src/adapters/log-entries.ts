@@ -1,24 +1,21 @@
 import { decodeEntries, leafHash, TILE_WIDTH, tilePath } from '@agentgate/evidence';
 import type { EntrySource, LogEntry } from '../publisher.ts';
-import type { RecentEntries } from '../recent-entries.ts';
 import type { LogFolder, Sequencer } from '../sequencer.ts';
 import type { SqliteLog } from './sqlite-log.ts';
 
-/** The published entries: the newest from memory, newer ones from the database, older ones from their bundles. */
+/** The published entries: the newest from the database, older ones from their bundles. */
 export const createLogEntries = ({
-  recent,
   store,
   folder,
   sequencer,
 }: {
-  recent: Pick<RecentEntries, 'take'>;
   store: Pick<SqliteLog, 'entries'>;
   folder: Pick<LogFolder, 'read'>;
   sequencer: Pick<Sequencer, 'published'>;
 }): EntrySource => ({
   published: sequencer.published,
   entries: async (index, limit) => {
-    const kept = recent.take(index, limit) ?? store.entries(index, limit);
+    const kept = store.entries(index, limit);
     if (kept) return kept;
     const bundle = Math.floor(index / TILE_WIDTH);
     const bytes = await folder.read(tilePath({ level: 'entries', index: bundle, width: TILE_WIDTH }));
