@@ -9,12 +9,15 @@ export interface InputParts {
   /** Of the call (PROTOCOL.md, "Policy"). */
   digest: string;
   /** What is odd about the tool's accepted definition. */
-  flags: readonly ToolFlagKind[];
+  flags: ToolFlagKind[];
   /** What a person said. */
   approval: PolicyInput['approval'];
   exception?: PolicyInput['facts']['exception'] | undefined;
   now: number;
 }
+
+/** Each once. Mostly there is none. */
+const once = <T>(values: T[]): T[] => (values.length < 2 ? values : [...new Set(values)]);
 
 /** What the engine is asked about a call: the same for one that is decided now and for one that is tried again. */
 export const inputOf = ({ asked, found, digest, flags, approval, exception, now }: InputParts): PolicyInput => {
@@ -27,14 +30,14 @@ export const inputOf = ({ asked, found, digest, flags, approval, exception, now 
       schema_digest: tool.schema_digest,
       // No other comes here.
       pinned: true,
-      flags: [...new Set(flags)],
+      flags: once(flags),
     },
     agent: { name: ask.agent, tenant: ask.tenant, labels },
     session: {
       id: ask.session,
       age_s: Math.max(0, Math.floor((now - session.openedAt) / 1000)),
       purpose: session.purpose,
-      taint: [...new Set([...session.taint.session, ...session.taint.agent])].sort(),
+      taint: once([...session.taint.session, ...session.taint.agent]).sort(),
       calls: session.calls,
       denied: session.denied,
       ...(session.subject && { person: session.subject.person }),

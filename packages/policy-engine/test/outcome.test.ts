@@ -1,4 +1,5 @@
 import { AgentGateError } from '@agentgate/contracts';
+import { canonical } from '@agentgate/evidence';
 import { expect, test } from 'vitest';
 import { outcomeOf } from '../src/outcome.ts';
 
@@ -12,6 +13,12 @@ test.each([allow, deny, { ...allow, obligations: { credential: { name: 'crm-key'
     expect(outcomeOf({ result }, with_)).toEqual(result);
   },
 );
+
+test('stands in canonical order, whatever order Rego answers in', () => {
+  const { reason, action, rule, obligations, code } = allow;
+  const outcome = outcomeOf({ result: { reason, code, rule, obligations, action } }, with_);
+  expect(JSON.stringify(outcome)).toBe(canonical(allow));
+});
 
 test.each<[string, unknown, RegExp]>([
   ['no result', undefined, /there is none$/],
