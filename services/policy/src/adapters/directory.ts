@@ -7,6 +7,7 @@ import {
   parseField,
   type ToolPin,
   toolKey,
+  toolOfKey,
   toolPin,
 } from '@agentgate/contracts';
 import type { z } from 'zod';
@@ -19,18 +20,25 @@ interface Log {
 }
 type Watched = Pick<Bucket, 'watch'>;
 
-/** An entry that cannot be read, or that stands under another's key, is no entry. */
+/** `into` has each by its name, which a decision knows. An entry that cannot be read, or that stands under another's key, is no entry. */
 const follow = <T>(
   bucket: Watched,
-  opts: { schema: z.ZodType<T>; keyOf: (value: T) => string; log: Log; into: Map<string, T> },
+  opts: {
+    schema: z.ZodType<T>;
+    keyOf: (value: T) => string;
+    nameOf: (key: string) => string;
+    log: Log;
+    into: Map<string, T>;
+  },
 ): Promise<Follower> =>
   bucket.watch(({ key, value, operation }: BucketEntry) => {
-    opts.into.delete(key);
+    const name = opts.nameOf(key);
+    opts.into.delete(name);
     if (operation !== 'PUT') return;
     try {
       const record = parseField(opts.schema, JSON.parse(Buffer.from(value).toString('utf8')));
       if (opts.keyOf(record) !== key) throw new Error('the record is about another key');
-      opts.into.set(key, record);
+      opts.into.set(name, record);
     } catch (error) {
       opts.log.error({ err: error, key }, 'a record cannot be read and counts as absent');
     }
@@ -40,19 +48,21 @@ const follow = <T>(
 export const watchAgents = async (bucket: Watched, log: Log): Promise<Agents & { close(): Promise<void> }> => {
   const into = new Map<string, z.infer<typeof agentRecord>>();
   const keyOf = (record: z.infer<typeof agentRecord>) => agentKey(record.tenant, record.agent);
-  const follower = await follow(bucket, { schema: agentRecord, keyOf, log, into });
+  const follower = await follow(bucket, { schema: agentRecord, keyOf, nameOf: (key) => key, log, into });
   return { get: (tenant, agent) => into.get(agentKey(tenant, agent)), close: () => follower.close() };
 };
 
 export const watchCatalog = async (bucket: Watched, log: Log): Promise<Catalog & { close(): Promise<void> }> => {
   const into = new Map<string, CatalogTool>();
-  const follower = await follow(bucket, { schema: catalogTool, keyOf: (record) => toolKey(record.name), log, into });
-  return { get: (tool) => into.get(toolKey(tool)), all: () => into.values(), close: () => follower.close() };
+  const keyOf = (record: CatalogTool) => toolKey(record.name);
+  const follower = await follow(bucket, { schema: catalogTool, keyOf, nameOf: toolOfKey, log, into });
+  return { get: (tool) => into.get(tool), all: () => into.values(), close: () => follower.close() };
 };
 
 /** A pin that cannot be read is none, and a tool without one is not called. */
 export const watchPins = async (bucket: Watched, log: Log): Promise<Pins & { close(): Promise<void> }> => {
   const into = new Map<string, ToolPin>();
-  const follower = await follow(bucket, { schema: toolPin, keyOf: (pin) => toolKey(pin.tool), log, into });
-  return { get: (tool) => into.get(toolKey(tool)), close: () => follower.close() };
+  const keyOf = (pin: ToolPin) => toolKey(pin.tool);
+  const follower = await follow(bucket, { schema: toolPin, keyOf, nameOf: toolOfKey, log, into });
+  return { get: (tool) => into.get(tool), close: () => follower.close() };
 };

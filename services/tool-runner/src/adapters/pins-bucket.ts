@@ -1,5 +1,5 @@
 import { type BucketEntry, type Bus, WrongRevision } from '@agentgate/bus';
-import { buckets, toolKey, toolPin } from '@agentgate/contracts';
+import { buckets, toolKey, toolOfKey, toolPin } from '@agentgate/contracts';
 import type { HeldPin, PinStore } from '../pins/pins.ts';
 
 export interface PinsBucket extends PinStore {
@@ -12,7 +12,7 @@ export const openPinsBucket = async (bus: Pick<Bus, 'bucket'>): Promise<PinsBuck
   const held = new Map<string, HeldPin>();
   const counts = new Map<string, number>();
   const take = ({ key, value, revision, operation }: BucketEntry) => {
-    const tool = Buffer.from(key, 'base64url').toString('utf8');
+    const tool = toolOfKey(key);
     const known = held.get(tool);
     if (known && known.revision >= revision) return;
     if (!known) counts.set(serverOf(tool), (counts.get(serverOf(tool)) ?? 0) + 1);
