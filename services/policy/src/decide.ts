@@ -29,7 +29,6 @@ import { exceptionEnds, shownOf, withinException } from './by-exception.ts';
 import { heldByInvariant } from './invariants.ts';
 import type { Waiting } from './ports.ts';
 import type { PolicyOptions } from './service.ts';
-import type { Watched } from './shadow.ts';
 
 // One batch of calls: what settles them before the engine, what the packs ask about them, the engine, what policy carries out
 // itself, permits.
@@ -49,8 +48,10 @@ interface Case {
   waiting?: Waiting;
   /** The operator's exception that was shown to the engine. */
   exception?: PolicyException | undefined;
-  /** What the engine was asked at first, and said. */
-  judged?: Pick<Watched, 'input' | 'decision'>;
+  /** What the engine was asked at first, where a shadow is asked the same: all others let go of it once it is asked. */
+  input?: PolicyInput;
+  /** What it said to that. */
+  judged?: Decision;
   decision?: Decision | AgentGateError;
   permit?: Permit;
 }
@@ -149,21 +150,28 @@ type OpenCase = Case & Required<Pick<Case, 'asked'>>;
 
 const askEngine = async (opts: PolicyOptions, cases: OpenCase[]): Promise<void> => {
   const now = opts.now();
-  const open = cases.flatMap((each) => {
+  const open: OpenCase[] = [];
+  const inputs: PolicyInput[] = [];
+  for (const each of cases) {
     const flags = opts.pins.get(each.ask.tool)?.accepted?.flags ?? [];
     each.exception = opts.exceptions.covering(each.ask);
-    if (each.found) return [{ each, input: inputFor(each, { found: each.found, now, flags }) }];
-    each.decision = new AgentGateError('POLICY_UNAVAILABLE', 'nothing could be found out about the call');
-    return [];
-  });
+    if (!each.found) {
+      each.decision = new AgentGateError('POLICY_UNAVAILABLE', 'nothing could be found out about the call');
+      continue;
+    }
+    const input = inputFor(each, { found: each.found, now, flags });
+    if (opts.shadow.isOn() && !each.grant) each.input ??= input;
+    open.push(each);
+    inputs.push(input);
+  }
   if (open.length === 0) return;
-  const evaluations = await opts.engine.decide(open.map(({ input }) => input));
-  for (const [i, { each, input }] of open.entries()) {
+  const evaluations = await opts.engine.decide(inputs);
+  for (const [i, each] of open.entries()) {
     const { server } = splitTool(each.ask.tool);
     const evaluation = evaluations[i] ?? new AgentGateError('POLICY_UNAVAILABLE', 'the policy engine gave no answer');
     try {
       const decision = outcomeOf(evaluation, { server, credentials: opts.data.credentials });
-      if (!each.grant) each.judged ??= { input, decision };
+      if (!each.grant) each.judged ??= decision;
       each.decision = withinException(each.exception, decision);
     } catch (error) {
       each.decision = toFailure(error);
@@ -175,7 +183,9 @@ const askEngine = async (opts: PolicyOptions, cases: OpenCase[]): Promise<void> 
 const watchBy = ({ shadow, factsDigest }: PolicyOptions, cases: Case[]): void => {
   if (!shadow.isOn()) return;
   shadow.offer(
-    cases.flatMap(({ asked, judged, size = 0 }) => (asked && judged ? [{ asked, size, ...judged }] : [])),
+    cases.flatMap(({ asked, input, judged, size = 0 }) =>
+      asked && input && judged ? [{ asked, size, input, decision: judged }] : [],
+    ),
     factsDigest,
   );
 };

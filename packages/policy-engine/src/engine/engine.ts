@@ -87,19 +87,21 @@ export const startEngine = async (opts: EngineOptions): Promise<PolicyEngine> =>
     get lost() {
       return workers.lost;
     },
-    decide: (inputs) =>
-      new Promise((resolve) => {
-        const answers: (Evaluation | AgentGateError)[] = [];
-        let left = inputs.length;
-        if (left === 0) resolve(answers);
-        inputs.forEach((input, i) => {
-          enqueue(input, (answer) => {
-            answers[i] = answer;
-            if (--left === 0) resolve(answers);
-          });
+    decide: (inputs) => {
+      // Not with an executor: what it sees stays until the answers are there, and of an input only the text is needed.
+      const { promise, resolve } = Promise.withResolvers<(Evaluation | AgentGateError)[]>();
+      const answers: (Evaluation | AgentGateError)[] = [];
+      let left = inputs.length;
+      if (left === 0) resolve(answers);
+      inputs.forEach((input, i) => {
+        enqueue(input, (answer) => {
+          answers[i] = answer;
+          if (--left === 0) resolve(answers);
         });
-        if (queue.length > 0) running ??= pump();
-      }),
+      });
+      if (queue.length > 0) running ??= pump();
+      return promise;
+    },
     dropSpare: () => workers.dropSpare(),
     keepSpare: () => workers.keepSpare(),
     close: async () => {

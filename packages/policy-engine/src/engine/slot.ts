@@ -85,7 +85,8 @@ const untilReady = (line: Line, startMs: number) =>
     line.onGone = () => end(() => reject(new Error(`the policy cannot be loaded: ${line.gone}`)));
   });
 
-const runBatch = (line: Line, ask: WorkerAsk) =>
+/** It holds nothing of what was asked: what waited for an answer lives until the next full collection, and takes along what it holds. */
+const untilAnswered = (line: Line, batch: number) =>
   new Promise<SlotResult>((resolve) => {
     if (line.gone) return resolve({ kind: 'lost', why: line.gone });
     const end = (result: SlotResult) => {
@@ -93,12 +94,11 @@ const runBatch = (line: Line, ask: WorkerAsk) =>
       resolve(result);
     };
     line.onAnswer = (answer) => {
-      if (answer.kind === 'ready' || answer.batch !== ask.batch) return;
+      if (answer.kind === 'ready' || answer.batch !== batch) return;
       if (answer.kind === 'done') end({ kind: 'done', evaluations: answer.evaluations });
       else end({ kind: 'lost', why: answer.why });
     };
     line.onGone = () => end({ kind: 'lost', why: line.gone ?? 'the worker ended' });
-    line.worker.postMessage(ask);
   });
 
 export const startSlot = ({ policy, module, worker: file, cutOffMs, startMs }: SlotOptions): Slot => {
@@ -136,7 +136,9 @@ export const startSlot = ({ policy, module, worker: file, cutOffMs, startMs }: S
     run: async (inputs) => {
       busy = true;
       if (!line.gone) watch ??= watched();
-      const result = await runBatch(line, { batch: ++batch, inputs });
+      const answered = untilAnswered(line, ++batch);
+      worker.postMessage({ batch, inputs } satisfies WorkerAsk);
+      const result = await answered;
       busy = false;
       return result;
     },
