@@ -36,16 +36,20 @@ export const parseStrict = (body: Uint8Array, bounds: JsonBounds = {}): Record<s
     throw new AgentGateError('MALFORMED', 'body: not JSON', { cause });
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw malformed('body: not a JSON object');
-  if (mayOverflow.test(text)) requireFinite(value, '');
+  const infinite = infiniteIn(value);
+  if (infinite !== undefined) throw invalid(infinite, 'this number is too large');
   return value as Record<string, unknown>;
 };
 
-/** JSON has no infinity, but 1e999 parses to it. */
-const mayOverflow = /[eE]\+?\d{3}|\d{300}/;
-const requireFinite = (value: unknown, pointer: string): void => {
-  if (typeof value === 'number' && !Number.isFinite(value)) throw invalid(pointer, 'this number is too large');
-  if (typeof value !== 'object' || value === null) return;
-  for (const [key, member] of Object.entries(value)) requireFinite(member, `${pointer}/${escapePointer(key)}`);
+/** JSON has no infinity, but 1e999 parses to it: where. */
+const infiniteIn = (value: unknown): string | undefined => {
+  if (typeof value === 'number') return Number.isFinite(value) ? undefined : '';
+  if (typeof value !== 'object' || value === null) return undefined;
+  for (const key of Array.isArray(value) ? value.keys() : Object.keys(value)) {
+    const inner = infiniteIn((value as Record<string | number, unknown>)[key]);
+    if (inner !== undefined) return `/${escapePointer(String(key))}${inner}`;
+  }
+  return undefined;
 };
 
 interface Frame {

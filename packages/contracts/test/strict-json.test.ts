@@ -16,6 +16,7 @@ describe('parseStrict', () => {
     ['NUL', '{"a":"x\\u0000"}', 'FIELD_INVALID', '/a: NUL is not allowed'],
     ['a lone surrogate', '{"a":"\\ud800"}', 'FIELD_INVALID', '/a: a lone surrogate is not allowed'],
     ['a number that no double holds', '{"a":{"b":1e999}}', 'FIELD_INVALID', '/a/b: this number is too large'],
+    ['such a number in a list', '{"a":[1,[{"x/y":-1e999}]]}', 'FIELD_INVALID', '/a/1/0/x~1y: this number is too large'],
     ['an array', '[1]', 'MALFORMED', 'body: not a JSON object'],
     ['text', 'hello', 'MALFORMED', 'body: not JSON'],
     ['nothing', '', 'MALFORMED', 'body: not JSON'],
