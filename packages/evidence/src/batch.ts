@@ -1,7 +1,7 @@
 import type { ChainItem } from './chain.ts';
 import { EvidenceError, type Failure, failure } from './error.ts';
 import { type EvidenceEvent, MAX_EVENT_BYTES, readEvent } from './event.ts';
-import { leafHash } from './hash.ts';
+import { leafHashes } from './hash.ts';
 import type { KeyRing, SigningKey } from './keys.ts';
 import { levelsRoot, merkleRoot, treeLevels } from './merkle.ts';
 import { EVENT_SEAL_DOMAIN, type Seal, type SealFailureCode, sealsOf, signRoot, verifyRoot } from './seal.ts';
@@ -72,7 +72,7 @@ export function encodeBatch(items: readonly ChainItem[], key: SigningKey): strin
     throw new EvidenceError('TOO_LARGE', `a batch holds at most ${MAX_BATCH_EVENTS} events, not ${items.length}`);
   }
   const events = items.map(({ text }) => text);
-  const root = Buffer.from(merkleRoot(events.map(leafHash))).toString('hex');
+  const root = Buffer.from(merkleRoot(leafHashes(events))).toString('hex');
   const signed = signRoot({ domain: EVENT_SEAL_DOMAIN, lines: [source, epoch], size: events.length, root, key });
   const batch: Batch = { v: 1, source, epoch, ...signed, events };
   const body = JSON.stringify(batch);
@@ -90,7 +90,7 @@ export function openBatch(body: string | Uint8Array, keys: KeyRing): OpenedBatch
   const batch = readBatch(body);
   if (!batch.ok) return batch;
   const { source, epoch, keyid, size, root, sig, events } = batch.value;
-  const levels = treeLevels(events.map(leafHash));
+  const levels = treeLevels(leafHashes(events));
   if (Buffer.from(levelsRoot(levels)).toString('hex') !== root) {
     return failure('BAD_ROOT', 'the root is not the one of these events');
   }

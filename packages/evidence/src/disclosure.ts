@@ -41,15 +41,18 @@ export function disclosureText({ field, salt, value }: Disclosure): string {
   return Buffer.byteLength(text) <= MAX_DISCLOSURE_BYTES ? text : JSON.stringify({ field, salt });
 }
 
-/** The message of a sealed batch and, on a line of their own, the disclosures of its events: nothing of these is sealed. */
+/**
+ * The message of a sealed batch and, on a line of their own, the disclosures of its events: nothing of these is sealed. As bytes: a text of
+ * this size that lives on until it is acknowledged is dear to the garbage collector, and so is one made of both.
+ */
 export function joinDisclosures(
   sealed: string,
   items: readonly { readonly disclosures?: readonly string[] | undefined }[],
-): string {
+): Uint8Array {
   const lines = items.flatMap(({ disclosures = [] }, event) =>
     disclosures.map((text) => `{"event":${event},"disclosure":${text}}`),
   );
-  return lines.length === 0 ? sealed : `${sealed}\n[${lines.join(',')}]`;
+  return Buffer.concat([Buffer.from(sealed), Buffer.from(lines.length === 0 ? '' : `\n[${lines.join(',')}]`)]);
 }
 
 /** Takes a message apart. A sealed batch holds no newline: JSON has none outside of white space, and inside it escapes them. */

@@ -26,6 +26,14 @@ export function leafHash(data: string | Uint8Array): Buffer {
   return sha256(prefixed);
 }
 
+/** leafHash of each of these texts. They are written into one piece of memory: as a string, each with its prefix would be made anew to be hashed. */
+export function leafHashes(texts: readonly string[]): Buffer[] {
+  const longest = texts.reduce((most, text) => Math.max(most, Buffer.byteLength(text)), 0);
+  const leaf = Buffer.allocUnsafe(LEAF_PREFIX.length + longest);
+  const textAt = leaf.write(LEAF_PREFIX);
+  return texts.map((text) => sha256(leaf.subarray(0, textAt + leaf.write(text, textAt))));
+}
+
 /** What leafHash hashes of these texts, one behind the other: the prefix and their UTF-8. They are never put together as a string. */
 export function leafOf(texts: readonly string[]): Buffer {
   const leaf = Buffer.allocUnsafe(texts.reduce((bytes, text) => bytes + Buffer.byteLength(text), LEAF_PREFIX.length));

@@ -1,5 +1,5 @@
 import { EvidenceError, type Failure, failure } from './error.ts';
-import { leafHash } from './hash.ts';
+import { leafHash, leafHashes } from './hash.ts';
 import type { KeyRing, SigningKey } from './keys.ts';
 import { levelsRoot, pathInLevels, rootFromBase64, treeLevels } from './merkle.ts';
 import type { SealCache } from './seal-cache.ts';
@@ -59,7 +59,7 @@ const SEAL_FIELDS = ['index', 'keyid', 'path', 'root', 'sig', 'size'];
  */
 export function sealBatch(batch: SealScope & { readonly leaves: readonly string[]; readonly key: SigningKey }): Seal[] {
   const { leaves, key, domain, lines } = batch;
-  const levels = treeLevels(leaves.map(leafHash));
+  const levels = treeLevels(leafHashes(leaves));
   const root = toHex(levelsRoot(levels));
   const signed = signRoot({ domain, lines, size: leaves.length, root, key });
   return sealsOf(signed, levels);

@@ -35,7 +35,7 @@ describe('a message with disclosures', () => {
   test('is the sealed batch, untouched, and what opens its digests', () => {
     const sealed = encodeBatch(items(), key);
     const disclosing = items([disclosureText({ field, salt, value })]);
-    const message = Buffer.from(joinDisclosures(encodeBatch(disclosing, key), disclosing));
+    const message = joinDisclosures(encodeBatch(disclosing, key), disclosing);
     const parts = splitDisclosures(message);
     expect(Buffer.from(parts.sealed).toString()).toBe(sealed);
     expect(openBatch(parts.sealed, keys)).toMatchObject({ ok: true });
@@ -47,7 +47,7 @@ describe('a message with disclosures', () => {
 
   test('is the sealed batch alone where there is nothing to disclose', () => {
     const sealed = encodeBatch(itemsOf(3), key);
-    expect(joinDisclosures(sealed, itemsOf(3))).toBe(sealed);
+    expect(joinDisclosures(sealed, itemsOf(3))).toEqual(Buffer.from(sealed));
     expect(splitDisclosures(Buffer.from(sealed)).disclosures).toBeUndefined();
   });
 
@@ -59,7 +59,7 @@ describe('a message with disclosures', () => {
     const four = itemsOf(4).map((item) => ({ ...item, disclosures: [large] }));
     const taken = four.slice(0, batchFit(four));
     expect(taken).toHaveLength(3);
-    expect(Buffer.byteLength(joinDisclosures(encodeBatch(taken, key), taken))).toBeLessThan(MAX_BATCH_BYTES);
+    expect(joinDisclosures(encodeBatch(taken, key), taken).length).toBeLessThan(MAX_BATCH_BYTES);
   });
 
   test('leaves with the salt alone where the value is too large to travel', () => {

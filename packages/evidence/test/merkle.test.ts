@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import {
   inclusionPaths,
   leafHash,
+  leafHashes,
   merkleRoot,
   nodeHash,
   rootFromBase64,
@@ -57,6 +58,12 @@ describe('leafHash', () => {
   test('is the same for a string and its UTF-8 bytes, and is no plain hash', () => {
     expect(hex(leafHash('é\0😀'))).toBe(hex(leafHash(Buffer.from('é\0😀'))));
     expect(hex(leafHash('a'))).toBe(sha256Hex(Buffer.from([0, 97])));
+  });
+
+  test('is the same for many texts at once, whatever stands before each', () => {
+    const texts = ['a longer one', '', 'é\0😀', '€'.repeat(100), 'short'];
+    expect(leafHashes(texts)).toEqual(texts.map(leafHash));
+    expect(leafHashes([])).toEqual([]);
   });
 });
 

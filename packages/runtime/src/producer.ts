@@ -82,10 +82,9 @@ export const createProducer = ({ bus, service, instance, key, log, now }: Produc
   /** Bytes of disclosures that wait. */
   let disclosed = 0;
 
-  /** As bytes: a text of this size that lives on until it is acknowledged is dear to the garbage collector. */
   const seal = (sealed: readonly ChainItem[]): Uint8Array => {
     disclosed -= disclosedBytes(sealed);
-    return Buffer.from(joinDisclosures(encodeBatch(sealed, key), sealed));
+    return joinDisclosures(encodeBatch(sealed, key), sealed);
   };
   const send = async () => {
     while (items.length > 0) {
