@@ -4,7 +4,6 @@ import {
   type Code,
   type DecideAnswer,
   type DecideAsk,
-  type EventData,
   type EventDraft,
   type ExecuteAnswer,
   type ExecuteAsk,
@@ -20,7 +19,7 @@ import {
   toAgentGateError,
   type WitnessedEntry,
 } from '@agentgate/contracts';
-import { canonical, saltedDigest } from '@agentgate/evidence';
+import { canonicalBytes, saltedDigest } from '@agentgate/evidence';
 import type { Ending, LiveCall } from './live-calls.ts';
 import { judge, type Verdict } from './verdict.ts';
 
@@ -68,8 +67,12 @@ export const runCall = async (
 ): Promise<Reply> => {
   const verdict = await judge(ports, call, approval);
   const told = argumentsInEvidence(call.arguments, verdict.decision.obligations);
-  const decided = await recordDecision(ports, live, call, { verdict, approval, told });
-  if (typeof decided !== 'string') return decided;
+  let decided: string;
+  try {
+    decided = await ports.record(decidedEvent(live, verdict, { approval, told }));
+  } catch (error) {
+    return unrecorded(live, error);
+  }
   if (verdict.decision.action !== 'allow' || !verdict.permit) return refuse(live, verdict, decided);
   const { permit, epoch = 0 } = verdict;
   const mustBeSeen = verdict.decision.obligations.witnessed === true;
@@ -119,45 +122,38 @@ const whyUnseen = async (ports: CallPorts, live: LiveCall, { result }: Outcome):
   }
 };
 
-const recordDecision = async (
-  ports: CallPorts,
+const decidedEvent = (
   live: LiveCall,
-  call: TheCall,
-  { verdict, approval, told }: { verdict: Verdict; approval: string | undefined; told: ToldArguments },
-): Promise<string | Reply> => {
-  const { decision, policy, epoch } = verdict;
-  const about = approval ?? verdict.approval?.id;
-  const { inEvent, disclosures } = told;
+  { decision, policy, epoch, approval: waiting }: Verdict,
+  { approval = waiting?.id, told }: { approval: string | undefined; told: ToldArguments },
+): EventDraft<'call.decided'> => ({
+  name: 'call.decided',
+  subject: live.call,
+  tenant: live.tenant,
+  agent: live.agent,
+  session: live.session,
   // In canonical order, which serializes three times as fast.
-  const data: EventData<'call.decided'> = {
-    ...(about === undefined ? {} : { approval: about }),
-    ...inEvent,
+  data: {
+    ...(approval === undefined ? {} : { approval }),
+    ...told.inEvent,
     call: live.call,
-    ...(decision.action === 'allow' ? { deadline: call.deadline } : {}),
+    ...(decision.action === 'allow' ? { deadline: live.deadline } : {}),
     decision,
     ...(epoch === undefined ? {} : { kill_epoch: epoch }),
     ...(policy ? { policy } : {}),
     tool: live.tool,
+  },
+  ...(told.disclosures && { disclosures: told.disclosures }),
+});
+
+const unrecorded = (live: LiveCall, error: unknown): Reply => {
+  const { code, message } = toAgentGateError(error);
+  return {
+    call: live.call,
+    status: 'unavailable',
+    code: code === 'INTERNAL' ? 'EVIDENCE_UNAVAILABLE' : code,
+    reason: `nothing ran: ${message}`,
   };
-  try {
-    return await ports.record({
-      name: 'call.decided',
-      subject: live.call,
-      tenant: live.tenant,
-      agent: live.agent,
-      session: live.session,
-      data,
-      ...(disclosures && { disclosures }),
-    });
-  } catch (error) {
-    const { code, message } = toAgentGateError(error);
-    return {
-      call: live.call,
-      status: 'unavailable',
-      code: code === 'INTERNAL' ? 'EVIDENCE_UNAVAILABLE' : code,
-      reason: `nothing ran: ${message}`,
-    };
-  }
 };
 
 /**
@@ -170,9 +166,9 @@ const argumentsInEvidence = (args: Record<string, unknown>, { evidence = 'full',
   // Arguments that are redacted as a whole are no object any more.
   if (!isWanted || typeof value !== 'object') {
     const { digest, salt } = saltedDigest(args);
-    return digestOnly(digest, Buffer.byteLength(canonical(args)), { salt });
+    return digestOnly(digest, canonicalBytes(args), { salt });
   }
-  const bytes = Buffer.byteLength(canonical(value));
+  const bytes = canonicalBytes(value);
   const taken = redacted.length > 0 && { redacted };
   if (bytes <= limits.evidenceInlineBytes) return { inEvent: { arguments: value, ...taken }, disclosures: undefined };
   const { digest, salt } = saltedDigest(value);
