@@ -110,12 +110,14 @@ export const serveRaw = <A, B>(
   });
 };
 
-/** It holds the message only where somebody wants to hear how it goes. */
+/** The headers, which the server gives to each message of another account, are read only where somebody has something to tell. */
 const infoOf = (msg: Msg): AskInfo => ({
   subject: msg.subject,
-  tell: msg.headers?.has(progress)
-    ? (note) => void msg.respond(JSON.stringify(note), { headers: withProgress() })
-    : undefined,
+  get tell() {
+    return msg.headers?.has(progress)
+      ? (note: unknown) => void msg.respond(JSON.stringify(note), { headers: withProgress() })
+      : undefined;
+  },
 });
 
 export const serve = <A, B>(
