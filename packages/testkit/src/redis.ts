@@ -18,7 +18,8 @@ export interface PlainRedis {
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 const password = 'test-administrator-0123456789';
 
-export const startPlainRedis = async (): Promise<PlainRedis> => {
+/** `args`: more of the server's own options. */
+export const startPlainRedis = async (args: readonly string[] = []): Promise<PlainRedis> => {
   const dir = mkdtempSync(join(tmpdir(), 'agentgate-redis-'));
   const removeDir = () => rmSync(dir, { recursive: true, force: true, maxRetries: 3 });
   process.on('exit', removeDir);
@@ -26,7 +27,19 @@ export const startPlainRedis = async (): Promise<PlainRedis> => {
   const url = `redis://default:${password}@127.0.0.1:${port}`;
   const program = createProgram({
     binary: findBinary(redisServer, binaryFolders({ root, bin: process.env.AGENTGATE_BIN, path: process.env.PATH })),
-    args: ['--port', String(port), '--bind', '127.0.0.1', '--dir', dir, '--save', '', '--requirepass', password],
+    args: [
+      '--port',
+      String(port),
+      '--bind',
+      '127.0.0.1',
+      '--dir',
+      dir,
+      '--save',
+      '',
+      '--requirepass',
+      password,
+      ...args,
+    ],
     logFile: join(dir, 'redis.log'),
     ready: (gone) => redisReady(url, { timeoutMs: 15_000, gone }),
   });

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { AgentGateError, type CredentialOf } from '@agentgate/contracts';
 import { Redis, type RedisOptions, ReplyError } from 'ioredis';
+import pLimit from 'p-limit';
 import { filled, type LeaseOrder, type Provider, rulesOf, unavailable } from '../provider.ts';
 import type { LeaseSecrets } from '../secrets.ts';
 import { bareCause } from './bare-cause.ts';
@@ -174,21 +175,29 @@ const closeLeft = ({ redis, works, isLeft }: Connection) => {
   if (isLeft && works === 0) redis.disconnect();
 };
 
+/**
+ * Logins that are tried at once: Redis closes a connection that is nobody's once 1,024 bytes of answers wait on it, as little as 16 refusals
+ * (CVE-2025-21605).
+ */
+const loginsAtOnce = 8;
+
 /** Nobody's connection, where logins are tried: a new one for each would take most of the time of a kill. RESP 3 begins with a HELLO that wants a login. */
 const createDoor = (opts: RedisAclOptions) => {
   const door = createStanding(opts, { urlOf: urlOfDoor, protocol: 2 });
+  const inTurn = pLimit(loginsAtOnce);
+  const login = (user: string, password: string) =>
+    door.work<'taken' | 'refused'>('could not be tried', async (redis, _, leave) => {
+      try {
+        await redis.call('AUTH', user, password);
+      } catch (error) {
+        if (error instanceof ReplyError && (error as Error).message.startsWith('WRONGPASS')) return 'refused';
+        throw error;
+      }
+      leave();
+      return 'taken';
+    });
   return {
-    tryLogin: (user: string, password: string): Promise<'taken' | 'refused'> =>
-      door.work('could not be tried', async (redis, _, leave) => {
-        try {
-          await redis.call('AUTH', user, password);
-        } catch (error) {
-          if (error instanceof ReplyError && (error as Error).message.startsWith('WRONGPASS')) return 'refused';
-          throw error;
-        }
-        leave();
-        return 'taken';
-      }),
+    tryLogin: (user: string, password: string) => inTurn(() => login(user, password)),
     close: door.close,
   };
 };

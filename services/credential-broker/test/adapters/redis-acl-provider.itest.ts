@@ -48,7 +48,7 @@ const login = async (url: string): Promise<Redis> => {
 };
 
 beforeAll(async () => {
-  server = await startPlainRedis();
+  server = await startPlainRedis(['--enable-debug-command', 'yes']);
   admin = await login(server.url);
   await admin.set('crm:default:1', 'mine');
   await admin.set('crm:other:1', 'theirs');
@@ -137,6 +137,29 @@ describe('ending', () => {
     await Promise.all(orders.map((order) => provider.revoke(leaseOf(order))));
     for (const { detail } of await probeAll()) expect(detail).toBe('login refused, 0 connections');
   });
+
+  test('many are proven at the same moment, over a connection that was idle and has little room for answers', async () => {
+    const provider = providerOf();
+    const orders = Array.from({ length: 60 }, () => orderOf({ scope: 'queue' }));
+    await provider.probe(leaseOf(orderOf()));
+    await expect
+      .poll(async () => String(await admin.call('CLIENT', 'LIST')), { timeout: 15_000 })
+      .toMatch(/ rbs=1024 .*cmd=auth/);
+    let isProven = false;
+    // Redis answers all that came meanwhile at once.
+    const stutter = async () => {
+      while (!isProven) await admin.call('DEBUG', 'SLEEP', '0.02');
+    };
+    const stuttering = stutter();
+    try {
+      for (let round = 0; round < 8; round++)
+        for (const { detail } of await Promise.all(orders.map((order) => provider.probe(leaseOf(order)))))
+          expect(detail).toBe('login refused, 0 connections');
+    } finally {
+      isProven = true;
+      await stuttering;
+    }
+  }, 20_000);
 
   test('twice, and what was never made, end well', async () => {
     const order = orderOf({ scope: 'read' });
