@@ -20,7 +20,7 @@ export interface StreamMessage {
 export interface Follower {
   /** The last sequence that was handed on; all before it were too. */
   lastSeq(): number;
-  /** Messages that the server has not sent yet. */
+  /** Messages that the server has not sent yet, or that did not arrive: what goes into a connection that breaks is sent all the same. */
   pending(): Promise<number>;
   close(): Promise<void>;
 }
@@ -51,6 +51,8 @@ export const follow = async (
   let closed = false;
   let consumer: Consumer | undefined;
   let messages: ConsumerMessages | undefined;
+  /** The last message that arrived, as the consumer counts them. */
+  let arrived: JsMsg['info'] | undefined;
   let caughtUp: () => void = () => {};
   const ready = new Promise<void>((resolve) => {
     caughtUp = resolve;
@@ -58,6 +60,7 @@ export const follow = async (
   const start = await leaderState(jsm, stream);
   const goal = start.messages === 0 ? 0 : start.lastSeq;
   const handOn = (m: JsMsg) => {
+    arrived = m.info;
     if (m.seq <= last) return;
     last = m.seq;
     try {
@@ -79,7 +82,13 @@ export const follow = async (
     await messages?.close().catch(() => {});
     await open();
   };
-  const pending = async () => (await consumer?.info())?.num_pending ?? 0;
+  const pending = async () => {
+    const info = await consumer?.info();
+    if (!info) return 0;
+    const { num_pending, delivered, name } = info;
+    const lost = delivered.consumer_seq - (arrived?.consumer === name ? arrived.deliverySequence : 0);
+    return num_pending + Math.max(0, lost);
+  };
   /** Of some subjects it is the consumer that knows; one that is gone has not sent what comes. */
   const isBehind = async () => {
     if (opts.subjects)

@@ -1,3 +1,4 @@
+import { createConnection, createServer, type Socket } from 'node:net';
 import {
   AgentGateError,
   batch,
@@ -64,9 +65,47 @@ const takeConsumersAway = async (stream: string) => {
   const { consumers = [] } = await api(`CONSUMER.NAMES.${stream}`);
   for (const consumer of consumers) await api(`CONSUMER.DELETE.${stream}.${consumer}`);
 };
-const everything = async (user: string, instance: string) =>
+/** A way to NATS that can lose what the server sends, and break. */
+const openWire = async () => {
+  const { hostname: host, port } = new URL(ground.natsUrl);
+  const sockets = new Set<Socket>();
+  let isDeaf = false;
+  const wire = createServer((client) => {
+    const nats = createConnection({ host, port: Number(port) });
+    client.on('data', (bytes) => nats.write(bytes));
+    nats.on('data', (bytes) => isDeaf || client.write(bytes));
+    for (const [one, other] of [
+      [client, nats],
+      [nats, client],
+    ] as const) {
+      sockets.add(one);
+      one.on('error', () => {});
+      one.on('close', () => {
+        sockets.delete(one);
+        other.destroy();
+      });
+    }
+  });
+  await new Promise<void>((resolve) => void wire.listen(0, '127.0.0.1', resolve));
+  const breakAll = () => {
+    for (const socket of sockets) socket.destroy();
+    isDeaf = false;
+  };
+  return {
+    url: `nats://127.0.0.1:${(wire.address() as { port: number }).port}`,
+    lose: () => {
+      isDeaf = true;
+    },
+    break: breakAll,
+    close: () => {
+      wire.close();
+      breakAll();
+    },
+  };
+};
+const everything = async (user: string, instance: string, servers = ground.natsUrl) =>
   connectBus({
-    servers: ground.natsUrl,
+    servers,
     creds: await ground.mintUser({ account: 'CORE', user, pub: ['>'], sub: ['>'] }),
     user,
     instance,
@@ -273,6 +312,37 @@ describe('streams', () => {
     await expect.poll(() => seen, { timeout: 15_000 }).toEqual([wanted, wanted]);
     await follower.close();
   });
+
+  test.each([
+    ['all', undefined],
+    ['some', [killSubject('sent')]],
+  ])(
+    'of %s subjects, what was sent into a connection that broke comes again, and is behind until then',
+    async (of, subjects) => {
+      const wire = await openWire();
+      const reader = await everything('reader', `r-${of}`, wire.url);
+      const seen: number[] = [];
+      const follower = await reader.follow(killStream.name, {
+        ...(subjects && { subjects }),
+        wait: false,
+        onMessage: (m) => seen.push(m.seq),
+      });
+      const publish = async () => (await asker.publishDurable(killSubject('sent'), '{}', { timeoutMs: 2_000 })).seq;
+      const first = await publish();
+      await expect.poll(() => seen.at(-1)).toBe(first);
+      expect(await follower.pending()).toBe(0);
+      wire.lose();
+      const lost = await publish();
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      wire.break();
+      await expect.poll(() => follower.pending().catch(() => 0), { timeout: 10_000 }).toBe(1);
+      await expect.poll(() => seen.at(-1), { timeout: 10_000 }).toBe(lost);
+      await expect.poll(() => follower.pending()).toBe(0);
+      await follower.close();
+      await reader.close();
+      wire.close();
+    },
+  );
 
   test('hand on messages that may be taken apart', async () => {
     const seen: unknown[] = [];

@@ -7,7 +7,7 @@ import type { Watch } from './watch.ts';
 
 /** Follows EVIDENCE from where the last life, or another replica, had got to. */
 export interface Feed {
-  /** Messages that are to be read and were not sent yet, when it was last asked. */
+  /** Messages that are to be read and did not arrive yet, when it was last asked. */
   behind(): number;
   /** All that a rule asks for and that stood in the stream at the start was read: what the rules say now is of today. */
   caughtUp(): boolean;
