@@ -117,6 +117,7 @@ const createStanding = (
   { urlOf = (admin) => admin, ...options }: { urlOf?: (admin: string) => string } & Pick<RedisOptions, 'protocol'> = {},
 ) => {
   let current: Connection | undefined;
+  let isClosed = false;
   /** The next work gets another connection. What is under way on this one ends first. */
   const leave = (connection: Connection) => {
     connection.isLeft = true;
@@ -124,6 +125,8 @@ const createStanding = (
     closeLeft(connection);
   };
   const connectionTo = (url: string): Connection => {
+    // What waited for its turn would open one that nobody closes.
+    if (isClosed) throw unavailable(credential, 'is closed');
     if (current && (current.url !== url || current.redis.status === 'end')) leave(current);
     if (!current) {
       const redis = open(url, options);
@@ -156,6 +159,7 @@ const createStanding = (
       }
     },
     close: async () => {
+      isClosed = true;
       current?.redis.disconnect();
     },
   };

@@ -47,6 +47,11 @@ const login = async (url: string): Promise<Redis> => {
   return redis;
 };
 
+const connections = async (): Promise<string[]> =>
+  String(await admin.call('CLIENT', 'LIST'))
+    .trim()
+    .split('\n');
+
 beforeAll(async () => {
   server = await startPlainRedis(['--enable-debug-command', 'yes']);
   admin = await login(server.url);
@@ -160,6 +165,20 @@ describe('ending', () => {
       await stuttering;
     }
   }, 20_000);
+
+  test('of more than are tried at once, none is tried once the provider is closed, and no connection stays', async () => {
+    const provider = providerOf();
+    await provider.probe(leaseOf(orderOf()));
+    const before = await connections();
+    const probes = Array.from({ length: 60 }, () => provider.probe(leaseOf(orderOf())));
+    const settled = Promise.allSettled(probes);
+    await Promise.race(probes);
+    await provider.close();
+    const refused = (await settled).filter(({ status }) => status === 'rejected');
+    expect(refused.length).toBeGreaterThan(40);
+    await eventually(async () => expect(await connections()).toHaveLength(before.length - 2));
+    await expect(provider.probe(leaseOf(orderOf()))).rejects.toThrow('credential cache is closed');
+  });
 
   test('twice, and what was never made, end well', async () => {
     const order = orderOf({ scope: 'read' });
