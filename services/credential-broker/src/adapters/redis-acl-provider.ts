@@ -189,13 +189,17 @@ const loginsAtOnce = 8;
 const createDoor = (opts: RedisAclOptions) => {
   const door = createStanding(opts, { urlOf: urlOfDoor, protocol: 2 });
   const inTurn = pLimit(loginsAtOnce);
-  const login = (user: string, password: string) =>
-    door.work<'taken' | 'refused'>('could not be tried', async (redis, _, leave) => {
+  const login = (user: string, password: string, isAgain = false): Promise<'taken' | 'refused'> =>
+    door.work('could not be tried', async (redis, _, leave) => {
       try {
         await redis.call('AUTH', user, password);
       } catch (error) {
-        if (error instanceof ReplyError && (error as Error).message.startsWith('WRONGPASS')) return 'refused';
-        throw error;
+        const { message } = error as Error;
+        if (error instanceof ReplyError && message.startsWith('WRONGPASS')) return 'refused';
+        if (isAgain || error instanceof ReplyError || message === 'Command timed out') throw error;
+        // Redis ends the connection, with all that is under way on it, when it ends the user who got in on it.
+        leave();
+        return login(user, password, true);
       }
       leave();
       return 'taken';

@@ -166,6 +166,28 @@ describe('ending', () => {
     }
   }, 20_000);
 
+  test('where one that still lives is tried and ended at once, those beside it are proven all the same', async () => {
+    const provider = providerOf();
+    const gone = Array.from({ length: 30 }, () => orderOf({ scope: 'queue' }));
+    for (let round = 0; round < 150; round++) {
+      const lives = orderOf({ scope: 'queue' });
+      await provider.mint(lives);
+      const tried = provider.probe(leaseOf(lives)).catch(() => {});
+      const beside = Promise.allSettled(
+        gone.map(async (order, i) => {
+          await sleep(i * 0.05);
+          return provider.probe(leaseOf(order));
+        }),
+      );
+      await sleep(Math.random() * 3);
+      // Redis ends the connection where it got in, with all that is under way on it.
+      await provider.revoke(leaseOf(lives));
+      await tried;
+      for (const proof of await beside)
+        expect(proof).toMatchObject({ value: { state: 'refused', detail: 'login refused, 0 connections' } });
+    }
+  }, 20_000);
+
   test('of more than are tried at once, none is tried once the provider is closed, and no connection stays', async () => {
     const provider = providerOf();
     await provider.probe(leaseOf(orderOf()));
