@@ -24,16 +24,20 @@ export interface Follower {
   pending(): Promise<number>;
   close(): Promise<void>;
 }
-export interface FollowOptions {
+export type FollowOptions = {
   /** First sequence; default the first that there is. */
   from?: number;
-  /** All of the stream's where absent. */
-  subjects?: readonly string[];
-  /** `false`: resolves at once, however much there is to catch up with. */
-  wait?: false;
   /** Messages are handed on in order, one after the other. A throw is logged and stops nothing. */
   onMessage(message: StreamMessage): void;
-}
+} & (
+  | {
+      subjects?: never;
+      /** `false`: resolves at once, however much there is to catch up with. */
+      wait?: false;
+    }
+  /** The stream's end may be of another subject, so it cannot be waited for. */
+  | { subjects: readonly string[]; wait: false }
+);
 
 /** A consumer that was deleted, or a stream made anew, goes silent without an error: so the leader is asked now and then. */
 const watchdogMs = 2_000;

@@ -195,8 +195,11 @@ const base64url = (text: string) => Buffer.from(text, 'utf8').toString('base64ur
 export const killSubject = (key: string): string => `kill.v1.${base64url(key)}`;
 /** A key of buckets TOOLS and PINS: tool names have characters that keys may not have. */
 export const toolKey = (tool: string): string => base64url(tool);
-/** The tool that a key is about. */
-export const toolOfKey = (key: string): string => Buffer.from(key, 'base64url').toString('utf8');
+/** The tool whose key this is; undefined where it is no tool's: other spellings decode to the same name. */
+export const toolOfKey = (key: string): string | undefined => {
+  const tool = Buffer.from(key, 'base64url').toString('utf8');
+  return toolKey(tool) === key ? tool : undefined;
+};
 export const agentKey = (tenant: string, agent: string): string => `${tenant}.${agent}`;
 /** A lease's key of bucket LEASES is its permit: that a key is created once is what makes a permit good for one lease. */
 export const leaseKey = (permit: string): string => permit;

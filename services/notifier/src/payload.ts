@@ -101,7 +101,8 @@ const because = ({ by, reason }: Fields): string =>
 /** One sentence for whoever is woken. */
 const summaries: Record<AlertEvent, (data: Fields) => string> = {
   'kill.ordered': (d) => `${scopeText(d)} killed${because(d)}`,
-  'kill.failed': (d) => `NOT KILLED: ${scopeText(d)}${because(d)}; the order could not be written, give it again`,
+  'kill.failed': (d) =>
+    `MAY NOT BE KILLED: ${scopeText(d)}${because(d)}; give the order again, nobody knows whether it was written`,
   'kill.lift_asked': (d) => `${scopeText(d)}: a second operator has to lift it, too; asked${because(d)}`,
   'kill.lifted': (d) => `${scopeText(d)} lifted${because(d)}`,
   'kill.contained': (d) =>

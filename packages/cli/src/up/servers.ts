@@ -18,7 +18,7 @@ const [nats, redis] = serverNames;
 const startMs = 20_000;
 
 /**
- * Half of them: the services need the others. On two cores its threads would wake each other on both for each message, and with 16 calls in flight all
+ * Half of them, unless the operator says otherwise: the services need the others. On two cores its threads would wake each other on both for each message, and with 16 calls in flight all
  * programs together took a quarter more for a call.
  */
 const natsCores = (): number => Math.max(1, Math.floor(availableParallelism() / 2));
@@ -39,7 +39,7 @@ export const startServers = async (opts: {
     command: findBinary(natsServer, folders),
     args: ['-c', deployment.natsConf],
     ...common,
-    env: { ...common.env, GOMAXPROCS: String(natsCores()) },
+    env: { ...common.env, GOMAXPROCS: environment.GOMAXPROCS ?? String(natsCores()) },
   });
   supervisor.start({
     name: redis,

@@ -26,18 +26,18 @@ const follow = <T>(
   opts: {
     schema: z.ZodType<T>;
     keyOf: (value: T) => string;
-    nameOf: (key: string) => string;
+    nameOf: (key: string) => string | undefined;
     log: Log;
     into: Map<string, T>;
   },
 ): Promise<Follower> =>
   bucket.watch(({ key, value, operation }: BucketEntry) => {
     const name = opts.nameOf(key);
-    opts.into.delete(name);
+    if (name !== undefined) opts.into.delete(name);
     if (operation !== 'PUT') return;
     try {
       const record = parseField(opts.schema, JSON.parse(Buffer.from(value).toString('utf8')));
-      if (opts.keyOf(record) !== key) throw new Error('the record is about another key');
+      if (name === undefined || opts.keyOf(record) !== key) throw new Error('the record is about another key');
       opts.into.set(name, record);
     } catch (error) {
       opts.log.error({ err: error, key }, 'a record cannot be read and counts as absent');

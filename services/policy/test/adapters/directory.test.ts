@@ -46,6 +46,8 @@ test('a record under another key, or that cannot be read, is none, and takes the
   say(`${toolKey('fs/read')}=`, tool('fs/read'));
   expect(catalog.get('fs/read')).toBeUndefined();
   say(toolKey('fs/read'), tool('fs/read'));
+  say(`${toolKey('fs/read')}=`, null, 'DEL');
+  expect(catalog.get('fs/read')).toBeDefined();
   say(toolKey('fs/read'), { v: 1 });
   expect(catalog.get('fs/read')).toBeUndefined();
   expect(faults).toHaveLength(3);

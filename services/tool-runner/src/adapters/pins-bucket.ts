@@ -13,6 +13,7 @@ export const openPinsBucket = async (bus: Pick<Bus, 'bucket'>): Promise<PinsBuck
   const counts = new Map<string, number>();
   const take = ({ key, value, revision, operation }: BucketEntry) => {
     const tool = toolOfKey(key);
+    if (tool === undefined) return;
     const known = held.get(tool);
     if (known && known.revision >= revision) return;
     if (!known) counts.set(serverOf(tool), (counts.get(serverOf(tool)) ?? 0) + 1);
