@@ -14,8 +14,10 @@ export interface RunnerConfig {
   witnessesFile: string;
   /** The PATH that stdio servers get, and with it all they get of our environment. */
   path: string;
-  /** The folder under which each stdio server has its home; kept between starts where the deployment gives one. */
+  /** The folder under which each stdio server has its home. */
   homes: string;
+  /** Kept between starts, where the deployment gives a folder; else it goes with this process. */
+  keepsHomes: boolean;
 }
 
 /** What the runner reads beside the base: the servers of agentgate.yaml, and PATH. */
@@ -36,6 +38,7 @@ export const readConfig = (base: BaseConfig, env: Record<string, string | undefi
       base.AGENTGATE_STATE_DIR === undefined
         ? mkdtempSync(join(tmpdir(), 'agentgate-servers-'))
         : join(base.AGENTGATE_STATE_DIR, 'servers'),
+    keepsHomes: base.AGENTGATE_STATE_DIR !== undefined,
   };
 };
 

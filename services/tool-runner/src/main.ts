@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs';
 import { killStream, pinsBucket, toolsBucket } from '@agentgate/contracts';
 import {
   announcePoint,
@@ -48,7 +49,10 @@ const start = async (ctx: ServiceContext) => {
   health.check('redis', () => redis.status === 'ready' || `the connection is ${redis.status}`);
 
   const children = createChildren();
-  process.once('exit', children.killAll);
+  process.once('exit', () => {
+    children.killAll();
+    if (!config.keepsHomes) rmSync(config.homes, { recursive: true, force: true });
+  });
   const broker = createBrokerLeases({
     bus,
     key,

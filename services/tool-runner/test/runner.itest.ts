@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Batcher, Bus } from '@agentgate/bus';
@@ -41,7 +41,7 @@ let epoch = 0;
 const digests = new Map<string, string>();
 const pulses: NodeJS.Timeout[] = [];
 
-const startRunner = async (): Promise<ChildProcess> => {
+const startRunner = async (more: Record<string, string | undefined> = {}): Promise<ChildProcess> => {
   const child = spawn(process.execPath, [main], {
     env: {
       PATH: process.env.PATH,
@@ -54,6 +54,7 @@ const startRunner = async (): Promise<ChildProcess> => {
       AGENTGATE_WITNESSES: ground.deployment.witnessesFile,
       AGENTGATE_STATE_DIR: join(ground.dir, 'runner'),
       SHOULD_NOT_LEAK: 'x',
+      ...more,
     },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -406,5 +407,14 @@ describe('fails closed', () => {
       .filter((line) => line.includes('"up"'))
       .map((line) => JSON.parse(line).pid as number);
     for (const pid of pids) expect(() => process.kill(pid, 0)).toThrow();
+  });
+
+  test('and takes the homes of its servers along where no folder was given for them', async () => {
+    const tmp = join(ground.dir, 'tmp');
+    mkdirSync(tmp);
+    const runner = await startRunner({ AGENTGATE_STATE_DIR: undefined, TMPDIR: tmp });
+    const homes = readdirSync(tmp);
+    expect(await stopRunner(runner)).toBe(0);
+    expect([homes, readdirSync(tmp)]).toEqual([[expect.stringMatching(/^agentgate-servers-/)], []]);
   });
 });
