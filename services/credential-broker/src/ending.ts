@@ -8,6 +8,7 @@ import {
   type LeaseRecord,
   type Scope,
 } from '@agentgate/contracts';
+import pLimit from 'p-limit';
 import { atProvider } from './at-provider.ts';
 import { dueFor, expiryOf, type HeldLease } from './lease.ts';
 import type { LeaseIndex } from './lease-index.ts';
@@ -290,9 +291,6 @@ const defined = ({ by, reason }: { by: string | undefined; reason: string | unde
 });
 
 export const inGroups = async <T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> => {
-  const left = [...items];
-  const worker = async () => {
-    for (let item = left.shift(); item !== undefined; item = left.shift()) await work(item);
-  };
-  await Promise.all(Array.from({ length: Math.min(endAtOnce, items.length) }, worker));
+  const inTurn = pLimit(endAtOnce);
+  await Promise.all(items.map((item) => inTurn(() => work(item))));
 };
