@@ -1,5 +1,4 @@
-import { mkdtempSync, readFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Config, parseConfig } from '@agentgate/contracts';
 import { type BaseConfig, required } from '@agentgate/runtime';
@@ -14,10 +13,8 @@ export interface RunnerConfig {
   witnessesFile: string;
   /** The PATH that stdio servers get, and with it all they get of our environment. */
   path: string;
-  /** The folder under which each stdio server has its home. */
-  homes: string;
-  /** Kept between starts, where the deployment gives a folder; else it goes with this process. */
-  keepsHomes: boolean;
+  /** The folder under which each stdio server has its home, kept between starts; where the deployment gives none, they go with the process. */
+  homes: string | undefined;
 }
 
 /** What the runner reads beside the base: the servers of agentgate.yaml, and PATH. */
@@ -34,11 +31,7 @@ export const readConfig = (base: BaseConfig, env: Record<string, string | undefi
     redisUrlFile: required(base.AGENTGATE_REDIS_URL_FILE, 'AGENTGATE_REDIS_URL_FILE'),
     witnessesFile: required(base.AGENTGATE_WITNESSES, 'AGENTGATE_WITNESSES'),
     path: env.PATH ?? '/usr/local/bin:/usr/bin:/bin',
-    homes:
-      base.AGENTGATE_STATE_DIR === undefined
-        ? mkdtempSync(join(tmpdir(), 'agentgate-servers-'))
-        : join(base.AGENTGATE_STATE_DIR, 'servers'),
-    keepsHomes: base.AGENTGATE_STATE_DIR !== undefined,
+    homes: base.AGENTGATE_STATE_DIR && join(base.AGENTGATE_STATE_DIR, 'servers'),
   };
 };
 

@@ -1,4 +1,6 @@
-import { rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { killStream, pinsBucket, toolsBucket } from '@agentgate/contracts';
 import {
   announcePoint,
@@ -49,9 +51,10 @@ const start = async (ctx: ServiceContext) => {
   health.check('redis', () => redis.status === 'ready' || `the connection is ${redis.status}`);
 
   const children = createChildren();
+  const homes = config.homes ?? mkdtempSync(join(tmpdir(), 'agentgate-servers-'));
   process.once('exit', () => {
     children.killAll();
-    if (!config.keepsHomes) rmSync(config.homes, { recursive: true, force: true });
+    if (config.homes === undefined) rmSync(homes, { recursive: true, force: true });
   });
   const broker = createBrokerLeases({
     bus,
@@ -68,7 +71,7 @@ const start = async (ctx: ServiceContext) => {
     lease: () => broker.leaseListing(server),
     release: broker.release,
   });
-  const upstreams = createUpstreams({ ...config, bus, children, listing, now, log });
+  const upstreams = createUpstreams({ ...config, homes, bus, children, listing, now, log });
   const record = (event: PinEvent) => evidence.record(event);
   const store = await openPinsBucket(bus);
   const pins = createPins({ store, settings: config.pinning, record, now, log });
