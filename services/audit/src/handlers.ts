@@ -25,7 +25,7 @@ export interface Handlers {
 }
 
 /** Events a transaction and checkpoint, so that none holds up the process or fills its memory: as many as one batch may have. */
-const bunchEvents = 512;
+export const bunchEvents = 512;
 
 /**
  * Messages in, acknowledgements out: only after a checkpoint covers them. A lost acknowledgement is harmless, the batch comes again as a

@@ -19,7 +19,7 @@ import { env, graceTicks, readAuditConfig } from './config.ts';
 import { createErasure } from './erasure.ts';
 import { serveErasure } from './erasure-handlers.ts';
 import { everySecond } from './every-second.ts';
-import { createHandlers, eventsIn } from './handlers.ts';
+import { bunchEvents, createHandlers, eventsIn } from './handlers.ts';
 import { createMetrics } from './metrics.ts';
 import { createOrphanWatch } from './open-calls.ts';
 import { openLog } from './open-log.ts';
@@ -75,6 +75,8 @@ const start = async (ctx: ServiceContext): Promise<Running> => {
   });
   const publisher = createPublisher({
     source: createLogEntries({ store, folder, sequencer }),
+    // As many as a transaction appends, or EVIDENCE would fall behind at full load.
+    inFlight: bunchEvents,
     stream: createEvidenceStream(bus),
     log,
     onMismatch: (error) => die(error, 'the evidence log and EVIDENCE contradict each other'),

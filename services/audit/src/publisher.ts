@@ -51,8 +51,8 @@ export interface PublisherOptions {
   log: { warn(fields: object, message: string): void };
   /** The log and the stream contradict each other. */
   onMismatch: (error: LogMismatch) => void;
-  /** At most so many entries are on their way: as many as a transaction appends, or EVIDENCE would fall behind at full load. */
-  inFlight?: number;
+  /** At most so many entries are on their way. */
+  inFlight: number;
   retryMs?: number;
 }
 
@@ -68,7 +68,7 @@ export const createPublisher = ({
   stream,
   log,
   onMismatch,
-  inFlight = 512,
+  inFlight,
   retryMs = 250,
 }: PublisherOptions): Publisher => {
   let position: { next: number; lastSeq: number } | undefined;

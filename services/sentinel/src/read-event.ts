@@ -128,13 +128,8 @@ const doerOf = (event: Pick<EvidenceEvent, 'tenant' | 'agent' | 'session'>, isOw
   return { tenant, agent, ...(isOwn && session !== undefined && { session }) };
 };
 
-interface Kind {
-  kind: Happening['kind'];
-  from: string;
-  read: Read;
-}
 /** Each kind of event counts only from the service that it is the business of: no other can have somebody stopped by telling of it. */
-const kinds: Record<string, Kind> = {
+const kinds: Record<string, { kind: Happening['kind']; from: string; read: Read }> = {
   [eventType('call.decided')]: { kind: 'decided', from: 'ingress', read: readDecided },
   [eventType('call.completed')]: { kind: 'completed', from: 'ingress', read: readCompleted },
   [eventType('lease.issued')]: { kind: 'leased', from: 'credential-broker', read: readLeased },
@@ -170,9 +165,7 @@ export interface EventReaderOptions {
 export const createEventReader = ({ keys, baits, asksFor, isWanted }: EventReaderOptions): EventReader => {
   const cache = createSealCache();
   return {
-    subjects: Object.keys(kinds)
-      .filter((type) => asksFor((kinds[type] as Kind).kind))
-      .map((type) => evidenceSubject('*', type)),
+    subjects: Object.entries(kinds).flatMap(([type, { kind }]) => (asksFor(kind) ? [evidenceSubject('*', type)] : [])),
     read: (subject, text) => {
       const type = typeOf(subject);
       const kind = kindOf(type);

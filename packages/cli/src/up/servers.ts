@@ -18,8 +18,8 @@ const [nats, redis] = serverNames;
 const startMs = 20_000;
 
 /**
- * Half of them, unless the operator says otherwise: the services need the others. On two cores its threads would wake each other on both for each message, and with 16 calls in flight all
- * programs together took a quarter more for a call.
+ * Half of them, since the services need the others. On two cores NATS would wake its threads on both for each message, and with 16 calls in
+ * flight all programs together took a quarter more for a call.
  */
 const natsCores = (): number => Math.max(1, Math.floor(availableParallelism() / 2));
 
