@@ -42,8 +42,13 @@ export interface Running {
 
 const version = '0.1.0';
 const heartbeatMs = 10_000;
-/** What lives longer than a call is small: a heap that grows by a third before it is collected keeps a service small under load, for a few percent of its time. */
-const heapGrowth = '--heap-growing-percent=35';
+/**
+ * Small and quick under load, on few cores. What lives longer than a call is small: a heap that grows by so much before it is collected costs a service
+ * few percent of its time. A scavenge does not wait for a thread that is not let run, and pages that were freed are not kept.
+ */
+const v8Flags = ['--heap-growing-percent=60', '--no-parallel-scavenge', '--no-memory-pool'];
+/** A small buffer that lives on keeps the whole piece that it was cut from: Node cuts from 64 KiB. */
+const bufferPool = 16 * 1024;
 const drainMs = 8_000;
 
 /** Loading leaves 20 MB of pages behind, which V8 would keep beside what the load needs. Where Node runs with --expose-gc they go back, before anybody waits for us. */
@@ -56,7 +61,8 @@ export const runService = async (opts: {
   start: (ctx: ServiceContext) => Promise<Running>;
 }): Promise<void> => {
   const { service } = opts;
-  setFlagsFromString(heapGrowth);
+  for (const flag of v8Flags) setFlagsFromString(flag);
+  Buffer.poolSize = bufferPool;
   giveBack();
   const log = pino({
     level: opts.env.AGENTGATE_LOG_LEVEL ?? 'info',
