@@ -21,7 +21,7 @@ import {
 } from '@agentgate/contracts';
 import { canonicalBytes, saltedDigest } from '@agentgate/evidence';
 import type { Ending, LiveCall } from './live-calls.ts';
-import { judge, type Verdict } from './verdict.ts';
+import { askBoth, judge, type Verdict } from './verdict.ts';
 
 /** What the path of a call needs of the world. Each port has its own deadline and rejects with an AgentGateError. */
 export interface CallPorts {
@@ -58,14 +58,35 @@ export type Reply = Omit<CallReply, 'v'>;
 /** After an early end a runner has so long to say what became of the call. */
 const endGraceMs = 1_000;
 
-/** One call (ARCHITECTURE.md): decide and check at once, evidence, dispatch, evidence, reply. */
-export const runCall = async (
+/**
+ * One call (ARCHITECTURE.md): decide and check at once, evidence, dispatch, evidence, reply. In two parts: whoever waits for a runner, which may
+ * take long, keeps neither the arguments nor the permit.
+ */
+export const runCall = (
   ports: CallPorts,
   live: LiveCall,
   call: TheCall,
   approval: string | undefined,
-): Promise<Reply> => {
-  const verdict = await judge(ports, call, approval);
+): Promise<Reply> =>
+  handOver(ports, live, call, approval).then((handed) => ('status' in handed ? handed : conclude(ports, live, handed)));
+
+/** What the end of a call needs to know of its beginning. */
+interface Handed {
+  decided: string;
+  /** Policy sees the result before the agent does. */
+  observe: boolean;
+  /** Does not reject. */
+  outcome: Outcome | Promise<Outcome>;
+}
+
+const handOver = async (
+  ports: CallPorts,
+  live: LiveCall,
+  call: TheCall,
+  approval: string | undefined,
+): Promise<Reply | Handed> => {
+  const asked = askBoth(ports, call, approval);
+  const verdict = judge(await asked.policy, await asked.kill);
   const told = argumentsInEvidence(call.arguments, verdict.decision.obligations);
   let decided: string;
   try {
@@ -80,15 +101,24 @@ export const runCall = async (
   const outcome =
     witnessed && 'outcome' in witnessed
       ? witnessed
-      : await dispatch(ports, live, {
+      : dispatch(ports, live, {
           ...call,
           permit,
           epoch,
           ...(witnessed && { witnessed: { ...witnessed, ...saltOf(told) } }),
         });
+  return { decided, observe: verdict.observe === true, outcome };
+};
+
+const conclude = async (
+  ports: CallPorts,
+  live: LiveCall,
+  { decided, observe, outcome: handed }: Handed,
+): Promise<Reply> => {
+  const outcome = await handed;
   live.fate = fateOf(outcome);
   // Both at once, and before the reply: evidence of the outcome, and policy's memory of where its values came from. Neither rejects.
-  const seeing = verdict.observe ? whyUnseen(ports, live, outcome) : undefined;
+  const seeing = observe ? whyUnseen(ports, live, outcome) : undefined;
   const completed = await recordOutcome(ports, live, outcome);
   const unseen = seeing && (await seeing);
   if (completed === undefined)
@@ -252,7 +282,7 @@ const seen = async (
 };
 
 /** Hands the call to a runner, unless it was ended meanwhile. There is no await between the last look and the handing over. */
-const dispatch = async (ports: CallPorts, live: LiveCall, ask: ExecuteAsk): Promise<Outcome> => {
+const dispatch = (ports: CallPorts, live: LiveCall, ask: ExecuteAsk): Outcome | Promise<Outcome> => {
   try {
     const { killed } = ports.ownKillView(live);
     if (killed) throw killedError(killed);
@@ -263,25 +293,31 @@ const dispatch = async (ports: CallPorts, live: LiveCall, ask: ExecuteAsk): Prom
   if (live.ending) return notRun(endingCode(live.ending), 'ended before it was dispatched');
   if (ports.now() >= live.deadline) return notRun('TIMEOUT', 'the deadline passed before it was dispatched');
   live.stage = 'dispatched';
-  const started = performance.now();
-  const elapsed = () => Math.round((performance.now() - started) * 1000) / 1000;
-  let timer: NodeJS.Timeout | undefined;
-  try {
-    return await new Promise<Outcome>((resolve, reject) => {
-      const abandon = () => resolve(unknown('it was ended, and the runner did not say what became of it', elapsed()));
-      live.onEnding = () => {
-        timer = setTimeout(abandon, endGraceMs);
-      };
-      ports.execute(ask).then(resolve, reject);
-    });
-  } catch (error) {
-    const { code, message } = toAgentGateError(error);
-    return code === 'OUTCOME_UNKNOWN' || code === 'INTERNAL' ? unknown(message, elapsed()) : notRun(code, message);
-  } finally {
-    live.onEnding = undefined;
-    clearTimeout(timer);
-  }
+  return outcomeOf(live, ports.execute(ask), performance.now());
 };
+
+/** What the runner says of a call, or that it said nothing in time once the call was ended. */
+const outcomeOf = (live: LiveCall, answer: Promise<ExecuteAnswer>, started: number): Promise<Outcome> =>
+  new Promise((resolve) => {
+    let timer: NodeJS.Timeout | undefined;
+    const settle = (outcome: Outcome) => {
+      live.onEnding = undefined;
+      clearTimeout(timer);
+      resolve(outcome);
+    };
+    live.onEnding = () => {
+      timer = setTimeout(() => settle(abandoned(started)), endGraceMs);
+    };
+    answer.then(settle, (error: unknown) => settle(failed(error, started)));
+  });
+
+const abandoned = (started: number): Outcome =>
+  unknown('it was ended, and the runner did not say what became of it', msSince(started));
+const failed = (error: unknown, started: number): Outcome => {
+  const { code, message } = toAgentGateError(error);
+  return code === 'OUTCOME_UNKNOWN' || code === 'INTERNAL' ? unknown(message, msSince(started)) : notRun(code, message);
+};
+const msSince = (started: number) => Math.round((performance.now() - started) * 1000) / 1000;
 
 const endingCode = (ending: Ending): Code => (ending.why === 'cancelled' ? 'CANCELLED' : killedCode(ending.scope));
 

@@ -15,8 +15,15 @@ export interface LiveCall extends CallIdentity {
   fate: Fate | undefined;
   /** Hears that it is to end early; `ending` says so from before. One at a time waits for it: for its witnesses, or for its runner. */
   onEnding: (() => void) | undefined;
-  end(ending: Ending): void;
 }
+
+export const endCall = (live: LiveCall, ending: Ending): void => {
+  // The first word stands, but a kill outranks a cancel: the agent must hear of it.
+  if (live.ending === undefined || ending.why === 'killed') live.ending = ending;
+  const tell = live.onEnding;
+  live.onEnding = undefined;
+  tell?.();
+};
 
 type Who = Pick<CallIdentity, 'tenant' | 'agent'>;
 type By = { call?: string | undefined; key?: string | undefined };
@@ -56,20 +63,7 @@ export const createLiveCalls = (): LiveCalls => {
       return byId.size;
     },
     open: (about) => {
-      const live: LiveCall = {
-        ...about,
-        stage: 'deciding',
-        ending: undefined,
-        fate: undefined,
-        onEnding: undefined,
-        end: (ending) => {
-          // The first word stands, but a kill outranks a cancel: the agent must hear of it.
-          if (live.ending === undefined || ending.why === 'killed') live.ending = ending;
-          const tell = live.onEnding;
-          live.onEnding = undefined;
-          tell?.();
-        },
-      };
+      const live: LiveCall = { ...about, stage: 'deciding', ending: undefined, fate: undefined, onEnding: undefined };
       byId.set(live.call, live);
       if (live.key !== undefined) byKey.set(nameOf(live, { key: live.key }), live);
       return live;

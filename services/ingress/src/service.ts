@@ -4,7 +4,7 @@ import { createHeld } from '@agentgate/runtime';
 import { createAdmission } from './admission.ts';
 import { type CallPorts, type Reply, refusalReply, runCall } from './call-path.ts';
 import { type KeyStore, runOnce } from './idempotency.ts';
-import type { LiveCall, LiveCalls } from './live-calls.ts';
+import { endCall, type LiveCall, type LiveCalls } from './live-calls.ts';
 
 export interface Identity {
   tenant: string;
@@ -46,22 +46,21 @@ export const createIngress = (ports: IngressPorts, live: LiveCalls, limits: Conf
   const held = createHeld<LiveCall>(() => performance.now());
   const endAll = (scope: Scope): LiveCall[] => {
     const covered = live.covered(scope);
-    for (const one of covered) one.end({ why: 'killed', scope });
+    for (const one of covered) endCall(one, { why: 'killed', scope });
     return covered;
   };
-  const run = async (who: Identity, ask: CallAsk, call: string, deadline: number): Promise<Reply> => {
+  const run = (who: Identity, ask: CallAsk, call: string, deadline: number): Promise<Reply> => {
     const { session, tool } = ask;
     const { tenant, agent } = who;
     const running = live.open({ tenant, agent, session, tool, call, key: ask.key, deadline });
     const theCall: TheCall = { call, tenant, agent, session, tool, arguments: ask.arguments, deadline };
-    let reply: Reply;
-    try {
-      reply = await runCall(ports, running, theCall, ask.approval);
-    } catch (error) {
-      reply = refusalReply(error, call);
-    }
-    live.close(running, fateOf(reply, running.stage));
-    return reply;
+    const end = (reply: Reply): Reply => {
+      live.close(running, fateOf(reply, running.stage));
+      return reply;
+    };
+    return runCall(ports, running, theCall, ask.approval).then(end, (error: unknown) =>
+      end(refusalReply(error, running.call)),
+    );
   };
   const accept = (who: Identity, ask: CallAsk): Promise<Reply> => {
     const call = ports.newCallId();
@@ -119,7 +118,7 @@ const fateOf = ({ status }: Reply, stage: LiveCall['stage']): Fate => {
 
 const endByAgent = async (ports: IngressPorts, call: LiveCall): Promise<CancelStatus> => {
   const wasDispatched = call.stage === 'dispatched';
-  call.end({ why: 'cancelled' });
+  endCall(call, { why: 'cancelled' });
   if (!wasDispatched) return 'aborted';
   return (await ports.cancelAtRunner(call.call)) ?? 'unknown';
 };

@@ -1,4 +1,5 @@
 import {
+  AgentGateError,
   type Code,
   type DecideAnswer,
   type Decision,
@@ -32,25 +33,33 @@ const deny = (code: Code, reason: string, obligations: Obligations): Decision =>
   reason,
 });
 
-/** Both questions at once. A kill outranks policy; a part that did not answer denies, and says which. */
-export const judge = async (
+type Said<T> = T | AgentGateError;
+type KillAnswer = Awaited<ReturnType<CallPorts['checkKill']>>;
+
+/** Both questions at once. What a part does not answer is its answer: neither rejects. */
+export const askBoth = (
   ports: Pick<CallPorts, 'decide' | 'checkKill'>,
   call: TheCall,
   approval: string | undefined,
-): Promise<Verdict> => {
+): { policy: Promise<Said<DecideAnswer>>; kill: Promise<Said<KillAnswer>> } => {
   const { tenant, agent, session, tool } = call;
-  const [policy, kill] = await Promise.allSettled([
-    ports.decide(approval === undefined ? call : { ...call, approval }),
-    ports.checkKill({ tenant, agent, session, tool }),
-  ]);
-  const revision = policy.status === 'fulfilled' ? policy.value.policy : undefined;
-  const kept = keptOf(policy.status === 'fulfilled' ? policy.value.decision.obligations : undefined);
-  if (kill.status === 'rejected')
-    return { decision: failed(kill.reason, 'KILL_SWITCH_UNAVAILABLE', kept), policy: revision };
-  const { epoch, killed } = kill.value;
+  return {
+    policy: ports.decide(approval === undefined ? call : { ...call, approval }).catch(toAgentGateError),
+    kill: ports.checkKill({ tenant, agent, session, tool }).catch(toAgentGateError),
+  };
+};
+
+/** A kill outranks policy; a part that did not answer denies, and says which. */
+export const judge = (policy: Said<DecideAnswer>, kill: Said<KillAnswer>): Verdict => {
+  const answered = policy instanceof AgentGateError ? undefined : policy;
+  const revision = answered?.policy;
+  const kept = keptOf(answered?.decision.obligations);
+  if (kill instanceof AgentGateError)
+    return { decision: failed(kill, 'KILL_SWITCH_UNAVAILABLE', kept), policy: revision };
+  const { epoch, killed } = kill;
   if (killed) return { decision: killedDecision(killed, kept), policy: revision, epoch };
-  if (policy.status === 'rejected') return { decision: failed(policy.reason, 'POLICY_UNAVAILABLE', kept), epoch };
-  const { decision, permit, observe, retry_after_ms, approval: waiting } = policy.value;
+  if (policy instanceof AgentGateError) return { decision: failed(policy, 'POLICY_UNAVAILABLE', kept), epoch };
+  const { decision, permit, observe, retry_after_ms, approval: waiting } = policy;
   if (decision.action === 'allow' && !permit)
     return {
       decision: deny('POLICY_UNAVAILABLE', 'policy allowed the call without a permit', kept),
@@ -76,10 +85,8 @@ const keptOf = (obligations: Obligations | undefined): Obligations => {
 };
 
 /** An unforeseen error is the failure of the part that was asked. */
-const failed = (error: unknown, part: Code, kept: Obligations): Decision => {
-  const known = toAgentGateError(error);
-  return deny(known.code === 'INTERNAL' ? part : known.code, known.message, kept);
-};
+const failed = ({ code, message }: AgentGateError, part: Code, kept: Obligations): Decision =>
+  deny(code === 'INTERNAL' ? part : code, message, kept);
 const killedDecision = (killed: { scope: Scope; reason: string }, kept: Obligations): Decision => {
   const { code, message } = killedError(killed);
   return deny(code, message.slice(0, 2048), kept);

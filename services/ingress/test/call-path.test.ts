@@ -9,7 +9,7 @@ import {
 import { matchesSaltedDigest } from '@agentgate/evidence';
 import { describe, expect, test } from 'vitest';
 import { type CallPorts, runCall } from '../src/call-path.ts';
-import { createLiveCalls } from '../src/live-calls.ts';
+import { createLiveCalls, endCall } from '../src/live-calls.ts';
 
 const who = { tenant: 'default', agent: 'demo', session: 'ses_0123456789', tool: 'fs/read' };
 const call = { ...who, call: 'call_0123456789', arguments: { path: '/a' }, deadline: 30_000 };
@@ -186,7 +186,7 @@ describe('a call that witnesses have to see', () => {
     const g = gate({ decide: wanted, witnessed: () => new Promise(() => {}), execute: never('execute') });
     const reply = g.run();
     await until();
-    g.live.end({ why: 'cancelled' });
+    endCall(g.live, { why: 'cancelled' });
     expect(await reply).toMatchObject({ status: 'cancelled', code: 'CANCELLED' });
   });
 
@@ -340,7 +340,7 @@ describe('a refused call', () => {
 
   test('is cancelled without being dispatched when the agent cancels while it is decided', async () => {
     const g = gate({ execute: never('execute') });
-    g.live.end({ why: 'cancelled' });
+    endCall(g.live, { why: 'cancelled' });
     expect(await g.run()).toMatchObject({ status: 'cancelled', code: 'CANCELLED' });
   });
 
@@ -352,8 +352,8 @@ describe('a refused call', () => {
 
 test('a kill outranks a cancel that came first', async () => {
   const g = gate();
-  g.live.end({ why: 'cancelled' });
-  g.live.end({ why: 'killed', scope: session });
+  endCall(g.live, { why: 'cancelled' });
+  endCall(g.live, { why: 'killed', scope: session });
   expect(await g.run()).toMatchObject({ status: 'killed', code: 'KILLED_SESSION' });
 });
 
@@ -361,7 +361,7 @@ test('answers killed within the grace period when the runner says nothing', asyn
   const g = gate({ execute: () => new Promise<ExecuteAnswer>(() => {}) });
   const reply = g.run();
   await new Promise((resolve) => setImmediate(resolve));
-  g.live.end({ why: 'killed', scope: session });
+  endCall(g.live, { why: 'killed', scope: session });
   expect(await reply).toMatchObject({ status: 'killed', code: 'KILLED_SESSION' });
   expect(g.events.at(-1)).toMatchObject({ data: { outcome: 'unknown' } });
 });
