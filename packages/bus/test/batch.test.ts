@@ -18,7 +18,7 @@ const work = batch('test.work', {
 });
 
 /** A connection that carries one message at a time and answers nothing by itself. */
-const wire = () => {
+const wire = (items = 1) => {
   const sent: string[] = [];
   const open = new Set<(arrival: Arrival) => void>();
   let connected = true;
@@ -29,7 +29,9 @@ const wire = () => {
     },
     disconnected: () => {},
   };
-  const nc = { publish: (_: string, text: string) => void sent.push(text) } as unknown as Core['nc'];
+  const nc = {
+    publish: (_: string, data: Uint8Array) => void sent.push(Buffer.from(data).toString()),
+  } as unknown as Core['nc'];
   const core: Core = {
     nc,
     user: 'asker',
@@ -43,7 +45,7 @@ const wire = () => {
   };
   return {
     sent,
-    ask: createBatcher(core, work, { inFlight: 1 }),
+    ask: createBatcher(core, { ...work, items }, { inFlight: 1 }),
     arrive: (body: object) => {
       const arrival = { data: new TextEncoder().encode(JSON.stringify(body)) } as Arrival;
       for (const tell of [...open]) tell(arrival);
@@ -83,4 +85,14 @@ test('what is taken back before it leaves never leaves, and what has left is not
   await turn();
   expect(sent).toEqual(['{"v":1,"items":[{"n":0,"ask":{"i":0}}]}']);
   expect(withdrawals.map((withdraw) => withdraw())).toEqual([false, false]);
+});
+
+test('what leaves together is one JSON text with each question at its place, also beyond ASCII', async () => {
+  const { ask, sent, arrive } = wire(12);
+  const asks = Array.from({ length: 12 }, (_, i) => ({ i, text: `"${'é€😀'.repeat(i)}\\` }));
+  const answers = asks.map((one) => ask(one));
+  await turn();
+  expect(sent.map((text) => JSON.parse(text))).toEqual([{ v: 1, items: asks.map((one, n) => ({ n, ask: one })) }]);
+  arrive({ v: 1, items: asks.map(({ i }, n) => ({ n, answer: { i } })) });
+  expect(await Promise.all(answers)).toEqual(asks.map(({ i }) => ({ i })));
 });
