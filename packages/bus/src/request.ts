@@ -85,15 +85,12 @@ export const serveRaw = <A, B>(
   handler: (body: Uint8Array, info: AskInfo) => Promise<unknown>,
 ): void => {
   const isOurs = subjectMatcher(contract.subject);
+  const failed = (cause: unknown) => {
+    core.stats.errors++;
+    return { v: 1, status: 'unavailable', ...tellFailure(cause, core.log, contract.subject) };
+  };
   // It waits for the answer with the reply's subject alone: a message keeps all that the socket brought with it.
-  const send = async (answered: Promise<unknown>, reply: string) => {
-    let answer: unknown;
-    try {
-      answer = await answered;
-    } catch (cause) {
-      core.stats.errors++;
-      answer = { v: 1, status: 'unavailable', ...tellFailure(cause, core.log, contract.subject) };
-    }
+  const sendTo = (reply: string) => (answer: unknown) => {
     try {
       if (reply) core.nc.publish(reply, JSON.stringify(answer));
     } catch (cause) {
@@ -105,7 +102,9 @@ export const serveRaw = <A, B>(
     callback: (error, msg) => {
       if (error || !isOurs(msg.subject)) return;
       core.stats.requests++;
-      void send(handler(msg.data, infoOf(msg)), msg.reply ?? '');
+      void handler(msg.data, infoOf(msg))
+        .catch(failed)
+        .then(sendTo(msg.reply ?? ''));
     },
   });
 };

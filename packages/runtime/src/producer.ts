@@ -31,7 +31,7 @@ export interface Producer {
    */
   record<N extends EventName>(
     draft: EventDraft<N>,
-    opts?: { timeoutMs?: number; onDurable?: (id: string) => void },
+    opts?: { timeoutMs?: number; onDurable?: ((id: string) => void) | undefined },
   ): Promise<string>;
   readonly pending: number;
   /** Events taken since the start. */

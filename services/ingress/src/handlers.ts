@@ -87,24 +87,18 @@ export const serveHandlers = ({ bus, ingress, killView, tenantOf, log, observe }
       return refusal(error);
     }
   });
-  const observed = async (reply: Promise<CallReply>, started: number): Promise<CallReply> => {
-    let known: CallReply;
-    try {
-      known = await reply;
-    } catch (error) {
-      known = refusal(error);
-    }
-    observe(known, (performance.now() - started) / 1000);
-    return known;
-  };
   // A call may take long: its message, as it came, is not kept until it ends.
   bus.serveRaw(agentVerbs.call, (body, { subject }) => {
     const started = performance.now();
+    const observed = (reply: CallReply): CallReply => {
+      observe(reply, (performance.now() - started) / 1000);
+      return reply;
+    };
     try {
       const { who, ask } = take(readCall, body, subject);
-      return observed(ingress.call(who, ask, body.byteLength), started);
+      return ingress.call(who, ask, body.byteLength).then(observed);
     } catch (error) {
-      return observed(Promise.resolve(refusal(error)), started);
+      return Promise.resolve(observed(refusal(error)));
     }
   });
   bus.serveRaw(agentVerbs.cancel, async (body, { subject }) => {

@@ -64,8 +64,7 @@ const start = async (ctx: ServiceContext) => {
     witnessed: (event, deadline) =>
       witnessed({ event, deadline }, { timeoutMs: Math.max(1, deadline - now()) + witnessGraceMs }),
     execute: (ask) => execute(ask, { timeoutMs: Math.max(1, ask.deadline - now()) + answerGraceMs }),
-    record: (draft, onDurable) =>
-      evidence.record(draft, { timeoutMs: evidenceMs, ...(onDurable ? { onDurable } : {}) }),
+    record: (draft, onDurable) => evidence.record(draft, { timeoutMs: evidenceMs, onDurable }),
     hold: ({ tenant, agent, session, call }, held) => {
       log[held ? 'error' : 'warn'](
         { call, session, held },
