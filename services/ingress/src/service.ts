@@ -62,24 +62,18 @@ export const createIngress = (ports: IngressPorts, live: LiveCalls, limits: Conf
       end(refusalReply(error, running.call)),
     );
   };
-  const runKeyed = async (
-    at: string,
-    {
-      ask: { session, tool, arguments: args, approval },
-      call,
-      deadline,
-    }: { ask: CallAsk; call: string; deadline: number },
-    begin: () => Promise<Reply>,
-  ): Promise<Reply> => {
-    const content = sha256Hex(canonical({ session, tool, arguments: args }));
-    const claim = { call, content, until: deadline + afterDeadlineMs };
-    return await runOnce(ports.keys, { at, claim, deadline, approval }, ports.now, begin);
-  };
   const accept = (who: Identity, ask: CallAsk): Promise<Reply> => {
     const call = ports.newCallId();
     const deadline = ports.now() + Math.min(ask.timeout_ms ?? limits.call_timeout_ms, limits.call_timeout_ms);
-    const begin = () => run(who, ask, call, deadline);
-    return ask.key === undefined ? begin() : runKeyed(keyOf(who, ask.key), { ask, call, deadline }, begin);
+    if (ask.key === undefined) return run(who, ask, call, deadline);
+    const content = sha256Hex(canonical({ session: ask.session, tool: ask.tool, arguments: ask.arguments }));
+    const at = `idem:${who.tenant}:${who.agent}:${sha256Hex(ask.key)}`;
+    return runOnce(
+      ports.keys,
+      { at, claim: { call, content, until: deadline + afterDeadlineMs }, deadline, approval: ask.approval },
+      ports.now,
+      () => run(who, ask, call, deadline),
+    );
   };
   const cancelHere: Ingress['cancelHere'] = async (who, by) => {
     const found = live.find(who, by);
@@ -96,7 +90,7 @@ export const createIngress = (ports: IngressPorts, live: LiveCalls, limits: Conf
         admission.leave(bytes);
         return { v: 1, ...reply };
       };
-      return accept(who, ask).then(leave, (error: unknown) => leave(refusalReply(error)));
+      return Promise.try(accept, who, ask).then(leave, (error: unknown) => leave(refusalReply(error)));
     },
     cancelHere,
     cancel: async (who, by) => {
@@ -109,8 +103,6 @@ export const createIngress = (ports: IngressPorts, live: LiveCalls, limits: Conf
     contain: (scope) => [...new Set([...endAll(scope), ...held.coveredBy(scope)])].map(containedOf),
   };
 };
-
-const keyOf = ({ tenant, agent }: Identity, key: string) => `idem:${tenant}:${agent}:${sha256Hex(key)}`;
 
 const containedOf = ({ call, stage, fate }: LiveCall): Contained => ({
   call,
