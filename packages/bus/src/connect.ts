@@ -18,7 +18,7 @@ import { type Bucket, openBucket } from './bucket.ts';
 import { type ConsumedMessage, type Consumption, consume, type Linger } from './consume.ts';
 import { type Core, createAfterPoll } from './core.ts';
 import { type PubAck, type PublishOptions, publishDurable, publishRun, type RunMessage } from './durable.ts';
-import { type Follower, type FollowOptions, follow } from './follow.ts';
+import { type Follower, type FollowOptions, follow, type StreamMessage } from './follow.ts';
 import { type Log, silent } from './log.ts';
 import { answerMicro, type MicroInfo } from './micro.ts';
 import { createMux, type Mux } from './mux.ts';
@@ -81,6 +81,8 @@ export interface Bus {
     stream: string,
     subject: string,
   ): Promise<{ seq: number; data: Uint8Array; header(name: string): string | undefined } | undefined>;
+  /** Asks the stream's leader. Undefined where the stream holds no message of that sequence. */
+  messageAt(stream: string, seq: number): Promise<Pick<StreamMessage, 'subject' | 'data' | 'header'> | undefined>;
   answerMicro(info: MicroInfo): void;
   server(): { version: string; id: string };
   /** Milliseconds. */
@@ -220,6 +222,12 @@ export const connectBus = async (opts: BusOptions): Promise<Bus> => {
       const found = await (await jsm()).streams.getMessage(stream, { last_by_subj: subject });
       return found
         ? { seq: found.seq, data: found.data, header: (name) => found.header?.get(name) || undefined }
+        : undefined;
+    },
+    messageAt: async (stream, seq) => {
+      const found = await (await jsm()).streams.getMessage(stream, { seq });
+      return found
+        ? { subject: found.subject, data: found.data, header: (name) => found.header?.get(name) || undefined }
         : undefined;
     },
     answerMicro: (info) => answerMicro(core, info),

@@ -357,6 +357,15 @@ describe('streams', () => {
     await follower.close();
   });
 
+  test('are asked for the message of one sequence, where it stands', async () => {
+    const subject = killSubject('at');
+    const { seq } = await asker.publishDurable(subject, '{"a":1}', { headers: { 'Ag-Test': 'yes' }, timeoutMs: 2_000 });
+    const found = await asker.messageAt(killStream.name, seq);
+    expect(found).toMatchObject({ subject, data: new TextEncoder().encode('{"a":1}') });
+    expect([found?.header('Ag-Test'), found?.header('Ag-None')]).toEqual(['yes', undefined]);
+    expect(await asker.messageAt(killStream.name, seq + 1)).toBeUndefined();
+  });
+
   test('buckets compare and set', async () => {
     const bucket = asker.bucket('LEASES');
     const revision = await bucket.create('k', 'one');
