@@ -1,7 +1,7 @@
 import type { Bus, Follower, Log, StreamMessage } from '@agentgate/bus';
 import { checkpointSubject, evidenceStream } from '@agentgate/contracts';
-import { parseCheckpoint, parseNote } from '@agentgate/evidence';
 import type { Positions } from './adapters/position-bucket.ts';
+import { indexOf, type Place, placeBefore } from './place.ts';
 import type { EventReader } from './read-event.ts';
 import type { Watch } from './watch.ts';
 
@@ -19,7 +19,7 @@ export interface Feed {
 }
 
 export interface FeedDeps {
-  bus: Pick<Bus, 'follow' | 'streamInfo' | 'lastMessage'>;
+  bus: Pick<Bus, 'follow' | 'streamInfo' | 'lastMessage' | 'messageAt'>;
   positions: Pick<Positions, 'save'>;
   /** The sequence that was read last, where somebody read before. */
   from: number | undefined;
@@ -34,8 +34,6 @@ export interface FeedDeps {
 }
 
 const decoder = new TextDecoder();
-/** A checkpoint stands right behind the last entry that it covers. */
-const lastIndexOf = (note: Uint8Array) => parseCheckpoint(parseNote(decoder.decode(note)).text).size - 1;
 
 export const startFeed = async (deps: FeedDeps): Promise<Feed> => {
   const { bus, watch, reader, log } = deps;
@@ -44,8 +42,17 @@ export const startFeed = async (deps: FeedDeps): Promise<Feed> => {
   const subjects = [...reader.subjects, checkpointSubject];
   const stands = await Promise.all(subjects.map((subject) => bus.lastMessage(evidenceStream.name, subject)));
   const goal = Math.max(0, ...stands.map((message) => message?.seq ?? 0));
-  // A server that crashed may have lost the stream's end; audit writes it again, and the log's index tells what was counted.
-  let seen = Math.min(deps.from ?? start.lastSeq, start.lastSeq);
+  // What was counted may stand at other sequences by now: the log's index tells where the rest begins.
+  const begin = await placeBefore(bus, {
+    index: deps.from === undefined ? Number.POSITIVE_INFINITY : watch.index(),
+    seq: Math.min(deps.from ?? start.lastSeq, start.lastSeq),
+    firstSeq: start.firstSeq,
+  });
+  let seen = begin.seq;
+  /** Where it is known how far the log is; unknown only where nothing was read and nothing stands before. */
+  let place: Place | undefined = begin.index === undefined ? undefined : { seq: begin.seq, index: begin.index };
+  /** Messages behind `place` that are no entries. */
+  let others = 0;
   let saved = -1;
   /** How far the log was read, counted or not. */
   let readIndex = watch.index();
@@ -63,10 +70,23 @@ export const startFeed = async (deps: FeedDeps): Promise<Feed> => {
       return undefined;
     }
   };
-  const take = (index: number, happened: () => ReturnType<typeof read>) => {
-    if (!Number.isSafeInteger(index)) return;
+  const rewritten = (before: number, seq: number) =>
+    deps.broken(`EVIDENCE was written anew: entries after ${before} stand before ${seq}, where it was read already`);
+  /** Every checkpoint is read, so between two that are read stand entries alone. Where the log is further than by those, some stand before. */
+  const reach = ({ seq, index }: Place): boolean => {
+    if (place && index - place.index > seq - place.seq - others) {
+      rewritten(place.index, seq);
+      return false;
+    }
+    place = { seq, index };
+    others = 0;
     readIndex = index;
-    if (index > watch.index()) watch.take(index, happened());
+    return true;
+  };
+  const take = (at: Place, happened: () => ReturnType<typeof read>): boolean => {
+    if (!reach(at)) return false;
+    if (at.index > watch.index()) watch.take(at.index, happened());
+    return true;
   };
   const follower: Follower = await bus.follow(evidenceStream.name, {
     from: seen + 1,
@@ -75,8 +95,12 @@ export const startFeed = async (deps: FeedDeps): Promise<Feed> => {
     onMessage: (message) => {
       seen = message.seq;
       passed = message.subject === checkpointSubject ? message : undefined;
-      if (passed) return;
-      take(Number(message.header('Ag-Index') ?? Number.NaN), () => read(message));
+      const index = passed ? Number.NaN : indexOf(message);
+      if (!Number.isSafeInteger(index)) {
+        others++;
+        return;
+      }
+      take({ seq: message.seq, index }, () => read(message));
       if (watch.pending().length > 0) deps.onPending();
     },
   });
@@ -87,11 +111,17 @@ export const startFeed = async (deps: FeedDeps): Promise<Feed> => {
     caughtUp: () => seen >= goal,
     tick: async () => {
       // Taken before the question: what comes while the answer is on its way is newer than the answer.
-      const readTo = seen;
-      const [{ lastSeq }, pending] = await Promise.all([bus.streamInfo(evidenceStream.name), follower.pending()]);
+      const [readTo, known] = [seen, place];
+      const [{ lastSeq }, pending, there] = await Promise.all([
+        bus.streamInfo(evidenceStream.name),
+        follower.pending(),
+        known && bus.messageAt(evidenceStream.name, known.seq),
+      ]);
       if (lastSeq < readTo) return deps.broken(`EVIDENCE ends at ${lastSeq}, and was read to ${readTo}`);
+      // As long as nothing comes behind it, nothing else would tell.
+      if (known && there && indexOf(there) > known.index) return rewritten(known.index, known.seq);
       behind = pending;
-      if (passed) take(lastIndexOf(passed.data), () => undefined);
+      if (passed && !take({ seq: passed.seq, index: indexOf(passed) }, () => undefined)) return;
       const [seq, state] = [seen, watch.state()];
       if (state.index === saved) return;
       await deps.positions.save({ seq, state });

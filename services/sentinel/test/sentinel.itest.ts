@@ -1,19 +1,11 @@
 import { writeFileSync } from 'node:fs';
 import { type Bus, connectBus } from '@agentgate/bus';
-import {
-  type EventName,
-  eventSource,
-  eventType,
-  type IncidentRecord,
-  incidentsAnswer,
-  type killOrder as KillOrder,
-  killOrder,
-} from '@agentgate/contracts';
-import { createChain, encodeBatch, openBatch, sealedText } from '@agentgate/evidence';
+import { type IncidentRecord, incidentsAnswer, type killOrder as KillOrder, killOrder } from '@agentgate/contracts';
 import { type Ground, startGround } from '@agentgate/testkit';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import type { z } from 'zod';
-import { eventOf, sessionOf } from './fixtures.ts';
+import { createEvidenceWriter } from './evidence-writer.ts';
+import { sessionOf } from './fixtures.ts';
 import { type ServiceProcess, startSentinel } from './service-process.ts';
 
 // The service as a process, on a real NATS: EVIDENCE is written as audit writes it, by the keys of those whose events they are. In the
@@ -28,12 +20,11 @@ const containment = {
 const agents = Array.from({ length: 16 }, (_, i) => `a${i}`);
 
 let ground: Ground;
-let log: Bus;
+let evidence: ReturnType<typeof createEvidenceWriter>;
 let operator: Bus;
 let admin: Bus;
 const sentinels: ServiceProcess[] = [];
 const orders: z.infer<(typeof KillOrder)['ask']>[] = [];
-let index = -1;
 let epoch = 0;
 
 beforeAll(async () => {
@@ -45,7 +36,7 @@ beforeAll(async () => {
     containment,
   });
   writeFileSync(ground.configFile, text);
-  log = await ground.connect('audit-log');
+  evidence = createEvidenceWriter(ground, await ground.connect('audit-log'));
   operator = await ground.connect('operator');
   const streams = ['CREATE', 'DELETE', 'INFO'].map((verb) => `$JS.API.STREAM.${verb}.>`);
   const creds = await ground.mintUser({ account: 'CORE', user: 'admin', pub: streams, sub: ['_INBOX_admin.>'] });
@@ -82,50 +73,6 @@ const start = async (instance = 's1') => {
   sentinels.push(sentinel);
   return sentinel;
 };
-const sealed = (name: EventName, data: object, who: object, by: Parameters<Ground['key']>[0]) => {
-  const item = createChain({ source: eventSource(by, 'i1'), epoch: 'e1' }).next({
-    id: eventOf(index + 1),
-    type: eventType(name),
-    time: new Date().toISOString(),
-    subject: 'x',
-    tenant: 'default',
-    ...who,
-    data: data as Record<string, unknown>,
-  });
-  const opened = openBatch(encodeBatch([item], ground.key(by)), ground.trust);
-  const first = opened.ok ? opened.entries[0] : undefined;
-  if (!first) throw new Error('the event was not sealed');
-  return sealedText(first.text, first.seal);
-};
-/** As audit writes an entry into EVIDENCE, so often. */
-const write = async (
-  name: EventName,
-  data: object,
-  who: object,
-  { by = 'ingress' as const, times = 1 }: { by?: Parameters<Ground['key']>[0]; times?: number } = {},
-) => {
-  const text = sealed(name, data, who, by);
-  index++;
-  for (let i = 0; i < times; i++)
-    await log.publishDurable(`evidence.v1.default.${eventType(name)}`, text, {
-      headers: { 'Ag-Index': String(index) },
-      timeoutMs: 5_000,
-    });
-  return eventOf(index);
-};
-const refused = (agent: string, { code = 'NO_GRANT', ...more }: { code?: string; times?: number } = {}) =>
-  write(
-    'call.decided',
-    {
-      call: 'call_0000000001',
-      tool: 'files/read',
-      arguments: {},
-      decision: { action: 'deny', code, reason: 'x', obligations: {} },
-      policy: { digest: 'a'.repeat(64), revision: 'r1' },
-    },
-    { agent, session: sessionOf(1) },
-    more,
-  );
 const ordersOf = (agent: string) => orders.filter(({ scope }) => scope.id === agent);
 const patience = { timeout: 20_000, interval: 100 };
 const isOrdered = (agent: string) => expect.poll(() => ordersOf(agent).length, patience).toBe(1);
@@ -139,11 +86,11 @@ const settled = () => new Promise((resolve) => setTimeout(resolve, 2_500));
 
 test('an event that comes several times counts once', async () => {
   await start();
-  await refused('a0', { times: 5 });
-  const second = await refused('a0', { times: 5 });
+  await evidence.refused('a0', { times: 5 });
+  const second = await evidence.refused('a0', { times: 5 });
   await settled();
   expect(ordersOf('a0')).toEqual([]);
-  const third = await refused('a0', { times: 5 });
+  const third = await evidence.refused('a0', { times: 5 });
   await isOrdered('a0');
   await settled();
   expect(ordersOf('a0')).toHaveLength(1);
@@ -153,12 +100,12 @@ test('an event that comes several times counts once', async () => {
 
 test('one that was killed in the middle goes on where it was, with what came while it was away', async () => {
   const first = await start();
-  await refused('a1');
-  await refused('a1');
+  await evidence.refused('a1');
+  await evidence.refused('a1');
   // Its position is written each second.
   await settled();
   await first.kill('SIGKILL');
-  await refused('a1');
+  await evidence.refused('a1');
   await start();
   await isOrdered('a1');
   expect(ordersOf('a1')[0]?.events).toHaveLength(3);
@@ -166,27 +113,27 @@ test('one that was killed in the middle goes on where it was, with what came whi
 
 test('two of them make one order and one incident; one alone goes on', async () => {
   const [, other] = await Promise.all([start('s1'), start('s2')]);
-  for (let i = 0; i < 3; i++) await refused('a2');
+  for (let i = 0; i < 3; i++) await evidence.refused('a2');
   await isOrdered('a2');
   await settled();
   expect(ordersOf('a2')).toHaveLength(1);
   expect(await incidentsOf('a2')).toHaveLength(1);
   await other?.kill('SIGKILL');
-  for (let i = 0; i < 3; i++) await refused('a3');
+  for (let i = 0; i < 3; i++) await evidence.refused('a3');
   await isOrdered('a3');
 });
 
 test('counting goes on when NATS was restarted', async () => {
   await start();
-  await refused('a4');
-  await refused('a4');
+  await evidence.refused('a4');
+  await evidence.refused('a4');
   await settled();
   await ground.nats.kill('SIGKILL');
   await ground.nats.start();
   await expect
     .poll(
       () =>
-        refused('a4').then(
+        evidence.refused('a4').then(
           () => true,
           () => false,
         ),
@@ -199,7 +146,7 @@ test('counting goes on when NATS was restarted', async () => {
 test('somebody is stopped although the bucket of incidents is gone, and has an incident once it is back', async () => {
   const sentinel = await start();
   const restore = await takeAway('KV_INCIDENTS');
-  for (let i = 0; i < 3; i++) await refused('a5');
+  for (let i = 0; i < 3; i++) await evidence.refused('a5');
   await expect.poll(() => ordersOf('a5').length, patience).toBeGreaterThan(0);
   await restore();
   await expect.poll(() => incidentsOf('a5'), patience).toMatchObject([{ state: 'contained' }]);
@@ -209,10 +156,10 @@ test('somebody is stopped although the bucket of incidents is gone, and has an i
 test('says that it cannot write down what it counted, counts on, and is well once it can', async () => {
   const sentinel = await start();
   const restore = await takeAway('KV_SENTINEL');
-  await refused('a6');
+  await evidence.refused('a6');
   await expect.poll(() => sentinel.problems(), patience).toEqual([expect.stringContaining('cannot be reached')]);
-  await refused('a6');
-  await refused('a6');
+  await evidence.refused('a6');
+  await evidence.refused('a6');
   await isOrdered('a6');
   await restore();
   await expect.poll(() => sentinel.problems(), patience).toEqual([]);
@@ -223,7 +170,7 @@ test.each<[string, string, () => Promise<unknown>]>([
     'a lease of a canary credential',
     'a7',
     () =>
-      write(
+      evidence.write(
         'lease.issued',
         { credential: 'honey-key' },
         { agent: 'a7', session: sessionOf(1) },
@@ -234,14 +181,15 @@ test.each<[string, string, () => Promise<unknown>]>([
     'a risk score over its limit',
     'a8',
     async () => {
-      await write('approval.rejected', {}, { agent: 'a8', session: sessionOf(1) }, { by: 'approvals' });
-      await refused('a8', { code: 'SESSION_EXPIRED' });
+      await evidence.write('approval.rejected', {}, { agent: 'a8', session: sessionOf(1) }, { by: 'approvals' });
+      await evidence.refused('a8', { code: 'SESSION_EXPIRED' });
     },
   ],
   [
     'an anomaly in evidence',
     sessionOf(9),
-    () => write('evidence.anomaly', { kind: 'orphan' }, { agent: 'a9', session: sessionOf(9) }, { by: 'audit' }),
+    () =>
+      evidence.write('evidence.anomaly', { kind: 'orphan' }, { agent: 'a9', session: sessionOf(9) }, { by: 'audit' }),
   ],
 ])('%s stops whose it is', async (_, id, act) => {
   await start();
@@ -252,8 +200,9 @@ test.each<[string, string, () => Promise<unknown>]>([
 test("what is told by another service than the one whose business it is stops nobody: the broker's word on a call", async () => {
   const sentinel = await start();
   const decided = { call: 'call_0000000001', tool: 'files/read', decision: { action: 'deny', code: 'NO_GRANT' } };
-  for (let i = 0; i < 3; i++) await write('call.decided', decided, { agent: 'a10' }, { by: 'credential-broker' });
-  await write('lease.issued', { credential: 'honey-key' }, { agent: 'a10' }, { by: 'tool-runner' });
+  for (let i = 0; i < 3; i++)
+    await evidence.write('call.decided', decided, { agent: 'a10' }, { by: 'credential-broker' });
+  await evidence.write('lease.issued', { credential: 'honey-key' }, { agent: 'a10' }, { by: 'tool-runner' });
   await settled();
   expect(ordersOf('a10')).toEqual([]);
   expect(sentinel.logs()).toContain('is not of ingress');
@@ -262,14 +211,13 @@ test("what is told by another service than the one whose business it is stops no
 
 test('a log that was begun anew is an alarm, for nothing in it would count', async () => {
   const sentinel = await start();
-  await refused('a11');
+  await evidence.refused('a11');
   await settled();
-  const was = index;
-  index = 0;
-  await refused('a12');
+  const was = evidence.index;
+  evidence.index = 0;
+  await evidence.refused('a12');
   await expect.poll(() => sentinel.problems(), patience).toEqual([expect.stringContaining('counted already')]);
-  index = was;
-  await refused('a11');
+  while (evidence.index <= was) await evidence.refused('a11');
   await expect.poll(() => sentinel.problems(), patience).toEqual([]);
 });
 

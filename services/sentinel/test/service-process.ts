@@ -10,7 +10,10 @@ export interface ServiceProcess {
   logs(): string;
   /** What `/readyz` says that is wrong. */
   problems(): Promise<string[]>;
+  /** Resolves once it is gone, except for SIGSTOP and SIGCONT. */
   kill(signal: NodeJS.Signals): Promise<void>;
+  /** Resolves once it is gone, for whatever reason. */
+  exited: Promise<void>;
 }
 
 export const startSentinel = async (ground: Ground, instance: string): Promise<ServiceProcess> => {
@@ -54,8 +57,10 @@ export const startSentinel = async (ground: Ground, instance: string): Promise<S
     problems,
     kill: async (signal) => {
       child.kill(signal);
+      if (signal === 'SIGSTOP' || signal === 'SIGCONT') return;
       await exited;
       process.off('exit', killNow);
     },
+    exited,
   };
 };
