@@ -72,16 +72,19 @@ export const setUp = async (context, { withOpa = false } = {}) => {
 export const runMain = async (work) => {
   const context = createContext();
   let signalled;
+  let unwind;
   const onSignal = (signal) => {
     if (signalled !== undefined) return;
     signalled = 128 + constants.signals[signal];
     context.stop();
     // Work that waits for something else than a program, such as a download, is left where it is.
-    setTimeout(() => process.exit(signalled), UNWIND_MS).unref();
+    unwind = setTimeout(() => process.exit(signalled), UNWIND_MS).unref();
   };
   for (const signal of SIGNALS) process.on(signal, onSignal);
   const release = () => {
     for (const signal of SIGNALS) process.off(signal, onSignal);
+    // A signal that found nothing to stop did not make the work fail: what would come now must not begin.
+    if (signalled !== undefined) throw new Error('ended by a signal');
   };
   try {
     const code = await work(context, { release });
@@ -93,5 +96,6 @@ export const runMain = async (work) => {
     return signalled ?? 1;
   } finally {
     await context.stop();
+    clearTimeout(unwind);
   }
 };
