@@ -1,5 +1,5 @@
 import { dirname, isAbsolute, resolve } from 'node:path';
-import { LineCounter, type Node, parseDocument } from 'yaml';
+import { type Document, isScalar, LineCounter, type Node, parseDocument, visit, type YAMLError } from 'yaml';
 import { z } from 'zod';
 import { alertSettings, mapAlertSources } from './alerts.ts';
 import { condition, pointer } from './condition.ts';
@@ -272,16 +272,50 @@ export class ConfigError extends Error {
 /** Parses agentgate.yaml. `file` is its absolute path: relative paths in it are resolved from there. Throws ConfigError for the first problem. */
 export const parseConfig = (source: string, file: string): Config => {
   const lines = new LineCounter();
-  const document = parseDocument(source, { lineCounter: lines, uniqueKeys: true });
-  const lineOf = (offset: number | undefined) => (offset === undefined ? 1 : lines.linePos(offset).line);
+  const document = parseDocument(source, { lineCounter: lines, uniqueKeys: true, prettyErrors: false });
+  const refused = (offset: number | undefined, why: string) =>
+    new ConfigError(`${file}:${offset === undefined ? 1 : lines.linePos(offset).line}: ${why}`);
   const syntax = document.errors[0] ?? document.warnings[0];
-  if (syntax) throw new ConfigError(`${file}:${lineOf(syntax.pos[0])}: ${syntax.message.split('\n')[0]}`);
-  const parsed = config.safeParse(document.toJS({ maxAliasCount: 100 }));
+  if (syntax) throw refused(syntax.pos[0], tellSyntax(syntax, source));
+  if (document.contents === null) throw new ConfigError(`${file}: is empty`);
+  const wrong = wrongNodeOf(document);
+  if (wrong) throw refused(wrong.node.range?.[0], wrong.why);
+  const parsed = config.safeParse(resolved(document, file));
   if (parsed.success) return absolutePaths(parsed.data, dirname(file));
   const { path } = firstProblemOf(parsed.error);
-  throw new ConfigError(
-    `${file}:${lineOf(offsetOf(document.contents, path))}: ${firstProblem(parsed.error).replace(/^\//, '')}`,
-  );
+  throw refused(offsetOf(document.contents, path), firstProblem(parsed.error).replace(/^\/(: )?/, ''));
+};
+
+const tellSyntax = ({ code, message, pos }: YAMLError, source: string): string => {
+  if (code === 'DUPLICATE_KEY') return `${source.slice(pos[0]).split(':', 1)[0]?.trim()}: stands here a second time`;
+  if (code === 'MULTIPLE_DOCS') return 'a second document begins here, and one is allowed';
+  return message.split('\n')[0] ?? message;
+};
+
+/** What YAML takes and the schema never sees: zod passes over a key `__proto__`, and an alias of nothing has no value. */
+const wrongNodeOf = (document: Document): { node: Node; why: string } | undefined => {
+  let found: { node: Node; why: string } | undefined;
+  const stopAt = (node: Node, why: string) => {
+    found = { node, why };
+    return visit.BREAK;
+  };
+  visit(document, {
+    Pair: (_, { key }) =>
+      isScalar(key) && key.value === '__proto__' ? stopAt(key, '__proto__: this key is not allowed') : undefined,
+    Alias: (_, alias) =>
+      alias.resolve(document)
+        ? undefined
+        : stopAt(alias, `*${alias.source}: nothing before it is named &${alias.source}`),
+  });
+  return found;
+};
+
+const resolved = (document: Document, file: string): unknown => {
+  try {
+    return document.toJS({ maxAliasCount: 100 });
+  } catch (cause) {
+    throw new ConfigError(`${file}: its aliases stand for too much`, { cause });
+  }
 };
 
 /** Where the deepest node of `path` that exists begins. */

@@ -10,21 +10,28 @@ export interface Problem {
   message: string;
 }
 
-/** Of a union, the form that the value comes closest to. */
+/** Of a union, what is wrong in the form that the value comes closest to; of a key that may not be, why. */
 const closest = (issue: Issue): Issue => {
+  if (issue.code === 'invalid_key') return { ...issue, message: issue.issues[0]?.message ?? issue.message };
   if (issue.code !== 'invalid_union') return issue;
   const [nearest] = [...issue.errors].sort((a, b) => a.length - b.length);
-  const [inner] = nearest ?? [];
+  const inner = nearest && foremost(nearest);
   return inner ? { ...inner, path: [...issue.path, ...inner.path] } : issue;
 };
 
-/** The first problem of a refused value. A field that is unknown goes before one that is missing beside it: the one is mostly the other, misspelt. */
+/** A field that is unknown goes before one that is missing beside it: the one is mostly the other, misspelt. */
+const foremost = (issues: readonly Issue[]): Issue | undefined => {
+  const [first] = issues;
+  const beside = first?.path.slice(0, -1).join('/');
+  const unknown = issues.find(({ code, path }) => code === 'unrecognized_keys' && path.join('/') === beside);
+  const issue = unknown ?? first;
+  return issue && closest(issue);
+};
+
+/** The first problem of a refused value. */
 export const firstProblemOf = (error: z.ZodError): Problem => {
-  const [first] = error.issues;
-  if (!first) return { path: [], message: 'invalid' };
-  const beside = first.path.slice(0, -1).join('/');
-  const unknown = error.issues.find(({ code, path }) => code === 'unrecognized_keys' && path.join('/') === beside);
-  const issue = closest(unknown ?? first);
+  const issue = foremost(error.issues);
+  if (!issue) return { path: [], message: 'invalid' };
   const path = issue.path.map(String);
   return issue.code === 'unrecognized_keys'
     ? { path: [...path, ...issue.keys.slice(0, 1)], message: 'unknown field' }

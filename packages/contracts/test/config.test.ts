@@ -73,6 +73,32 @@ describe('agentgate.yaml', () => {
   });
 
   test.each([
+    ['nothing in it', '', '/x.yaml: is empty'],
+    ['nothing but a comment in it', '# v: 1\n', '/x.yaml: is empty'],
+    ['a list', '- v\n', /^\/x\.yaml:1: Invalid input: expected object, received array$/],
+    ['a tab', base.replace('    agents', '\tagents'), /^\/x\.yaml:4: Tabs are not allowed as indentation$/],
+    ['a second document', `${base}---\nv: 1\n`, '/x.yaml:15: a second document begins here, and one is allowed'],
+    [
+      'a key that zod passes over',
+      base.replace('  files:', '  __proto__:'),
+      '/x.yaml:7: __proto__: this key is not allowed',
+    ],
+    ['an alias of nothing', base.replace('[dev]', '*labels'), '/x.yaml:5: *labels: nothing before it is named &labels'],
+    [
+      'aliases of aliases of aliases',
+      `a: &a [${'x,'.repeat(9)}x]\nb: &b [${'*a,'.repeat(9)}*a]\nc: &c [${'*b,'.repeat(9)}*b]\nd: [${'*c,'.repeat(9)}*c]\n`,
+      '/x.yaml: its aliases stand for too much',
+    ],
+    [
+      'a name that is none, and says what one is',
+      base.replace('demo:', 'a.b:'),
+      '/x.yaml:5: tenants/default/agents/a.b: must be 1 to 63 of a-z, 0-9, _ and -, and begin with a letter or digit',
+    ],
+    [
+      'a secret in place of where it is',
+      `${base}credentials: { k: { provider: static, from: { value: hunter2 } } }\n`,
+      '/x.yaml:15: credentials/k/from/value: unknown field',
+    ],
     [
       'an unknown key, with line and key',
       base.replace('under:', 'undr:'),
@@ -91,7 +117,7 @@ describe('agentgate.yaml', () => {
       'no credential is named k',
     ],
     ['two grants of one name', base + base.slice(base.indexOf('  - id')), 'a second grant is named read'],
-    ['a duplicate key', `${base}v: 1\n`, '/x.yaml:15: Map keys must be unique'],
+    ['a duplicate key', `${base}v: 1\n`, '/x.yaml:15: v: stands here a second time'],
     [
       'settings of a pack that is off',
       `${base}policy: { egress: { deny: [a.example] } }\n`,

@@ -88,7 +88,8 @@ const readConfig = (file: string): Config => {
   try {
     text = readFileSync(file, 'utf8');
   } catch (cause) {
-    throw new ConfigError(`${file}: cannot be read`, { cause });
+    const isMissing = (cause as NodeJS.ErrnoException).code === 'ENOENT';
+    throw new ConfigError(`${file}: ${isMissing ? 'does not exist' : 'cannot be read'}`, { cause });
   }
   return parseConfig(text, file);
 };
