@@ -16,7 +16,7 @@ const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /**
  * Parses one JSON object as PROTOCOL.md bounds it: UTF-8, size, depth, keys per object, no duplicate key, no `__proto__`,
- * no NUL and no lone surrogate. Throws AgentGateError MALFORMED (no JSON object) or FIELD_INVALID with the JSON pointer (RFC 6901).
+ * no NUL, no lone surrogate and no whole number that a double would round. Throws AgentGateError MALFORMED (no JSON object) or FIELD_INVALID with the JSON pointer (RFC 6901).
  * JSON.parse keeps the last of two equal keys, so two readers of the same bytes could see different calls: hence the scan before it.
  */
 export const parseStrict = (body: Uint8Array, bounds: JsonBounds = {}): Record<string, unknown> => {
@@ -97,10 +97,27 @@ const scan = (text: string, maxDepth: number, maxKeys: number) => {
         continue;
       }
       default:
+        if (isDigit(text.charCodeAt(i))) i = takeNumber(text, i, stack);
         continue;
     }
     if (stack.length > maxDepth) throw invalid(pointerOf(stack.slice(0, 3)), `deeper than ${maxDepth} levels`);
   }
+};
+
+const isDigit = (code: number) => code >= 0x30 && code <= 0x39;
+const number = /[0-9.eE+-]*/y;
+const longWholeNumber = /^[0-9]{16,}$/;
+
+/**
+ * The index of the last character of the number that begins at `start`. Beyond 2^53 a double rounds: the tool would be called with
+ * another account, order or message than the agent named. Fractions and exponents say themselves that they are not exact.
+ */
+const takeNumber = (text: string, start: number, stack: Frame[]): number => {
+  number.lastIndex = start;
+  const literal = number.exec(text)?.[0] ?? '';
+  if (longWholeNumber.test(literal) && String(Number(literal)) !== literal)
+    throw invalid(pointerOf(stack), 'this whole number would be rounded: send it as text');
+  return start + literal.length - 1;
 };
 
 const takeKey = (top: Frame, key: string, maxKeys: number, stack: Frame[]) => {

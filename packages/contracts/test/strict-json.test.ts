@@ -17,6 +17,18 @@ describe('parseStrict', () => {
     ['a lone surrogate', '{"a":"\\ud800"}', 'FIELD_INVALID', '/a: a lone surrogate is not allowed'],
     ['a number that no double holds', '{"a":{"b":1e999}}', 'FIELD_INVALID', '/a/b: this number is too large'],
     ['such a number in a list', '{"a":[1,[{"x/y":-1e999}]]}', 'FIELD_INVALID', '/a/1/0/x~1y: this number is too large'],
+    [
+      'a whole number that a double would round',
+      '{"a":[1,{"id":9007199254740993}]}',
+      'FIELD_INVALID',
+      '/a/1/id: this whole number would be rounded: send it as text',
+    ],
+    [
+      'one below zero',
+      '{"a":[0,-123456789012345678]}',
+      'FIELD_INVALID',
+      '/a/1: this whole number would be rounded: send it as text',
+    ],
     ['an array', '[1]', 'MALFORMED', 'body: not a JSON object'],
     ['text', 'hello', 'MALFORMED', 'body: not JSON'],
     ['nothing', '', 'MALFORMED', 'body: not JSON'],
@@ -24,6 +36,16 @@ describe('parseStrict', () => {
     ['a trailing comma', '{"a":1,}', 'MALFORMED', 'body: not JSON'],
   ])('refuses %s', (_, body, code, message) => {
     expect(() => parse(body)).toThrow(expect.objectContaining({ code, message }));
+  });
+
+  test('takes numbers that go on as they were written, and those that say themselves that they are not exact', () => {
+    const text = '{"a":[9007199254740992,-9007199254740991,100000000000000000000,0,-5],"b":"9007199254740993"}';
+    expect(JSON.stringify(parse(text))).toBe(text);
+    expect(parse('{"a":0.1234567890123456789,"b":1e300,"c":12345678901234567890.5}')).toEqual({
+      a: 0.12345678901234568,
+      b: 1e300,
+      c: 12345678901234567000,
+    });
   });
 
   test('refuses a depth of 1,000 before anything is built', () => {
