@@ -1,5 +1,14 @@
 import type { Bus } from '@agentgate/bus';
-import { agentSubject, agentVerbs, type CallAsk, callAsk, firstProblem, toolName } from '@agentgate/contracts';
+import {
+  agentSubject,
+  agentVerbs,
+  type CallAsk,
+  callAsk,
+  firstProblem,
+  parseStrict,
+  toAgentGateError,
+  toolName,
+} from '@agentgate/contracts';
 import { agentUser } from '@agentgate/ground';
 import { type Command, InvalidArgumentError } from 'commander';
 import { CliError } from '../context.ts';
@@ -10,19 +19,23 @@ import { tellReply } from './tell-reply.ts';
 
 const jsonOrText = (text: string): unknown => {
   try {
-    return JSON.parse(text);
+    JSON.parse(text);
+    return strictly(`{"value":${text}}`).value;
   } catch {
     return text;
   }
 };
+/** As the gate reads it: else a key that stands there twice or a rounded number would never reach it as it was given here. */
+const strictly = (text: string) => parseStrict(new TextEncoder().encode(text));
 
 /** One JSON object, or `key=value` words, whose values are JSON where they parse as such and text otherwise. */
 export const parseArguments = (words: readonly string[]): Record<string, unknown> => {
   if (words.length === 1 && words[0]?.trimStart().startsWith('{')) {
     try {
-      return JSON.parse(words[0]) as Record<string, unknown>;
-    } catch {
-      throw new CliError('the arguments are not JSON');
+      return strictly(words[0]);
+    } catch (cause) {
+      const { code, message } = toAgentGateError(cause);
+      throw new CliError(code === 'FIELD_INVALID' ? `arguments${message}` : 'the arguments are not JSON', { cause });
     }
   }
   return Object.fromEntries(

@@ -10,12 +10,18 @@ test.each([
     ['path=/srv/a.txt', 'n=3', 'deep={"x":[1]}', 'text=a=b', 'on=true'],
     { path: '/srv/a.txt', n: 3, deep: { x: [1] }, text: 'a=b', on: true },
   ],
+  // A number that would be rounded is an identifier: as text it arrives as it was given.
+  [['id=12345678901234567890', 'x=1,"y":2'], { id: '12345678901234567890', x: '1,"y":2' }],
   [[], {}],
 ])('reads the arguments %j', (words, args) => {
   expect(parseArguments(words)).toEqual(args);
 });
 test.each([[['{"a":']], [['word']], [['=x']]])('refuses the arguments %j', (words) => {
   expect(() => parseArguments(words)).toThrow(/arguments are/);
+});
+test('refuses arguments that the gate would refuse, and names the field', () => {
+  expect(() => parseArguments(['{"a":{"b":1,"b":2}}'])).toThrow('arguments/a/b: duplicate key');
+  expect(() => parseArguments(['{"id":12345678901234567890}'])).toThrow(/^arguments\/id: this whole number/);
 });
 
 test.each([
