@@ -10,18 +10,22 @@ export interface MicroInfo {
 export const answerMicro = (core: Core, info: MicroInfo): void => {
   const started = new Date().toISOString();
   const base = () => ({ name: info.service, id: core.instance, version: info.version, metadata: {} });
+  const endpoint = { name: info.service, subject: `svc.v1.${info.service}.>`, queue_group: info.service };
   const bodies = {
     PING: () => ({ type: 'io.nats.micro.v1.ping_response', ...base() }),
-    INFO: () => ({ type: 'io.nats.micro.v1.info_response', ...base(), description: info.description, endpoints: [] }),
+    INFO: () => ({
+      type: 'io.nats.micro.v1.info_response',
+      ...base(),
+      description: info.description,
+      endpoints: [{ ...endpoint, metadata: {} }],
+    }),
     STATS: () => ({
       type: 'io.nats.micro.v1.stats_response',
       ...base(),
       started,
       endpoints: [
         {
-          name: info.service,
-          subject: `svc.v1.${info.service}.>`,
-          queue_group: info.service,
+          ...endpoint,
           num_requests: core.stats.requests,
           num_errors: core.stats.errors,
           last_error: '',

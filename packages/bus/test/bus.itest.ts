@@ -256,6 +256,17 @@ test('a broadcast reaches every instance and ends when enough answered', async (
   expect(answers.map((a) => a.instance).sort()).toEqual(['s-1', 's-2']);
 });
 
+test('a service tells `nats micro` the same endpoint in INFO as in STATS', async () => {
+  server.answerMicro({ service: 'micro-test', version: '1.2.3', description: 'a test' });
+  const about = async (verb: string): Promise<unknown> =>
+    JSON.parse(
+      new TextDecoder().decode(await asker.requestRaw(`$SRV.${verb}.micro-test`, '', { of: 'policy', timeoutMs: 500 })),
+    );
+  const endpoint = { name: 'micro-test', subject: 'svc.v1.micro-test.>', queue_group: 'micro-test' };
+  await expect.poll(() => about('INFO').catch(() => undefined)).toMatchObject({ id: 's-1', endpoints: [endpoint] });
+  expect(await about('STATS')).toMatchObject({ endpoints: [{ ...endpoint, num_errors: expect.any(Number) }] });
+});
+
 test('a notice that is not in form is not handed on', async () => {
   const heard: string[] = [];
   server.hear(word, (body) => heard.push(body.word));
