@@ -144,7 +144,7 @@ export const createSqliteLog = (db: DatabaseSync, journal: 'wal' | 'memory'): Sq
       statements.overdue.all(before, limit).map((row) => withoutNulls(row) as unknown as OpenCall),
     size: () => size,
     entries: (index, limit) =>
-      index < kept ? undefined : (statements.entries.all(index, limit) as unknown as LogEntry[]),
+      index < kept ? undefined : (statements.entries.all(index, limit) as unknown as EntryRow[]).map(entryOf),
     texts: (index) => {
       const texts = (statements.texts.all(index) as { text: string }[]).map(({ text }) => text);
       if (texts.length !== size - index) throw new Error(`evidence.db does not hold entries ${index} to ${size - 1}`);
@@ -156,6 +156,16 @@ export const createSqliteLog = (db: DatabaseSync, journal: 'wal' | 'memory'): Sq
     close: () => db.close(),
   };
 };
+
+/** As EVIDENCE gets them, hundreds at a time: a row that comes as an object weighs as much again as what it holds. */
+type EntryRow = [LogEntry['index'], LogEntry['leafHash'], LogEntry['body'], LogEntry['tenant'], LogEntry['type']];
+const entryOf = (row: EntryRow): LogEntry => ({
+  index: row[0],
+  leafHash: row[1],
+  body: row[2],
+  tenant: row[3],
+  type: row[4],
+});
 
 const withoutNulls = (row: Record<string, unknown>) =>
   Object.fromEntries(Object.entries(row).filter(([, value]) => value !== null));
@@ -212,6 +222,10 @@ const prepareWriters = (db: DatabaseSync) => ({
 });
 
 const prepareStatements = (db: DatabaseSync) => {
+  const entries = db.prepare(
+    'SELECT idx, lower(hex(leaf_hash)), CAST(entry AS BLOB), tenant, type FROM entries WHERE idx >= ? ORDER BY idx LIMIT ?',
+  );
+  entries.setReturnArrays(true);
   return {
     meta: db.prepare('SELECT size, edge, kept, fence FROM meta'),
     setEdge: db.prepare('UPDATE meta SET size = ?, edge = ?'),
@@ -238,9 +252,7 @@ const prepareStatements = (db: DatabaseSync) => {
       'INSERT INTO quarantine (digest, kind, subject, at, body) VALUES (?,?,?,?,?) ON CONFLICT (digest) DO NOTHING',
     ),
     overdue: db.prepare('SELECT * FROM open_calls WHERE deadline <= ? ORDER BY deadline LIMIT ?'),
-    entries: db.prepare(
-      'SELECT idx AS "index", lower(hex(leaf_hash)) AS leafHash, CAST(entry AS BLOB) AS body, tenant, type FROM entries WHERE idx >= ? ORDER BY idx LIMIT ?',
-    ),
+    entries,
     unreported: db.prepare(
       'SELECT id AS row, kind, about, detail, tenant, agent, session FROM anomalies WHERE event IS NULL AND to_evidence = 1 ORDER BY id LIMIT ?',
     ),
