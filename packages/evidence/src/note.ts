@@ -78,7 +78,8 @@ function parseSignatureLine(line: string): NoteSignature {
   if (!isNoteName(name)) throw malformed('a signature line names no key');
   const bytes = decodeBase64(base64, 'a signature');
   if (bytes.length <= KEY_ID_BYTES) throw malformed('a signature is too short for its key id');
-  return { name, id: bytes.toString('hex', 0, KEY_ID_BYTES), bytes: bytes.subarray(KEY_ID_BYTES) };
+  // A copy of its own: a view would keep the whole piece of Node's pool that it was cut from, for as long as somebody keeps the signature.
+  return { name, id: bytes.toString('hex', 0, KEY_ID_BYTES), bytes: Uint8Array.from(bytes.subarray(KEY_ID_BYTES)) };
 }
 
 /** The Ed25519 signature of type 0x01 over the text. Throws MALFORMED for the name or a text without final newline. */

@@ -3,7 +3,6 @@ import type { NoteSignature } from '@agentgate/evidence';
 /** A checkpoint that the log stands by for ever: it was signed, is durable, and so is every tile under it. */
 export interface SignedCheckpoint {
   readonly size: number;
-  readonly root: Uint8Array;
   /** The log's own signed note, as witnesses are asked about it. */
   readonly note: string;
 }

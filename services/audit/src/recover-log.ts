@@ -1,5 +1,6 @@
 import {
   type Appender,
+  type Checkpoint,
   createAppender,
   type Edge,
   edgeRoot,
@@ -66,7 +67,10 @@ export const recoverLog = async ({
   return { tree, signed, recent };
 };
 
-const readSigned = (note: string, { origin, key }: { origin: string; key: SigningKey }): SignedCheckpoint => {
+const readSigned = (
+  note: string,
+  { origin, key }: { origin: string; key: SigningKey },
+): SignedCheckpoint & Pick<Checkpoint, 'root'> => {
   const keys = [noteKey({ name: origin, type: NOTE_ED25519, publicKey: key.publicKey })];
   const verdict = verifyCheckpoint(note, { origin, keys });
   if (!verdict.ok) return refuse(`the last checkpoint is not one of this log and its key (${verdict.reason})`);
@@ -74,7 +78,7 @@ const readSigned = (note: string, { origin, key }: { origin: string; key: Signin
 };
 
 /** The tree of a checkpoint, from its partial tiles. */
-const readTree = async ({ size, root }: SignedCheckpoint, folder: LogFolder): Promise<Appender> => {
+const readTree = async ({ size, root }: Pick<Checkpoint, 'size' | 'root'>, folder: LogFolder): Promise<Appender> => {
   const tiles = new Map<string, Uint8Array>();
   for (const path of partialTiles(size).map(tilePath)) {
     const bytes = await folder.read(path).catch(() => refuse(`the published folder has no ${path}`));

@@ -121,7 +121,7 @@ export const createSequencer = (state: LogState, options: SequencerOptions): Seq
     await folder.put(files);
     const note = signCheckpoint({ origin, size, root }, key);
     lock.replace(signed?.note, note);
-    signed = { size, root, note };
+    signed = { size, note };
     const old = filled;
     filled = files.map(({ path }) => path).filter((path) => !path.includes('.p/'));
     publishSoon();

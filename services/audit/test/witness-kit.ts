@@ -1,4 +1,5 @@
 import {
+  type Checkpoint,
   createAppender,
   generateSigningKey,
   leafHash,
@@ -30,7 +31,7 @@ export const growingLog = (salt = '', key: SigningKey = generateSigningKey()) =>
       return found;
     }),
     /** Appends entries and signs a checkpoint over all. */
-    grow: (entries: number, text = (i: number) => `entry ${i}${salt}`): SignedCheckpoint => {
+    grow: (entries: number, text = (i: number) => `entry ${i}${salt}`): SignedCheckpoint & Pick<Checkpoint, 'root'> => {
       for (let i = 0; i < entries; i++) tree.push(leafHash(text(tree.size)));
       for (const { tile, bytes } of tree.takeTiles()) tiles.set(tilePath(tile), bytes);
       const [size, root] = [tree.size, tree.root()];
