@@ -11,10 +11,15 @@ import {
   writeSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
+import { GroundError } from './error.ts';
 
-/** Makes a folder that only its owner can enter, and those above it where they are missing. */
+/** Makes a folder that only its owner can enter, and those above it where they are missing. Throws GroundError. */
 export const privateFolder = (path: string): void => {
-  mkdirSync(path, { recursive: true, mode: 0o700 });
+  try {
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+  } catch (cause) {
+    throw new GroundError(`${path}: cannot be made: ${(cause as Error).message}`, { cause });
+  }
 };
 
 /** As replacePrivate; makes the folder where it is missing. */

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { writePrivate } from '../src/index.ts';
+import { GroundError, privateFolder, writePrivate } from '../src/index.ts';
 
 const folders: string[] = [];
 const folder = () => {
@@ -30,4 +30,11 @@ test('what cannot take its place is taken away again', () => {
   mkdirSync(join(dir, 'a.seed', 'full'), { recursive: true });
   expect(() => writePrivate(join(dir, 'a.seed'), 'secret\n')).toThrow(/EISDIR|ENOTEMPTY|EEXIST/);
   expect(readdirSync(dir)).toEqual(['a.seed']);
+});
+
+test('a folder that cannot be made is named', () => {
+  const file = join(folder(), 'a.seed');
+  writePrivate(file, 'text\n');
+  expect(() => privateFolder(join(file, 'keys'))).toThrow(GroundError);
+  expect(() => privateFolder(join(file, 'keys'))).toThrow(join(file, 'keys'));
 });
