@@ -149,6 +149,6 @@ test('says in one line what it cannot start with', () => {
   });
   expect(cli('up', '--config', join(dir, 'none.yaml'))).toMatchObject({
     status: 1,
-    stderr: `agentgate: ${join(dir, 'none.yaml')}: cannot be read\n`,
+    stderr: `agentgate: ${join(dir, 'none.yaml')}: does not exist\n`,
   });
 });
