@@ -77,10 +77,7 @@ export interface Bus {
   streamInfo(name: string): Promise<StreamInfo>;
   /** The subjects that a durable consumer hands out; none where it hands out all. Rejects where there is no such consumer. */
   consumerSubjects(stream: string, durable: string): Promise<readonly string[]>;
-  lastMessage(
-    stream: string,
-    subject: string,
-  ): Promise<{ seq: number; data: Uint8Array; header(name: string): string | undefined } | undefined>;
+  lastMessage(stream: string, subject: string): Promise<Pick<StreamMessage, 'seq' | 'data' | 'header'> | undefined>;
   /** Asks the stream's leader. Undefined where the stream holds no message of that sequence. */
   messageAt(stream: string, seq: number): Promise<Pick<StreamMessage, 'subject' | 'data' | 'header'> | undefined>;
   answerMicro(info: MicroInfo): void;
@@ -164,6 +161,12 @@ export const connectBus = async (opts: BusOptions): Promise<Bus> => {
     manager ??= jetstreamManager(nc, { timeout: 3_000, checkAPI: false });
     return manager;
   };
+  const stored = async (stream: string, query: { seq: number } | { last_by_subj: string }) => {
+    const found = await (await jsm()).streams.getMessage(stream, query);
+    if (!found) return undefined;
+    const { subject, seq, data } = found;
+    return { subject, seq, data, header: (name: string) => found.header?.get(name) || undefined };
+  };
   return {
     user: opts.user,
     instance: opts.instance,
@@ -218,18 +221,8 @@ export const connectBus = async (opts: BusOptions): Promise<Bus> => {
         throw new AgentGateError('INTERNAL', `consumer ${durable} of stream ${stream} does not answer`, { cause });
       }
     },
-    lastMessage: async (stream, subject) => {
-      const found = await (await jsm()).streams.getMessage(stream, { last_by_subj: subject });
-      return found
-        ? { seq: found.seq, data: found.data, header: (name) => found.header?.get(name) || undefined }
-        : undefined;
-    },
-    messageAt: async (stream, seq) => {
-      const found = await (await jsm()).streams.getMessage(stream, { seq });
-      return found
-        ? { subject: found.subject, data: found.data, header: (name) => found.header?.get(name) || undefined }
-        : undefined;
-    },
+    lastMessage: (stream, subject) => stored(stream, { last_by_subj: subject }),
+    messageAt: (stream, seq) => stored(stream, { seq }),
     answerMicro: (info) => answerMicro(core, info),
     server: () => ({ version: nc.info?.version ?? '', id: nc.info?.server_id ?? '' }),
     rtt: () => nc.rtt(),

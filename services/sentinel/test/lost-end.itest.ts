@@ -1,10 +1,10 @@
 import { writeFileSync } from 'node:fs';
 import type { Bus } from '@agentgate/bus';
-import { buckets, evidenceStream, type killOrder as KillOrder, killOrder } from '@agentgate/contracts';
+import { buckets, evidenceStream } from '@agentgate/contracts';
 import { type Ground, keepStream, startGround } from '@agentgate/testkit';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import type { z } from 'zod';
 import { createEvidenceWriter } from './evidence-writer.ts';
+import { type Order, takeOrders } from './order-taker.ts';
 import { type ServiceProcess, startSentinel } from './service-process.ts';
 
 // A NATS that crashes and comes back without the end of EVIDENCE. Audit writes again what is missing, without the checkpoints that stood in
@@ -19,7 +19,7 @@ let log: Bus;
 let sentinelBus: Bus;
 let evidence: ReturnType<typeof createEvidenceWriter>;
 let sentinel: ServiceProcess | undefined;
-const orders: z.infer<(typeof KillOrder)['ask']>[] = [];
+let orders: Order[];
 
 beforeAll(async () => {
   ground = await startGround({ tenants: { default: agents }, redis: false });
@@ -28,24 +28,7 @@ beforeAll(async () => {
   log = await ground.connect('audit-log');
   sentinelBus = await ground.connect('sentinel', { instance: 'test' });
   evidence = createEvidenceWriter(ground, log);
-  const killSwitch = await ground.connect('kill-switch');
-  killSwitch.serve(killOrder, async (ask) => {
-    orders.push(ask);
-    const receipt = {
-      v: 1 as const,
-      epoch: orders.length,
-      scope: ask.scope,
-      ordered_at: new Date().toISOString(),
-      contained: true,
-      contained_in_ms: 1,
-      points: [],
-      calls: [],
-      leases: { revoked: 0, irrevocable: [] },
-      approvals: { voided: 0 },
-      signature: 'x',
-    };
-    return { v: 1 as const, receipt, evidence: { contained: [] } };
-  });
+  orders = await takeOrders(ground);
 });
 afterEach(async () => {
   const running = sentinel;

@@ -1,11 +1,11 @@
 import { writeFileSync } from 'node:fs';
 import { type Bus, connectBus } from '@agentgate/bus';
-import { type IncidentRecord, incidentsAnswer, type killOrder as KillOrder, killOrder } from '@agentgate/contracts';
+import { type IncidentRecord, incidentsAnswer } from '@agentgate/contracts';
 import { type Ground, startGround } from '@agentgate/testkit';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import type { z } from 'zod';
 import { createEvidenceWriter } from './evidence-writer.ts';
 import { sessionOf } from './fixtures.ts';
+import { type Order, takeOrders } from './order-taker.ts';
 import { type ServiceProcess, startSentinel } from './service-process.ts';
 
 // The service as a process, on a real NATS: EVIDENCE is written as audit writes it, by the keys of those whose events they are. In the
@@ -24,8 +24,7 @@ let evidence: ReturnType<typeof createEvidenceWriter>;
 let operator: Bus;
 let admin: Bus;
 const sentinels: ServiceProcess[] = [];
-const orders: z.infer<(typeof KillOrder)['ask']>[] = [];
-let epoch = 0;
+let orders: Order[];
 
 beforeAll(async () => {
   ground = await startGround({ tenants: { default: agents }, redis: false });
@@ -41,11 +40,7 @@ beforeAll(async () => {
   const streams = ['CREATE', 'DELETE', 'INFO'].map((verb) => `$JS.API.STREAM.${verb}.>`);
   const creds = await ground.mintUser({ account: 'CORE', user: 'admin', pub: streams, sub: ['_INBOX_admin.>'] });
   admin = await connectBus({ servers: ground.natsUrl, creds, user: 'admin', instance: 'admin' });
-  const killSwitch = await ground.connect('kill-switch');
-  killSwitch.serve(killOrder, async (ask) => {
-    orders.push(ask);
-    return { v: 1 as const, receipt: receiptOf(ask.scope), evidence: { contained: [] } };
-  });
+  orders = await takeOrders(ground);
 });
 afterEach(async () => {
   await Promise.all(sentinels.splice(0).map((sentinel) => sentinel.kill('SIGKILL')));
@@ -55,19 +50,6 @@ afterAll(async () => {
   await ground?.stop();
 });
 
-const receiptOf = (scope: z.infer<(typeof KillOrder)['ask']>['scope']) => ({
-  v: 1 as const,
-  epoch: ++epoch,
-  scope,
-  ordered_at: new Date().toISOString(),
-  contained: true,
-  contained_in_ms: 1,
-  points: [],
-  calls: [],
-  leases: { revoked: 0, irrevocable: [] },
-  approvals: { voided: 0 },
-  signature: 'x',
-});
 const start = async (instance = 's1') => {
   const sentinel = await startSentinel(ground, instance);
   sentinels.push(sentinel);

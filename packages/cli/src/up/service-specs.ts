@@ -64,21 +64,23 @@ const secretVariables = (service: ServiceName, { credentials, policy, containmen
   }
 };
 
+const nodeOptions = (semiSpaceMiB: number) => `--max-semi-space-size=${semiSpaceMiB} --v8-pool-size=1 --expose-gc`;
+
 /**
  * A service's garbage is short-lived: a small young generation and few arenas keep its memory flat under load; gc is for what a start leaves behind. One
  * thread beside the main one collects and compiles: of four in each service most would wait to be let run. What Node reads from a socket, 64 KiB a piece,
  * goes back where it came from, and leaves no holes between what stays.
  */
 const smallMemory = {
-  NODE_OPTIONS: '--max-semi-space-size=8 --v8-pool-size=1 --expose-gc',
+  NODE_OPTIONS: nodeOptions(8),
   MALLOC_ARENA_MAX: '2',
   MALLOC_MMAP_THRESHOLD_: '49152',
 };
 
 /** These two hold most beside their calls, an engine's workers and three databases: they get less to grow in. */
 const smallerMemory: Partial<Record<ServiceName, Record<string, string>>> = {
-  policy: { NODE_OPTIONS: '--max-semi-space-size=4 --v8-pool-size=1 --expose-gc' },
-  audit: { NODE_OPTIONS: '--max-semi-space-size=4 --v8-pool-size=1 --expose-gc', MALLOC_ARENA_MAX: '1' },
+  policy: { NODE_OPTIONS: nodeOptions(4) },
+  audit: { NODE_OPTIONS: nodeOptions(4), MALLOC_ARENA_MAX: '1' },
 };
 
 const usesRedis: readonly ServiceName[] = ['ingress', 'policy', 'kill-switch', 'tool-runner'];
