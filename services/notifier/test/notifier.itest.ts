@@ -1,7 +1,15 @@
 import type { Bus } from '@agentgate/bus';
-import { type AlertsAnswer, operatorSubject, operatorVerbs } from '@agentgate/contracts';
+import {
+  type AlertsAnswer,
+  checkpointSubject,
+  eventType,
+  evidenceStream,
+  evidenceSubject,
+  operatorSubject,
+  operatorVerbs,
+} from '@agentgate/contracts';
 import { generateSigningKey } from '@agentgate/evidence';
-import { type Ground, startGround } from '@agentgate/testkit';
+import { type Ground, keepStream, startGround } from '@agentgate/testkit';
 import { Webhook } from 'standardwebhooks';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { createEvidenceWriter } from './evidence-writer.ts';
@@ -13,6 +21,7 @@ vi.setConfig({ testTimeout: 90_000 });
 
 let ground: Ground;
 let operator: Bus;
+let audit: Bus;
 let write: ReturnType<typeof createEvidenceWriter>;
 let receiver: Receiver;
 const running: NotifierProcess[] = [];
@@ -20,7 +29,8 @@ const running: NotifierProcess[] = [];
 beforeAll(async () => {
   ground = await startGround({ redis: false, config: configOf({}) });
   operator = await ground.connect('operator');
-  write = createEvidenceWriter(await ground.connect('audit-log'), {
+  audit = await ground.connect('audit-log');
+  write = createEvidenceWriter(audit, {
     service: 'kill-switch',
     key: ground.key('kill-switch'),
   });
@@ -46,6 +56,7 @@ const here = (more: object = {}) => ({
   ...more,
 });
 const kill = () => write('kill.ordered', { epoch: 1, scope: { kind: 'global' }, reason: 'stop', by: 'olga' });
+const ordered = evidenceSubject('default', eventType('kill.ordered'));
 const heardOf = (event: string) => receiver.heard.filter(({ body }) => body.includes(`"${event}"`));
 const patiently = { timeout: 40_000, interval: 50 };
 const alerts = async (state: 'waiting' | 'dead' = 'waiting'): Promise<AlertsAnswer> => {
@@ -117,6 +128,31 @@ test('SIGKILL between sending and writing it down: it is sent again, with the sa
   await expect.poll(() => heardOf(event).length, patiently).toBe(2);
   expect(new Set(receiver.heard.map(({ headers }) => headers['webhook-id']))).toEqual(new Set([`pager/${event}`]));
   await expect.poll(async () => (await alerts()).alerts, patiently).toEqual([]);
+});
+
+test('a kill is told of where it stands at a sequence that was taken already, for NATS lost the end of EVIDENCE', async () => {
+  await start({ pager: here() });
+  const isBack = () => expect.poll(() => audit.connected() && operator.connected(), patiently).toBe(true);
+  const first = await kill();
+  await expect.poll(() => heardOf(first).length, patiently).toBe(1);
+  await expect.poll(() => pendingOf('notifier'), patiently).toBe(0);
+  const kept = await keepStream(ground, evidenceStream.name);
+  await isBack();
+  const { lastSeq: keptSeq } = await audit.streamInfo(evidenceStream.name);
+  for (let i = 0; i < 4; i++) await audit.publishDurable(checkpointSubject, 'a checkpoint', { timeoutMs: 5_000 });
+  const told = await kill();
+  await expect.poll(() => heardOf(told).length, patiently).toBe(1);
+  await expect.poll(() => pendingOf('notifier'), patiently).toBe(0);
+  const before = await audit.lastMessage(evidenceStream.name, ordered);
+  await kept.crash();
+  await isBack();
+  expect((await audit.streamInfo(evidenceStream.name)).lastSeq).toBe(keptSeq);
+  // As audit writes it again: the same entry, without the checkpoints that stood before it, and then what is new.
+  await audit.publishDurable(ordered, before?.data ?? '', { timeoutMs: 5_000 });
+  const events = [await kill(), await kill(), await kill(), await kill(), await kill()];
+  await expect.poll(() => events.map((event) => heardOf(event).length), patiently).toEqual(events.map(() => 1));
+  await expect.poll(() => pendingOf('notifier'), patiently).toBe(0);
+  expect(heardOf(told)).toHaveLength(1);
 });
 
 test('an endpoint that hangs delays nobody else', async () => {
