@@ -21,4 +21,5 @@ export { createSecretFinder, spellingsOf } from './spellings.ts';
 export { readTenants } from './tenants.ts';
 export { quarantineOf, toolDigest } from './tool-pin.ts';
 export { parseTrust, readTrust, type Trust } from './trust.ts';
+export { tuneV8 } from './v8.ts';
 export { parseWitnesses, readWitnesses, type Witnesses } from './witnesses.ts';

@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs';
 import { flushCompileCache } from 'node:module';
-import { setFlagsFromString } from 'node:v8';
 import { type Bus, connectBus } from '@agentgate/bus';
 import { auditUsers, type ServiceName } from '@agentgate/contracts';
 import { type SigningKey, signingKeyFromSeed } from '@agentgate/evidence';
@@ -11,6 +10,7 @@ import { requireServer } from './ground-check.ts';
 import { createHealth, createHttp, type Health, type HttpSurface } from './http.ts';
 import { createProducer, type Producer } from './producer.ts';
 import { readTrust, type Trust } from './trust.ts';
+import { tuneV8 } from './v8.ts';
 
 /** What a service's `start` is given: everything that is the same in each. */
 export interface ServiceContext {
@@ -42,13 +42,6 @@ export interface Running {
 
 const version = '0.1.0';
 const heartbeatMs = 10_000;
-/**
- * Small and quick under load, on few cores. What lives longer than a call is small: a heap that grows by so much before it is collected costs a service
- * few percent of its time. A scavenge does not wait for a thread that is not let run, and pages that were freed are not kept.
- */
-const v8Flags = ['--heap-growing-percent=60', '--no-parallel-scavenge', '--no-memory-pool'];
-/** A small buffer that lives on keeps the whole piece that it was cut from: Node cuts from 64 KiB. */
-const bufferPool = 16 * 1024;
 const drainMs = 8_000;
 
 /** Loading leaves 20 MB of pages behind, which V8 would keep beside what the load needs. Where Node runs with --expose-gc they go back, before anybody waits for us. */
@@ -61,8 +54,7 @@ export const runService = async (opts: {
   start: (ctx: ServiceContext) => Promise<Running>;
 }): Promise<void> => {
   const { service } = opts;
-  for (const flag of v8Flags) setFlagsFromString(flag);
-  Buffer.poolSize = bufferPool;
+  tuneV8();
   giveBack();
   const log = pino({
     level: opts.env.AGENTGATE_LOG_LEVEL ?? 'info',

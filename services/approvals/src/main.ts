@@ -92,4 +92,4 @@ const start = async (ctx: ServiceContext) => {
   };
 };
 
-await runService({ service: 'approvals', env, start });
+if (import.meta.main) await runService({ service: 'approvals', env, start });

@@ -168,4 +168,4 @@ const keyEvent = (line: string): ConsumedMessage => ({
   nak: () => {},
 });
 
-await runService({ service: 'audit', env, start });
+if (import.meta.main) await runService({ service: 'audit', env, start });

@@ -103,4 +103,4 @@ const createMeter = ({ metrics }: ServiceContext, index: LeaseIndex) => {
   return (verb: Verb, code: Code) => asks.inc({ verb, code });
 };
 
-await runService({ service: 'credential-broker', env, start });
+if (import.meta.main) await runService({ service: 'credential-broker', env, start });

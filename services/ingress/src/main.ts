@@ -136,4 +136,4 @@ const createMeter = ({ metrics }: ServiceContext, live: LiveCalls) => {
   };
 };
 
-await runService({ service: 'ingress', env, start });
+if (import.meta.main) await runService({ service: 'ingress', env, start });

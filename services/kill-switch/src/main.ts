@@ -109,4 +109,4 @@ const whyNot = (unreadable: string[], stale: boolean): true | string => {
   return !stale || "the stream's leader has not vouched for them";
 };
 
-await runService({ service: 'kill-switch', env, start });
+if (import.meta.main) await runService({ service: 'kill-switch', env, start });

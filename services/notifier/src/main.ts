@@ -84,4 +84,4 @@ const requireSecrets = async (endpoints: AlertSettings['endpoints'], sign: Sign)
     });
 };
 
-await runService({ service: 'notifier', env, start });
+if (import.meta.main) await runService({ service: 'notifier', env, start });

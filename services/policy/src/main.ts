@@ -120,4 +120,4 @@ const createMeter = (
   };
 };
 
-await runService({ service: 'policy', env, start });
+if (import.meta.main) await runService({ service: 'policy', env, start });

@@ -125,4 +125,4 @@ const start = async (ctx: ServiceContext) => {
   };
 };
 
-await runService({ service: 'sentinel', env, start });
+if (import.meta.main) await runService({ service: 'sentinel', env, start });

@@ -152,4 +152,4 @@ const createMeter = ({ metrics }: ServiceContext, live: LiveCalls, upstreams: re
   return ({ outcome, code }: { outcome: string; code: string }) => count(outcome, code);
 };
 
-await runService({ service: 'tool-runner', env, start });
+if (import.meta.main) await runService({ service: 'tool-runner', env, start });

@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import type { EvidenceSettings } from '@agentgate/contracts';
 import { type Deployment, layWitnesses, logOrigin } from '@agentgate/ground';
 import { addLog, initWitness, readWitness } from '@agentgate/witness';
-import { baseEnvironment } from './service-specs.ts';
+import { baseEnvironment } from './base-environment.ts';
+import { compileCache } from './compile-cache.ts';
 import type { ProgramSpec, Supervisor } from './supervisor.ts';
 
 export const witnessName = 'witness';
@@ -60,7 +61,7 @@ export const witnessSpec = (opts: {
     AGENTGATE_HTTP_PORT: String(opts.port),
     AGENTGATE_LOG_LEVEL: opts.logLevel,
     NODE_ENV: 'production',
-    NODE_COMPILE_CACHE: join(opts.root, '.agentgate', 'compile-cache'),
+    ...compileCache(opts.root),
   },
   cwd: opts.root,
 });

@@ -9,8 +9,8 @@ import {
   redisReady,
   redisServer,
 } from '@agentgate/ground';
+import { baseEnvironment } from './base-environment.ts';
 import { serverNames } from './server-names.ts';
-import { baseEnvironment } from './service-specs.ts';
 import type { Supervisor } from './supervisor.ts';
 import { lastWords } from './wait-ready.ts';
 

@@ -9,6 +9,8 @@ import {
   sourcesOf,
 } from '@agentgate/contracts';
 import { type Deployment, logOrigin } from '@agentgate/ground';
+import { baseEnvironment, pick } from './base-environment.ts';
+import { compileCache } from './compile-cache.ts';
 import type { ProgramSpec } from './supervisor.ts';
 
 export interface SpecOptions {
@@ -21,25 +23,6 @@ export interface SpecOptions {
   node: string;
   logLevel: string;
 }
-
-/** What of our own environment any program may see: nothing that could hold a secret. */
-const passed = [
-  'PATH',
-  'HOME',
-  'LANG',
-  'LC_ALL',
-  'TZ',
-  'TMPDIR',
-  'SSL_CERT_FILE',
-  'SSL_CERT_DIR',
-  'NODE_EXTRA_CA_CERTS',
-];
-
-export const baseEnvironment = (environment: Record<string, string | undefined>): Record<string, string> =>
-  pick(environment, passed);
-
-const pick = (from: Record<string, string | undefined>, names: readonly string[]): Record<string, string> =>
-  Object.fromEntries(names.flatMap((name) => (from[name] === undefined ? [] : [[name, from[name]]])));
 
 /** The variables that hold a secret which the configuration names: credentials go to the broker alone, what must not leave to policy, bait to the sentinel, webhooks' secrets to the notifier. */
 const secretVariables = (service: ServiceName, { credentials, policy, containment, alerts }: Config): string[] => {
@@ -71,7 +54,7 @@ const nodeOptions = (semiSpaceMiB: number) => `--max-semi-space-size=${semiSpace
  * thread beside the main one collects and compiles: of four in each service most would wait to be let run. What Node reads from a socket, 64 KiB a piece,
  * goes back where it came from, and leaves no holes between what stays.
  */
-const smallMemory = {
+export const smallMemory = {
   NODE_OPTIONS: nodeOptions(8),
   MALLOC_ARENA_MAX: '2',
   MALLOC_MMAP_THRESHOLD_: '49152',
@@ -91,7 +74,6 @@ const lookupThreads = { UV_THREADPOOL_SIZE: String(maxAlertEndpoints + 4) };
 /** Who asks witnesses, and who believes them. */
 const usesWitnesses: readonly ServiceName[] = ['audit', 'tool-runner'];
 
-/** With the compile cache a service needs no TypeScript stripper after its first start: 30 MB and a quarter of a second less each. */
 const environmentOf = (service: ServiceName, o: SpecOptions): Record<string, string> => {
   const { deployment: d } = o;
   const auditUser = auditUsers[service];
@@ -127,7 +109,7 @@ const environmentOf = (service: ServiceName, o: SpecOptions): Record<string, str
     NODE_ENV: 'production',
     ...smallMemory,
     ...smallerMemory[service],
-    NODE_COMPILE_CACHE: join(o.root, '.agentgate', 'compile-cache'),
+    ...compileCache(o.root),
   };
 };
 

@@ -4,6 +4,7 @@ import { type Config, ConfigError, parseConfig, type StackStatus, services, stac
 import { createDeployment, type Deployment, GroundError, logOrigin, provision, writePrivate } from '@agentgate/ground';
 import type { CliContext } from '../context.ts';
 import { statusFile } from '../stack.ts';
+import { fillCompileCache } from './compile-cache.ts';
 import { startGuard } from './guard.ts';
 import { lockHome } from './home-lock.ts';
 import { layLocalWitness, witnessName, witnessReady, witnessSpec } from './local-witness.ts';
@@ -14,7 +15,7 @@ import { tellPushedPolicy } from './pushed-policy.ts';
 import { laySandbox } from './sandbox.ts';
 import { serverNames } from './server-names.ts';
 import { startServers } from './servers.ts';
-import { serviceSpecs } from './service-specs.ts';
+import { serviceSpecs, smallMemory } from './service-specs.ts';
 import { requireFree, type StackPorts, stackPorts } from './stack-ports.ts';
 import { createStoreWatch } from './store-watch.ts';
 import { summary } from './summary.ts';
@@ -136,11 +137,14 @@ interface Start {
 const bringUp = async (start: Start): Promise<void> => {
   const { ctx, options, configFile, ports, deployment, supervisor, stop, local } = start;
   const { environment, root } = ctx;
+  const node = process.execPath;
+  const filled = fillCompileCache({ root, environment, node, nodeOptions: smallMemory.NODE_OPTIONS, signal: stop });
   await startServers({ deployment, ports, supervisor, root, environment });
   stop.throwIfAborted();
   await provision({ natsUrl: deployment.natsUrl, seeds: deployment.seeds, roster: deployment.roster() });
+  await filled;
   stop.throwIfAborted();
-  const common = { root, environment, node: process.execPath, logLevel: options.logLevel ?? 'info' };
+  const common = { root, environment, node, logLevel: options.logLevel ?? 'info' };
   const specs = serviceSpecs({ ...common, deployment, configFile, httpPorts: ports.http });
   if (local) supervisor.start(witnessSpec({ ...common, home: deployment.home, port: ports.witness }));
   for (const spec of specs) supervisor.start(spec);
