@@ -8,17 +8,30 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   writeSync,
 } from 'node:fs';
-import { dirname } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { GroundError } from './error.ts';
 
 /** Makes a folder that only its owner can enter, and those above it where they are missing. Throws GroundError. */
 export const privateFolder = (path: string): void => {
   try {
-    mkdirSync(path, { recursive: true, mode: 0o700 });
+    const missing: string[] = [];
+    for (let at = resolve(path); missing.length === 0 || !existsSync(at); at = dirname(at)) missing.unshift(at);
+    // One by one: Node's `recursive` tries for ever where a folder that is there can have none in it, as /proc.
+    for (const folder of missing) makeFolder(folder);
   } catch (cause) {
     throw new GroundError(`${path}: cannot be made: ${(cause as Error).message}`, { cause });
+  }
+};
+
+const makeFolder = (path: string): void => {
+  try {
+    mkdirSync(path, { mode: 0o700 });
+  } catch (error) {
+    // Another process may make it at the same time.
+    if (!statSync(path, { throwIfNoEntry: false })?.isDirectory()) throw error;
   }
 };
 

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -37,4 +38,27 @@ test('a folder that cannot be made is named', () => {
   writePrivate(file, 'text\n');
   expect(() => privateFolder(join(file, 'keys'))).toThrow(GroundError);
   expect(() => privateFolder(join(file, 'keys'))).toThrow(join(file, 'keys'));
+});
+
+test('a folder in one that takes none is refused at once', () => {
+  const source = new URL('../src/private-file.ts', import.meta.url).href;
+  const script = `import { privateFolder } from '${source}';
+    try { privateFolder('/proc/agentgate/run'); } catch (error) { console.log(error.name, error.message); }`;
+  // In a process of its own: what turns in a circle inside a system call's wrapper hears no timer.
+  const { stdout, signal } = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
+    encoding: 'utf8',
+    timeout: 15_000,
+    killSignal: 'SIGKILL',
+  });
+  expect({ stdout, signal }).toMatchObject({
+    signal: null,
+    stdout: expect.stringMatching(/^GroundError \/proc\/agentgate\/run: cannot be made: /),
+  });
+});
+
+test('makes what is missing of a path, and takes what is there', () => {
+  const deep = join(folder(), 'a', 'b', 'c');
+  privateFolder(deep);
+  privateFolder(deep);
+  for (const each of [deep, join(deep, '..'), join(deep, '..', '..')]) expect(statSync(each).mode & 0o777).toBe(0o700);
 });

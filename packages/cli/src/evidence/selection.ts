@@ -1,5 +1,6 @@
-import { mkdirSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { privateFolder } from '@agentgate/ground';
 import { type Command, InvalidArgumentError } from 'commander';
 import { type CliContext, CliError } from '../context.ts';
 import { createProgress } from './progress.ts';
@@ -59,7 +60,7 @@ const prepareFile = (file: string, { anew, isOwn }: { anew: boolean; isOwn: bool
       throw new CliError(`${file} is no index of evidence, and is not thrown away: give another --index`);
     for (const end of ['', '-wal', '-shm']) rmSync(`${file}${end}`, { force: true });
   }
-  mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+  privateFolder(dirname(file));
 };
 
 /** Of reading the checkpoint, where other processes see newer ones at the same time. */
