@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { connect, credsAuthenticator } from '@nats-io/transport-node';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { eventually } from '../eventually.ts';
+import { readEvidence } from '../evidence-reader.ts';
 import { openAgent } from '../parties.ts';
 import { type Stack, startStack } from '../stack.ts';
 
@@ -158,6 +159,31 @@ test('an agent that is added works at once; one that is removed is disconnected 
   await stack.restart();
   await expect(login()).rejects.toThrow();
   expect(existsSync(join(stack.home, 'creds', 'agent-fresh.creds'))).toBe(false);
+});
+
+test('what a removed agent had in flight is stopped, which is evidence, and its name can be given anew', async () => {
+  await json('agent', 'add', 'busy', '--label', 'dev');
+  const busy = await openAgent(stack, 'agent-busy');
+  const session = await eventually('policy knows it', () => busy.open());
+  const running = busy.call(session, 'probe/slow', { ms: 20_000, tag: 'busy' }).catch(() => undefined);
+  await eventually('the call runs', () => stack.probe.starts('busy') === 1);
+  const { code, answer } = await json('agent', 'rm', 'busy');
+  expect([code, answer]).toMatchObject([
+    0,
+    { removed: true, kill: { scope: { kind: 'agent', id: 'busy' }, contained: true, calls: [expect.anything()] } },
+  ]);
+  await running;
+  await eventually('the tool was stopped', () => stack.probe.has('stopped', 'busy'), 2_000);
+  const evidence = await readEvidence(stack);
+  const order = await eventually('the order is in EVIDENCE', () =>
+    evidence.all('kill.ordered').find(({ agent }) => agent === 'busy'),
+  );
+  expect(order.data).toMatchObject({ reason: 'the agent was removed', by: 'operator' });
+  await evidence.close();
+  // The order ends by itself, long before somebody is surprised that the new agent is refused.
+  await json('agent', 'add', 'busy', '--label', 'dev');
+  const anew = await openAgent(stack, 'agent-busy');
+  await eventually('the name works again', () => anew.open(), 20_000);
 });
 
 test.each(['*', 'a.b', '>', 'A', '../x', '', 'a b', 'x'.repeat(64)])('no agent can be named %j', async (name) => {

@@ -3,14 +3,32 @@ import { join } from 'node:path';
 import { parseConfig } from '@agentgate/contracts';
 import { addAgent, agentUser, openHome, pushTenant, readRoster, recordAgents, removeAgent } from '@agentgate/ground';
 import type { Command } from 'commander';
+import { type CliContext, CliError } from '../context.ts';
 import type { Run } from '../run.ts';
-import { readStatus } from '../stack.ts';
+import { readStatus, withUser } from '../stack.ts';
+import { askKill } from './kill.ts';
+import { tellReceipt } from './receipt.ts';
 
 // Agents of a running stack: the credentials file, the tenant's account in NATS, and the record that policy reads, in step.
 
 const tenantsOf = (configFile: string): string[] =>
   Object.keys(parseConfig(readFileSync(configFile, 'utf8'), configFile).tenants);
 const collect = (value: string, before: string[]) => [...before, value];
+
+/** Longer than a kill takes to be contained; whoever is given the name anew is not held up by it for long. */
+const endsMs = 10_000;
+
+/** What the agent had in flight does not end with its connection: a kill stops it, revokes its leases, voids its approvals, and is evidence. */
+const endWork = (ctx: CliContext, { tenant, name }: { tenant: string; name: string }) => {
+  const scope = { kind: 'agent' as const, id: name, tenant };
+  const order = { v: 1 as const, scope, reason: 'the agent was removed', expires_in_ms: endsMs };
+  return withUser(ctx.home, 'operator', (bus) => askKill(bus, order)).catch((cause: Error) => {
+    throw new CliError(
+      `agent ${name} of tenant ${tenant} is removed, but what it had in flight may go on: ${cause.message}`,
+      { cause },
+    );
+  });
+};
 
 export const registerAgent = (program: Command, run: Run): void => {
   const agent = program.command('agent').description('who may call through the gate');
@@ -40,7 +58,7 @@ export const registerAgent = (program: Command, run: Run): void => {
     );
   agent
     .command('rm')
-    .description('revoke an agent: it is disconnected at once and does not come back')
+    .description('revoke an agent: it is disconnected at once, its calls end, and it does not come back')
     .argument('<name>')
     .option('--tenant <name>', 'its tenant', 'default')
     .action(
@@ -51,11 +69,11 @@ export const registerAgent = (program: Command, run: Run): void => {
         const roster = readRoster(ctx.home);
         await pushTenant({ natsUrl: nats, seeds, roster, tenant: gone.tenant });
         await recordAgents({ natsUrl: nats, seeds, roster });
-        ctx.answer(
-          { tenant: gone.tenant, agent: gone.name, removed: true },
-          () => `agent ${gone.name} of tenant ${gone.tenant} is removed`,
+        const kill = await endWork(ctx, gone);
+        ctx.answer({ tenant: gone.tenant, agent: gone.name, removed: true, kill }, () =>
+          [`agent ${gone.name} of tenant ${gone.tenant} is removed`, tellReceipt(ctx, kill)].join('\n'),
         );
-        return 0;
+        return kill.contained ? 0 : 2;
       }),
     );
   agent

@@ -70,18 +70,17 @@ const agentOfSession = async (
   return { kind: 'agent', id: told.agent, tenant: told.tenant };
 };
 
+type ToldReceipt = Extract<z.infer<(typeof operatorVerbs.kill)['answer']>, { contained: boolean }>;
+
 /** The order may have been written before its answer was lost. */
 const unsure = 'whether the order stands is not known: `kills` lists what does, and the same kill again is safe';
 
-/** Orders a kill and tells of each point as it confirms; then the receipt. Resolves with the exit code. */
-export const orderKill = async (ctx: CliContext, bus: Bus, ask: z.infer<typeof killAsk>): Promise<number> => {
-  const told = new Set<string>();
-  const onProgress = (note: unknown) => {
-    const point = containmentPoint.safeParse(note);
-    if (!point.success || ctx.json) return;
-    told.add(point.data.instance);
-    ctx.out(tellPoint(ctx, point.data));
-  };
+/** Orders a kill and hands back its receipt. Throws CliError where the order is refused, or where it is not known whether it stands. */
+export const askKill = async (
+  bus: Bus,
+  ask: z.infer<typeof killAsk>,
+  onProgress: (note: unknown) => void = () => {},
+): Promise<ToldReceipt> => {
   const receipt = await bus
     .ask(operatorVerbs.kill, ask, { subject: operatorSubject(bus.user, 'kill'), onProgress })
     .catch((cause: unknown) => {
@@ -92,6 +91,18 @@ export const orderKill = async (ctx: CliContext, bus: Bus, ask: z.infer<typeof k
     throw new CliError(
       `${receipt.code}: ${visible(receipt.reason)}${receipt.status === 'unavailable' ? `; ${unsure}` : ''}`,
     );
+  return receipt;
+};
+
+/** Orders a kill and tells of each point as it confirms; then the receipt. Resolves with the exit code. */
+export const orderKill = async (ctx: CliContext, bus: Bus, ask: z.infer<typeof killAsk>): Promise<number> => {
+  const told = new Set<string>();
+  const receipt = await askKill(bus, ask, (note) => {
+    const point = containmentPoint.safeParse(note);
+    if (!point.success || ctx.json) return;
+    told.add(point.data.instance);
+    ctx.out(tellPoint(ctx, point.data));
+  });
   ctx.answer(receipt, () =>
     tellReceipt(ctx, { ...receipt, points: receipt.points.filter((p) => !told.has(p.instance)) }),
   );
