@@ -21,7 +21,7 @@ import {
 } from '@agentgate/contracts';
 import { canonicalBytes, saltedDigest } from '@agentgate/evidence';
 import type { Ending, LiveCall } from './live-calls.ts';
-import { askBoth, judge, type Verdict } from './verdict.ts';
+import { approvalIn, askBoth, judge, type Verdict } from './verdict.ts';
 
 /** What the path of a call needs of the world. Each port has its own deadline and rejects with an AgentGateError. */
 export interface CallPorts {
@@ -90,7 +90,7 @@ const handOver = async (
   const told = argumentsInEvidence(call.arguments, verdict.decision.obligations);
   let decided: string;
   try {
-    decided = await ports.record(decidedEvent(live, verdict, { approval, told }));
+    decided = await ports.record(decidedEvent(live, verdict, { approval: approvalIn(verdict, approval), told }));
   } catch (error) {
     return unrecorded(live, error);
   }
@@ -154,8 +154,8 @@ const whyUnseen = async (ports: CallPorts, live: LiveCall, { result }: Outcome):
 
 const decidedEvent = (
   live: LiveCall,
-  { decision, policy, epoch, approval: waiting }: Verdict,
-  { approval = waiting?.id, told }: { approval: string | undefined; told: ToldArguments },
+  { decision, policy, epoch }: Verdict,
+  { approval, told }: { approval: string | undefined; told: ToldArguments },
 ): EventDraft<'call.decided'> => ({
   name: 'call.decided',
   subject: live.call,

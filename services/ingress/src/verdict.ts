@@ -77,6 +77,18 @@ export const judge = (policy: Said<DecideAnswer>, kill: Said<KillAnswer>): Verdi
   };
 };
 
+/**
+ * Which approval evidence names. Of an allowed call only one that its permit holds: an agent may name any, also one that a person gave for another
+ * call, and nobody looks at it where no person has to be asked. Policy's permit is not read here before: it may be anything.
+ */
+export const approvalIn = (
+  { decision, permit, approval: waiting }: Verdict,
+  asked: string | undefined,
+): string | undefined => {
+  if (decision.action !== 'allow') return asked ?? waiting?.id;
+  return permit?.claims?.approval?.claims?.approval === asked ? asked : undefined;
+};
+
 /** What evidence must not hold, whoever refused the call. Where policy did not say, it holds a digest of the arguments. */
 const keptOf = (obligations: Obligations | undefined): Obligations => {
   if (!obligations) return { evidence: 'digest' };

@@ -58,7 +58,7 @@ const gate = (over: Partial<CallPorts> = {}) => {
     trail,
     events,
     live,
-    run: (args = call.arguments) => runCall(ports, live, { ...call, arguments: args }, undefined),
+    run: (args = call.arguments, approval?: string) => runCall(ports, live, { ...call, arguments: args }, approval),
   };
 };
 const digestIn = (event: EventDraft | undefined) =>
@@ -99,6 +99,26 @@ describe('an allowed call', () => {
       deadline: call.deadline,
       arguments: { path: '/a' },
     });
+  });
+
+  test('names its approval in evidence where its permit holds it, and none that the agent merely named', async () => {
+    const id = 'apr_0123456789';
+    const approved = { ...permit, claims: { approval: { claims: { approval: id } } } } as unknown as Permit;
+    const told = async (given: Permit) => {
+      const g = gate({ decide: async () => ({ ...allow, permit: given }) });
+      await g.run(undefined, id);
+      return (g.events[0]?.data as EventData<'call.decided'> | undefined)?.approval;
+    };
+    expect(await told(approved)).toBe(id);
+    expect(await told(permit)).toBeUndefined();
+    expect(await told({} as Permit)).toBeUndefined();
+  });
+
+  test('names in evidence the approval that a refused call was asked with', async () => {
+    const decision = { action: 'deny' as const, code: 'APPROVAL_INVALID' as const, reason: 'used', obligations: {} };
+    const g = gate({ decide: async () => ({ decision, policy }) });
+    await g.run(undefined, 'apr_0123456789');
+    expect(g.events[0]?.data).toMatchObject({ approval: 'apr_0123456789', decision });
   });
 
   test('runs nothing when the decision cannot be written to evidence', async () => {
