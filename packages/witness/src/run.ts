@@ -27,6 +27,8 @@ export const runWitness = async ({ folder, host, port, level }: RunOptions, stop
       const told = { status, ...about };
       if (about?.fork) log.error(told, 'the log shows two trees of one size: both checkpoints are kept');
       else if (status === 200) log.debug(told, 'cosigned');
+      // How a log that was started anew learns where its witness stands (C2SP tlog-witness, 409).
+      else if (status === 409) log.info({ ...told, known: body.trim() }, 'was asked from another size than it knows');
       else log.warn({ ...told, reason: body.trim() }, 'refused');
     },
     onFailure: (error) => {

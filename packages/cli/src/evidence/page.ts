@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { Excerpt } from '@agentgate/evidence';
+import { quoted } from '../quoted.ts';
 import { escaped, rowsOf } from './page/cells.js';
-import { quoted } from './prove.ts';
 
 /** What a page says beside the excerpt itself. */
 interface PageAbout {

@@ -2,6 +2,7 @@ import { eventId } from '@agentgate/contracts';
 import { formatProof } from '@agentgate/evidence';
 import type { Command } from 'commander';
 import { type CliContext, CliError } from '../context.ts';
+import { quoted } from '../quoted.ts';
 import type { Run } from '../run.ts';
 import { readStatus } from '../stack.ts';
 import { eventOf } from './excerpt.ts';
@@ -13,10 +14,6 @@ import { entryFileOf } from './verify-file.ts';
 interface ProveFlags extends IndexFlags {
   out?: string;
 }
-
-/** For a shell: nothing in it is anything but itself. */
-export const quoted = (text: string): string =>
-  /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 
 const prove = (ctx: CliContext, id: string, flags: ProveFlags): Promise<number> =>
   withIndexedLog(ctx, flags, async (log, index) => {

@@ -27,6 +27,10 @@ const ofRedis = (line: string) => {
   return match ? { level: redisLevels[match[1] ?? ''] ?? 'info', msg: match[2] ?? '' } : undefined;
 };
 
+/** These say that they are warnings and are none: what Redis 7.0 tells of its start, and that a port has no TLS which listens on loopback alone. */
+const isNews = (text: string): boolean =>
+  /^(oO0Oo|Redis version=|Configuration loaded$|Server initialized$|Websocket not configured with TLS)/.test(text);
+
 interface Entry {
   level: number;
   time: string;
@@ -45,8 +49,9 @@ export const entryOf = (program: string, line: string, now: () => number): Entry
   } catch {
     // Not pino's: the servers have their own forms, and a crash writes plain text.
   }
-  const known = ofNats(line) ?? ofRedis(line) ?? { level: 'warn' as const, msg: line };
-  return { level: levels[known.level], time: new Date(now()).toISOString(), service: program, msg: known.msg };
+  const known = ofNats(line) ?? ofRedis(line);
+  const level = known && isNews(known.msg) ? 'info' : (known?.level ?? 'warn');
+  return { level: levels[level], time: new Date(now()).toISOString(), service: program, msg: known?.msg ?? line };
 };
 
 /** The servers' own news is for their log file; a terminal gets their warnings, and all that services say. */

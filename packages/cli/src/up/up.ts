@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path';
 import { type Config, ConfigError, parseConfig, type StackStatus, services, stackStatus } from '@agentgate/contracts';
 import { createDeployment, type Deployment, GroundError, logOrigin, provision, writePrivate } from '@agentgate/ground';
 import type { CliContext } from '../context.ts';
+import { quoted } from '../quoted.ts';
 import { statusFile } from '../stack.ts';
 import { fillCompileCache } from './compile-cache.ts';
 import { startGuard } from './guard.ts';
@@ -65,7 +66,7 @@ export const up = async (ctx: CliContext, options: UpOptions, stop: AbortSignal)
       summary(status, {
         seconds: (Date.now() - began) / 1000,
         example: exampleCall(ctx.root, configFile === standard),
-        homeFlag: ctx.home === join(ctx.root, '.agentgate') ? '' : ` --home ${ctx.home}`,
+        homeFlag: ctx.home === join(ctx.root, '.agentgate') ? '' : ` --home ${quoted(ctx.home)}`,
         paint: ctx.paint,
       }),
     );
@@ -201,4 +202,4 @@ const tellStatus = ({
 
 /** A call that the example configuration allows. */
 const exampleCall = (root: string, isExample: boolean): string | undefined =>
-  isExample ? `call filesystem/list_directory path=${join(root, 'sandbox')}` : undefined;
+  isExample ? `call filesystem/list_directory ${quoted(`path=${join(root, 'sandbox')}`)}` : undefined;

@@ -17,6 +17,14 @@ test.each([
     { level: 30, msg: 'Ready to accept connections' },
   ],
   ['redis-server', '28367:M 02 Jan 2026 03:04:05.678 # Fatal', { level: 40, msg: 'Fatal' }],
+  ['redis-server', '28367:C 02 Jan 2026 03:04:05.678 # Configuration loaded', { level: 30 }],
+  ['redis-server', '28367:C 02 Jan 2026 03:04:05.678 # Configuration loaded with errors', { level: 40 }],
+  [
+    'nats-server',
+    '[123] 2026/01/02 03:04:05.678901 [WRN] Websocket not configured with TLS. DO NOT USE IN PRODUCTION!',
+    { level: 30 },
+  ],
+  ['policy', 'Configuration loaded', { level: 40 }],
   ['policy', 'SyntaxError: x', { level: 40, msg: 'SyntaxError: x' }],
   ['policy', '"text"', { level: 40, msg: '"text"' }],
 ])('reads a line of %s: %s', (program, line, entry) => {
