@@ -184,6 +184,7 @@ test('what a removed agent had in flight is stopped, which is evidence, and its 
   await json('agent', 'add', 'busy', '--label', 'dev');
   const anew = await openAgent(stack, 'agent-busy');
   await eventually('the name works again', () => anew.open(), 20_000);
+  expect(await anew.call(session, 'probe/echo', { tag: 'anew' })).toMatchObject({ code: 'UNKNOWN_SESSION' });
 });
 
 test.each(['*', 'a.b', '>', 'A', '../x', '', 'a b', 'x'.repeat(64)])('no agent can be named %j', async (name) => {

@@ -12,6 +12,8 @@ export interface SessionFacts extends SessionOwner {
   openedAt: number;
   expiresAt: number;
   purpose: string;
+  /** The NATS user that opened it, by its public key; absent where a recorded call is judged again. */
+  user?: string;
   /** Whom the agent acts for, where the session names a person. */
   subject?: PermitClaims['subject'];
   held: boolean;

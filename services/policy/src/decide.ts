@@ -1,5 +1,6 @@
 import {
   AgentGateError,
+  type AgentRecord,
   type ApprovalGrant,
   type DecideAnswer,
   type DecideAsk,
@@ -78,11 +79,12 @@ export const isServed = (opts: Pick<PolicyOptions, 'servers'>, tool: string) =>
 export const sessionRefusal = (
   owner: SessionOwner,
   facts: SessionFacts | undefined,
-  now: number,
+  { record, now }: { record: AgentRecord | undefined; now: number },
 ): Decision | undefined => {
-  // Somebody else's session is answered as one that does not exist.
-  if (!facts || facts.tenant !== owner.tenant || facts.agent !== owner.agent)
-    return deny('UNKNOWN_SESSION', 'the session is not known');
+  // Somebody else's session is answered as one that does not exist: also that of an agent who had the name before and was removed.
+  const isOwn =
+    facts?.tenant === owner.tenant && facts.agent === owner.agent && (!record || facts.user === record.user);
+  if (!isOwn) return deny('UNKNOWN_SESSION', 'the session is not known');
   if (facts.expiresAt <= now) return deny('SESSION_EXPIRED', 'the session has expired');
   if (facts.held)
     return deny('POLICY_DENIED', 'the session is held: the outcome of an earlier call is not in evidence');
@@ -108,9 +110,9 @@ const prepare = (
   const { tenant, agent, tool } = ask;
   const settled = (decision: Decision): Case => ({ ask, digest: '', decision });
   // Whose session it is comes first: any other answer says that it is the agent's own, and the sentinel counts on that.
-  const refused = sessionRefusal(ask, facts, now);
-  if (refused || !facts) return settled(refused ?? deny('UNKNOWN_SESSION', 'the session is not known'));
   const record = opts.agents.get(tenant, agent);
+  const refused = sessionRefusal(ask, facts, { record, now });
+  if (refused || !facts) return settled(refused ?? deny('UNKNOWN_SESSION', 'the session is not known'));
   if (!record) return settled(deny('POLICY_DENIED', `agent ${agent} is not known`));
   const known = isServed(opts, tool) ? opts.catalog.get(tool) : undefined;
   if (!known) return settled(deny('UNKNOWN_TOOL', `tool ${tool} is not known`));

@@ -45,6 +45,7 @@ export interface Sessions {
       openedAt: number;
       expiresAt: number;
       purpose: string;
+      user: string;
       subject?: PermitClaims['subject'];
     },
   ): Promise<void>;

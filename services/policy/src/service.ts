@@ -102,7 +102,8 @@ export const createPolicy = (
   const decide: Policy['decide'] = (asks) => opts.under((deciding) => decideAll({ ...opts, ...deciding }, asks));
 
   const openSession: Policy['openSession'] = async ({ tenant, agent, purpose, subject }) => {
-    if (!opts.agents.get(tenant, agent)) throw unknownAgent(agent);
+    const record = opts.agents.get(tenant, agent);
+    if (!record) throw unknownAgent(agent);
     if (!(await sessions.admit({ tenant, agent })))
       throw new AgentGateError('RATE_LIMITED', `agent ${agent} opened too many sessions in this hour`);
     const openedAt = now();
@@ -124,6 +125,7 @@ export const createPolicy = (
       openedAt,
       expiresAt,
       purpose: purpose ?? '',
+      user: record.user,
       subject: subject && { id: subject.id, person: subject.person },
     });
     return { session, expires_at };
@@ -134,7 +136,7 @@ export const createPolicy = (
     if (!record) throw unknownAgent(agent);
     if (session !== undefined) {
       const [facts] = await sessions.look([{ tenant, agent, session }], { count: false });
-      const refused = sessionRefusal({ tenant, agent }, facts, now());
+      const refused = sessionRefusal({ tenant, agent }, facts, { record, now: now() });
       if (refused) throw new AgentGateError(refused.code, refused.reason);
     }
     const identity: AgentIdentity = { tenant, name: agent, labels: record.labels };

@@ -69,6 +69,7 @@ const facts = (more: Partial<SessionFacts> = {}): SessionFacts => ({
   openedAt: at - 5_500,
   expiresAt: at + 60_000,
   purpose: 'tidy up',
+  user: 'U',
   held: false,
   calls: 3,
   denied: 1,
@@ -249,6 +250,8 @@ describe('denies before the engine is asked', () => {
     ['UNKNOWN_SESSION', 'a session that is not known', {}, undefined],
     ['UNKNOWN_SESSION', 'another agent’s session', {}, { agent: 'other' }],
     ['UNKNOWN_SESSION', 'another tenant’s session', {}, { tenant: 'acme' }],
+    ['UNKNOWN_SESSION', 'a session of whoever had the name before', {}, { user: 'U2' }],
+    ['UNKNOWN_SESSION', 'a session that names no user', {}, { user: '' }],
     ['SESSION_EXPIRED', 'a session at its expiry', {}, { expiresAt: at }],
     ['POLICY_DENIED', 'a session that is held', {}, { held: true }],
     ['UNKNOWN_TOOL', 'a tool that is not in the catalog', { tool: 'fs/none' }, {}],
@@ -422,6 +425,7 @@ describe('open session', () => {
         openedAt: at,
         expiresAt: at + 86_400_000,
         purpose: 'tidy up',
+        user: 'U',
       },
     ]);
   });

@@ -12,7 +12,7 @@ const look = script(`
 local out = {}
 for i = 1, #KEYS / 3 do
   local key = KEYS[3 * i - 2]
-  local f = redis.call('HMGET', key, 'tenant', 'agent', 'opened_at', 'expires_at', 'purpose', 'holds', 'calls', 'denied', 'subject', 'person')
+  local f = redis.call('HMGET', key, 'tenant', 'agent', 'opened_at', 'expires_at', 'purpose', 'holds', 'calls', 'denied', 'user', 'subject', 'person')
   if ARGV[3 * i] ~= '0' and f[1] and f[1] == ARGV[3 * i - 2] and f[2] == ARGV[3 * i - 1] then
     redis.call('HINCRBY', key, 'calls', ARGV[3 * i])
   end
@@ -21,9 +21,9 @@ end
 return out`);
 
 const open = script(`
-redis.call('HSET', KEYS[1], 'tenant', ARGV[1], 'agent', ARGV[2], 'opened_at', ARGV[3], 'expires_at', ARGV[4], 'purpose', ARGV[5])
-if ARGV[7] then redis.call('HSET', KEYS[1], 'subject', ARGV[7], 'person', ARGV[8]) end
-redis.call('PEXPIREAT', KEYS[1], ARGV[6])
+redis.call('HSET', KEYS[1], 'tenant', ARGV[1], 'agent', ARGV[2], 'opened_at', ARGV[3], 'expires_at', ARGV[4], 'purpose', ARGV[5], 'user', ARGV[6])
+if ARGV[8] then redis.call('HSET', KEYS[1], 'subject', ARGV[8], 'person', ARGV[9]) end
+redis.call('PEXPIREAT', KEYS[1], ARGV[7])
 return 1`);
 
 const admit = script(`
@@ -51,7 +51,7 @@ return 1`);
 
 const factsOf = (found: unknown): SessionFacts | undefined => {
   const [fields, onSession, onAgent] = found as [(string | null)[], string[], string[]];
-  const [tenant, agent, openedAt, expiresAt, purpose, holds, calls, denied, subject, person] = fields;
+  const [tenant, agent, openedAt, expiresAt, purpose, holds, calls, denied, user, subject, person] = fields;
   if (tenant == null) return undefined;
   const facts = {
     tenant,
@@ -59,6 +59,7 @@ const factsOf = (found: unknown): SessionFacts | undefined => {
     openedAt: Number(openedAt ?? Number.NaN),
     expiresAt: Number(expiresAt ?? Number.NaN),
     purpose: purpose ?? '',
+    user: user ?? '',
     ...(subject != null && { subject: { id: subject, person: person ?? '' } }),
     held: Number(holds ?? 0) !== 0,
     calls: Number(calls ?? 0),
@@ -111,9 +112,9 @@ export const createRedisSessions = (redis: Redis, now: () => number): Sessions =
     const opened = await run(redis, admit, [`ses:opened:${tenant}/${agent}:${hour}`], []);
     return Number(opened) <= maxOpenedPerHour;
   },
-  open: async ({ tenant, agent, session, openedAt, expiresAt, purpose, subject }) => {
+  open: async ({ tenant, agent, session, openedAt, expiresAt, purpose, user, subject }) => {
     const person = subject ? [subject.id, subject.person] : [];
-    const facts = [tenant, agent, openedAt, expiresAt, purpose, expiresAt + graceMs, ...person];
+    const facts = [tenant, agent, openedAt, expiresAt, purpose, user, expiresAt + graceMs, ...person];
     await run(redis, open, [sessionKey(session)], facts);
   },
   hold: async ({ tenant, agent, session, call, held }) =>

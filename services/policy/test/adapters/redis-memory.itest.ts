@@ -27,7 +27,7 @@ afterAll(async () => {
 });
 beforeEach(async () => {
   session = `ses_${String(++count).padStart(10, '0')}`;
-  const at = { openedAt: Date.now(), expiresAt: Date.now() + 60_000, purpose: '' };
+  const at = { openedAt: Date.now(), expiresAt: Date.now() + 60_000, purpose: '', user: 'UA' };
   await createRedisSessions(redis, Date.now).open({ ...who(), ...at });
 });
 
@@ -139,7 +139,7 @@ describe('taint', () => {
     await memory().commit([commit({ taint: ['untrusted-read', 'private-read'] })]);
     expect((await look())?.session.sort()).toEqual(['private-read', 'untrusted-read']);
     const next = { ...who(), session: 'ses_7777777777' };
-    const at = { openedAt: Date.now(), expiresAt: Date.now() + 60_000, purpose: '' };
+    const at = { openedAt: Date.now(), expiresAt: Date.now() + 60_000, purpose: '', user: 'UA' };
     await createRedisSessions(redis, Date.now).open({ ...next, ...at });
     expect(await look(next)).toEqual({ session: [], agent: expect.arrayContaining(['untrusted-read']) });
     expect(await redis.pttl(`taint:default/${agent()}`)).toBe(-1);

@@ -31,7 +31,7 @@ beforeEach(() => {
 });
 const sessions = () => createRedisSessions(redis, () => now);
 const open = () =>
-  sessions().open({ ...owner, session, openedAt: now, expiresAt: now + 10_000, purpose: 'tidy "up"\n' });
+  sessions().open({ ...owner, session, openedAt: now, expiresAt: now + 10_000, user: 'UA', purpose: 'tidy "up"\n' });
 const look = async (more: object = {}, count = true) =>
   (await sessions().look([{ ...owner, session, ...more }], { count }))[0];
 
@@ -42,6 +42,7 @@ test('a session has the facts with which it was opened, and counts its calls', a
     openedAt: now,
     expiresAt: now + 10_000,
     purpose: 'tidy "up"\n',
+    user: 'UA',
     held: false,
     denied: 0,
     taint: { session: [], agent: [] },
@@ -66,7 +67,14 @@ test('a batch is answered in order, and what is not known stays so', async () =>
 test('calls of one batch have the facts that they would have had one after the other', async () => {
   await open();
   const other = `ses_other00${number}`;
-  await sessions().open({ ...owner, session: other, openedAt: now, expiresAt: now + 10_000, purpose: 'another' });
+  await sessions().open({
+    ...owner,
+    session: other,
+    openedAt: now,
+    expiresAt: now + 10_000,
+    user: 'UA',
+    purpose: 'another',
+  });
   await redis.sadd(`taint:${session}`, 'private');
   await redis.sadd('taint:default/other', 'foreign');
   const asked = [session, other, session, 'ses_none', session].map((each) => ({ ...owner, session: each }));
