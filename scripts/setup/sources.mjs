@@ -20,15 +20,21 @@ export const versionOf = async (context, file, versionArgs) => {
   return code === 0 ? findVersion(out) : undefined;
 };
 
-/** What is in the bin folder, if it is whole, unchanged since it was put there, and still new enough for the pin. */
-const kept = async (context, tool) => {
+/** What was put into the bin folder, and whether it is still that; undefined if it is not there. */
+const found = async (context, tool) => {
   try {
     const file = join(context.binDir, tool.name);
     const note = JSON.parse(await readFile(`${file}.json`, 'utf8'));
-    return accepts(tool.pin, note.version) && note.sha256 === sha256(await readFile(file)) ? note : undefined;
+    return { note, file, isUnchanged: note.sha256 === sha256(await readFile(file)) };
   } catch {
     return undefined;
   }
+};
+
+/** What is in the bin folder, if it is whole, unchanged since it was put there, and still new enough for the pin. */
+const kept = async (context, tool) => {
+  const { note, isUnchanged } = (await found(context, tool)) ?? {};
+  return isUnchanged && accepts(tool.pin, note.version) ? note : undefined;
 };
 
 /** Puts the program in place in one step, so that nobody ever sees half of it. The note comes last: no note, no program. */
@@ -62,6 +68,7 @@ const reason = ({ source, error }) => `${source.what}: ${error.message}`;
 const firstThatWorks = async (context, tool) => {
   const passed = [];
   for (const source of tool.sources) {
+    if (context.isStopped()) throw new SetupError(`${tool.name} is not installed: it was stopped`);
     const folder = await mkdtemp(join(context.binDir, '.tmp-'));
     try {
       const note = await tryOne(context, { tool, source, folder });
@@ -95,6 +102,8 @@ export const take = async (context, tool) => {
     const meanwhile = await kept(context, tool);
     if (meanwhile !== undefined) return meanwhile;
     await sweep(context.binDir);
+    const changed = await found(context, tool);
+    if (changed?.isUnchanged === false) context.say(`${changed.file} changed since it was put there: taking it anew`);
     return firstThatWorks(context, tool);
   });
 };

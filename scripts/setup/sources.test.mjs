@@ -9,11 +9,11 @@ import { Absent, pathSource, SetupError, take } from './sources.mjs';
 const inFolder = async (work) => {
   const folder = await mkdtemp(join(tmpdir(), 'agentgate-setup-'));
   const said = [];
-  const { run } = createRunner({ env: process.env });
+  const { run, stop, isStopped } = createRunner({ env: process.env });
   const binDir = join(folder, 'bin');
-  const context = { binDir, say: (line) => said.push(line), run, onPath: () => [] };
+  const context = { binDir, say: (line) => said.push(line), run, isStopped, onPath: () => [] };
   try {
-    await work({ folder, context, said });
+    await work({ folder, context, said, stop });
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
@@ -77,12 +77,29 @@ test('does and says nothing when the program is there already', () =>
   }));
 
 test('takes it anew when the file was changed, and when the floor was raised above it', () =>
-  inFolder(async ({ context }) => {
+  inFolder(async ({ context, said }) => {
     await take(context, toolFrom(offering('wheel', '2.1.0')));
-    await program(join(context.binDir, 'tool'), '9.9.9');
+    const file = await program(join(context.binDir, 'tool'), '9.9.9');
     assert.equal((await take(context, toolFrom(offering('wheel', '2.1.1')))).version, '2.1.1');
     const raised = { ...toolFrom(offering('wheel', '3.0.1')), pin: { floor: '3.0.0' } };
     assert.equal((await take(context, raised)).version, '3.0.1');
+    const changed = `${file} changed since it was put there: taking it anew`;
+    assert.deepEqual(said, ['tool 2.1.0: wheel', changed, 'tool 2.1.1: wheel', 'tool 3.0.1: wheel']);
+  }));
+
+test('begins with no further source once it is stopped', () =>
+  inFolder(async ({ context, stop }) => {
+    const stopping = {
+      what: 'archive',
+      get: async () => {
+        await stop();
+        throw new Error('ended');
+      },
+    };
+    let isAsked = false;
+    const next = { what: 'pool', get: async () => (isAsked = true) };
+    await assert.rejects(take(context, toolFrom(stopping, next)), /it was stopped/);
+    assert.equal(isAsked, false);
   }));
 
 test('fails with what to install and every reason when no source works, and leaves nothing behind', () =>
