@@ -11,14 +11,14 @@ import {
   statSync,
   writeSync,
 } from 'node:fs';
-import { dirname, resolve } from 'node:path';
+import { dirname } from 'node:path';
 import { GroundError } from './error.ts';
 
 /** Makes a folder that only its owner can enter, and those above it where they are missing. Throws GroundError. */
 export const privateFolder = (path: string): void => {
   try {
     const missing: string[] = [];
-    for (let at = resolve(path); missing.length === 0 || !existsSync(at); at = dirname(at)) missing.unshift(at);
+    for (let at = path; missing.length === 0 || !existsSync(at); at = dirname(at)) missing.unshift(at);
     // One by one: Node's `recursive` tries for ever where a folder that is there can have none in it, as /proc.
     for (const folder of missing) makeFolder(folder);
   } catch (cause) {

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
@@ -61,4 +61,13 @@ test('makes what is missing of a path, and takes what is there', () => {
   privateFolder(deep);
   privateFolder(deep);
   for (const each of [deep, join(deep, '..'), join(deep, '..', '..')]) expect(statSync(each).mode & 0o777).toBe(0o700);
+});
+
+test('a path that goes back out of a linked folder leads to where its files will be written', () => {
+  const dir = folder();
+  privateFolder(join(dir, 'there', 'deep'));
+  symlinkSync(join('there', 'deep'), join(dir, 'link'));
+  writePrivate(`${dir}/link/../new/a.seed`, 'text\n');
+  expect(readFileSync(join(dir, 'there', 'new', 'a.seed'), 'utf8')).toBe('text\n');
+  expect(readdirSync(dir).sort()).toEqual(['link', 'there']);
 });
