@@ -29,10 +29,10 @@ export const fillCompileCache = async (opts: {
   const { root, signal } = opts;
   const filled = join(folderIn(root), `filled-${process.version}`);
   const changedAt = (file: string) => statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0;
-  const filledAt = changedAt(filled);
-  if (globSync(sources, { cwd: root }).every((file) => changedAt(join(root, file)) < filledAt)) return;
-  const env = { ...baseEnvironment(opts.environment), NODE_OPTIONS: opts.nodeOptions, ...compileCache(root) };
   try {
+    const filledAt = changedAt(filled);
+    if (globSync(sources, { cwd: root }).every((file) => changedAt(join(root, file)) < filledAt)) return;
+    const env = { ...baseEnvironment(opts.environment), NODE_OPTIONS: opts.nodeOptions, ...compileCache(root) };
     await promisify(execFile)(opts.node, [loader], { cwd: root, env, signal, timeout: longestMs });
     mkdirSync(folderIn(root), { recursive: true });
     writeFileSync(filled, '');

@@ -1,4 +1,14 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -46,6 +56,11 @@ test.each([
   writeFileSync(source, text);
   await fill();
   expect(existsSync(filled())).toBe(true);
+});
+
+test('a source that cannot be looked at keeps nobody from starting', async () => {
+  symlinkSync('loop.ts', join(source, '..', 'loop.ts'));
+  await expect(fill()).resolves.toBeUndefined();
 });
 
 test('a stop ends it, and the next start does it', async () => {
