@@ -187,6 +187,22 @@ test('what a removed agent had in flight is stopped, which is evidence, and its 
   expect(await anew.call(session, 'probe/echo', { tag: 'anew' })).toMatchObject({ code: 'UNKNOWN_SESSION' });
 });
 
+test('where a point does not confirm that a removed agent was stopped, its kill stands until it is lifted', async () => {
+  await json('agent', 'add', 'stuck', '--label', 'dev');
+  stack.kill('approvals', 'SIGSTOP');
+  try {
+    expect(await json('agent', 'rm', 'stuck')).toMatchObject({ code: 2, answer: { removed: true } });
+  } finally {
+    stack.kill('approvals', 'SIGCONT');
+  }
+  const standing = ((await json('kills')).answer.kills as { scope: { id?: string } }[]).filter(
+    ({ scope }) => scope.id === 'stuck',
+  );
+  expect(standing).toMatchObject([{ reason: 'the agent was removed' }]);
+  expect(standing[0]).not.toHaveProperty('expires_at');
+  expect(await json('lift', 'agent', 'stuck', '--reason', 'it is back')).toMatchObject({ code: 0 });
+});
+
 test.each(['*', 'a.b', '>', 'A', '../x', '', 'a b', 'x'.repeat(64)])('no agent can be named %j', async (name) => {
   const { code } = await run('agent', 'add', '--', name);
   expect(code).not.toBe(0);

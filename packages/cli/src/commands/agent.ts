@@ -18,11 +18,17 @@ const collect = (value: string, before: string[]) => [...before, value];
 /** Longer than a kill takes to be contained; whoever is given the name anew is not held up by it for long. */
 const endsMs = 10_000;
 
-/** What the agent had in flight does not end with its connection: a kill stops it, revokes its leases, voids its approvals, and is evidence. */
+/**
+ * What the agent had in flight does not end with its connection: a kill stops it, revokes its leases, voids its approvals, and is evidence. Where a
+ * point did not confirm, the kill stands until it is lifted: that point learns of it once it is back.
+ */
 const endWork = (ctx: CliContext, { tenant, name }: { tenant: string; name: string }) => {
   const scope = { kind: 'agent' as const, id: name, tenant };
-  const order = { v: 1 as const, scope, reason: 'the agent was removed', expires_in_ms: endsMs };
-  return withUser(ctx.home, 'operator', (bus) => askKill(bus, order)).catch((cause: Error) => {
+  const order = { v: 1 as const, scope, reason: 'the agent was removed' };
+  return withUser(ctx.home, 'operator', async (bus) => {
+    const receipt = await askKill(bus, { ...order, expires_in_ms: endsMs });
+    return receipt.contained ? receipt : askKill(bus, order);
+  }).catch((cause: Error) => {
     throw new CliError(
       `agent ${name} of tenant ${tenant} is removed, but what it had in flight may go on: ${cause.message}`,
       { cause },
