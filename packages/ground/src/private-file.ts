@@ -17,21 +17,22 @@ import { GroundError } from './error.ts';
 /** Makes a folder that only its owner can enter, and those above it where they are missing. Throws GroundError. */
 export const privateFolder = (path: string): void => {
   try {
-    const missing: string[] = [];
-    for (let at = path; missing.length === 0 || !existsSync(at); at = dirname(at)) missing.unshift(at);
-    // One by one: Node's `recursive` tries for ever where a folder that is there can have none in it, as /proc.
-    for (const folder of missing) makeFolder(folder);
+    makeFolder(path);
   } catch (cause) {
     throw new GroundError(`${path}: cannot be made: ${(cause as Error).message}`, { cause });
   }
 };
 
+/** Not by Node's `recursive`, which tries for ever where a folder that is there can have none in it, as /proc. */
 const makeFolder = (path: string): void => {
+  const isThere = () => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+  if (isThere()) return;
+  makeFolder(dirname(path));
   try {
     mkdirSync(path, { mode: 0o700 });
   } catch (error) {
     // Another process may make it at the same time.
-    if (!statSync(path, { throwIfNoEntry: false })?.isDirectory()) throw error;
+    if (!isThere()) throw error;
   }
 };
 
