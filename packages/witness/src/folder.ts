@@ -8,9 +8,10 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   writeSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import {
   EvidenceError,
   formatVkey,
@@ -54,7 +55,11 @@ const stateIn = (folder: string) => join(folder, 'state.db');
 
 /** Makes a witness in a folder that has none. The settings are written last: without them it is not one yet. */
 export const initWitness = (folder: string, { name, logs }: { name: string; logs: readonly string[] }): void => {
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  try {
+    makeFolder(folder);
+  } catch (cause) {
+    throw new WitnessError(`${folder}: cannot be made: ${(cause as Error).message}`, { cause });
+  }
   chmodSync(folder, 0o700);
   if (existsSync(settingsIn(folder))) throw new WitnessError(`${folder} holds a witness already`);
   const key = generateSigningKey();
@@ -67,6 +72,13 @@ export const initWitness = (folder: string, { name, logs }: { name: string; logs
   openState(stateIn(folder), { make: true }).close();
   writeWhole(settingsIn(folder), `${JSON.stringify(told, null, 2)}\n`);
   syncFolder(folder);
+};
+
+/** Not by Node's `recursive`, which tries for ever where a folder that is there can have none in it, as /proc. */
+const makeFolder = (folder: string): void => {
+  if (statSync(folder, { throwIfNoEntry: false })?.isDirectory()) return;
+  makeFolder(dirname(folder));
+  mkdirSync(folder, { mode: 0o700 });
 };
 
 /** Has the witness know a log, or another key of one. It takes effect at the next start. */

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -36,6 +37,29 @@ test('takes another log, and another key of one, once', () => {
     [log.origin, 2],
     [other.origin, 1],
   ]);
+});
+
+test('makes the folders above it where they are missing', () => {
+  const folder = join(fresh(), 'of', 'mine');
+  initWitness(folder, { name, logs: [] });
+  expect(readWitness(folder).signer.name).toBe(name);
+  expect(statSync(join(folder, '..')).mode & 0o077).toBe(0);
+});
+
+test('a folder in one that takes none is refused at once', () => {
+  const source = new URL('../src/folder.ts', import.meta.url).href;
+  const script = `import { initWitness } from '${source}';
+    try { initWitness('/proc/agentgate/w', { name: '${name}', logs: [] }); } catch (error) { console.log(error.name, error.message); }`;
+  // In a process of its own: what turns in a circle inside a system call's wrapper hears no timer.
+  const { stdout, signal } = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
+    encoding: 'utf8',
+    timeout: 15_000,
+    killSignal: 'SIGKILL',
+  });
+  expect({ stdout, signal }).toMatchObject({
+    signal: null,
+    stdout: expect.stringMatching(/^WitnessError \/proc\/agentgate\/w: cannot be made: /),
+  });
 });
 
 const spoil = (folder: string, change: (text: string) => string) => {
