@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { connect, credsAuthenticator } from '@nats-io/transport-node';
@@ -201,6 +201,27 @@ test('where a point does not confirm that a removed agent was stopped, its kill 
   expect(standing).toMatchObject([{ reason: 'the agent was removed' }]);
   expect(standing[0]).not.toHaveProperty('expires_at');
   expect(await json('lift', 'agent', 'stuck', '--reason', 'it is back')).toMatchObject({ code: 0 });
+});
+
+test('where nobody can kill it the agent is removed all the same, and the command says what is left to do', async () => {
+  await json('agent', 'add', 'left', '--label', 'dev');
+  const operator = join(stack.home, 'creds', 'operator.creds');
+  renameSync(operator, `${operator}.aside`);
+  try {
+    expect(await json('agent', 'rm', 'left')).toEqual({
+      code: 1,
+      answer: {
+        error: expect.stringMatching(
+          /^agent left of tenant default is removed, but .* may go on until the agent is killed: nobody is named operator/,
+        ),
+      },
+    });
+  } finally {
+    renameSync(`${operator}.aside`, operator);
+  }
+  expect((await json('agent', 'list')).answer.agents).not.toContainEqual(expect.objectContaining({ agent: 'left' }));
+  expect(await json('kill', 'agent', 'left', '--reason', 'it was removed')).toMatchObject({ code: 0 });
+  expect(await json('lift', 'agent', 'left', '--reason', 'it was stopped')).toMatchObject({ code: 0 });
 });
 
 test.each(['*', 'a.b', '>', 'A', '../x', '', 'a b', 'x'.repeat(64)])('no agent can be named %j', async (name) => {

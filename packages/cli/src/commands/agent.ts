@@ -30,7 +30,7 @@ const endWork = (ctx: CliContext, { tenant, name }: { tenant: string; name: stri
     return receipt.contained ? receipt : askKill(bus, order);
   }).catch((cause: Error) => {
     throw new CliError(
-      `agent ${name} of tenant ${tenant} is removed, but what it had in flight may go on: ${cause.message}`,
+      `agent ${name} of tenant ${tenant} is removed, but what it had in flight may go on until the agent is killed: ${cause.message}`,
       { cause },
     );
   });
