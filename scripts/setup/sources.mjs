@@ -20,21 +20,16 @@ export const versionOf = async (context, file, versionArgs) => {
   return code === 0 ? findVersion(out) : undefined;
 };
 
-/** What was put into the bin folder, and whether it is still that; undefined if it is not there. */
+/** What is in the bin folder; it is kept if it is unchanged since it was put there, and still new enough for the pin. Undefined if it is not whole. */
 const found = async (context, tool) => {
   try {
     const file = join(context.binDir, tool.name);
     const note = JSON.parse(await readFile(`${file}.json`, 'utf8'));
-    return { note, file, isUnchanged: note.sha256 === sha256(await readFile(file)) };
+    const isUnchanged = note.sha256 === sha256(await readFile(file));
+    return { note, file, isUnchanged, isKept: isUnchanged && accepts(tool.pin, note.version) };
   } catch {
     return undefined;
   }
-};
-
-/** What is in the bin folder, if it is whole, unchanged since it was put there, and still new enough for the pin. */
-const kept = async (context, tool) => {
-  const { note, isUnchanged } = (await found(context, tool)) ?? {};
-  return isUnchanged && accepts(tool.pin, note.version) ? note : undefined;
 };
 
 /** Puts the program in place in one step, so that nobody ever sees half of it. The note comes last: no note, no program. */
@@ -94,16 +89,15 @@ const sweep = async (binDir) => {
 
 /** Makes sure that `tool` is in the bin folder. Does and says nothing if it is. */
 export const take = async (context, tool) => {
-  const already = await kept(context, tool);
-  if (already !== undefined) return already;
+  const already = await found(context, tool);
+  if (already?.isKept) return already.note;
   await mkdir(context.binDir, { recursive: true });
   const lock = join(context.binDir, '.lock');
   return withLock(lock, { waitMs: LOCK_WAIT_MS, say: context.say }, async () => {
-    const meanwhile = await kept(context, tool);
-    if (meanwhile !== undefined) return meanwhile;
+    const there = await found(context, tool);
+    if (there?.isKept) return there.note;
     await sweep(context.binDir);
-    const changed = await found(context, tool);
-    if (changed?.isUnchanged === false) context.say(`${changed.file} changed since it was put there: taking it anew`);
+    if (there?.isUnchanged === false) context.say(`${there.file} changed since it was put there: taking it anew`);
     return firstThatWorks(context, tool);
   });
 };

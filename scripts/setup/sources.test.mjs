@@ -87,6 +87,13 @@ test('takes it anew when the file was changed, and when the floor was raised abo
     assert.deepEqual(said, ['tool 2.1.0: wheel', changed, 'tool 2.1.1: wheel', 'tool 3.0.1: wheel']);
   }));
 
+test('takes it anew when its note names no version', () =>
+  inFolder(async ({ context }) => {
+    const { version: _, ...note } = await take(context, toolFrom(offering('wheel', '2.1.0')));
+    await writeFile(join(context.binDir, 'tool.json'), JSON.stringify(note));
+    assert.equal((await take(context, toolFrom(offering('wheel', '2.1.1')))).version, '2.1.1');
+  }));
+
 test('begins with no further source once it is stopped', () =>
   inFolder(async ({ context, stop }) => {
     const stopping = {
