@@ -87,7 +87,7 @@ const bench = (name, ...args) => ({
 export const steps = [
   nodeTests('setup', 'scripts'),
   check('lint', ['biome', 'check', '.']),
-  check('types', ['tsc', '-b', '-f']),
+  check('types', ['tsc']),
   regoTests('rego'),
   bundle('bundle'),
   vitest('unit', 12 * MINUTE_MS),
