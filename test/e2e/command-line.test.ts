@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { connect, credsAuthenticator } from '@nats-io/transport-node';
@@ -34,6 +34,11 @@ const json = async (...args: string[]) => {
   const { code, out } = await run('--json', ...args);
   return { code, answer: JSON.parse(out) as Record<string, unknown> };
 };
+
+const killsOf = async (agent: string) =>
+  ((await json('kills')).answer.kills as { scope: { id?: string }; epoch: number }[]).filter(
+    ({ scope }) => scope.id === agent,
+  );
 
 beforeAll(async () => {
   stack = await startStack();
@@ -195,16 +200,18 @@ test('where a point does not confirm that a removed agent was stopped, its kill 
   } finally {
     stack.kill('approvals', 'SIGCONT');
   }
-  const standing = ((await json('kills')).answer.kills as { scope: { id?: string } }[]).filter(
-    ({ scope }) => scope.id === 'stuck',
-  );
+  const standing = await killsOf('stuck');
   expect(standing).toMatchObject([{ reason: 'the agent was removed' }]);
   expect(standing[0]).not.toHaveProperty('expires_at');
   expect(await json('lift', 'agent', 'stuck', '--reason', 'it is back')).toMatchObject({ code: 0 });
 });
 
-test('where nobody can kill it the agent is removed all the same, and the command says what is left to do', async () => {
+test('where nobody can kill it the agent is shut out all the same, and removing it again does the rest', async () => {
   await json('agent', 'add', 'left', '--label', 'dev');
+  const left = await openAgent(stack, 'agent-left');
+  const session = await eventually('policy knows it', () => left.open());
+  left.call(session, 'probe/slow', { ms: 20_000, tag: 'left' }).catch(() => undefined);
+  await eventually('the call runs', () => stack.probe.starts('left') === 1);
   const operator = join(stack.home, 'creds', 'operator.creds');
   renameSync(operator, `${operator}.aside`);
   try {
@@ -212,7 +219,7 @@ test('where nobody can kill it the agent is removed all the same, and the comman
       code: 1,
       answer: {
         error: expect.stringMatching(
-          /^agent left of tenant default is removed, but .* may go on until the agent is killed: nobody is named operator/,
+          /^agent left of tenant default is not wholly removed: killing it failed \(nobody is named operator: .*\); it is shut out, but what it had in flight may go on; agent rm again does the rest$/,
         ),
       },
     });
@@ -220,8 +227,59 @@ test('where nobody can kill it the agent is removed all the same, and the comman
     renameSync(`${operator}.aside`, operator);
   }
   expect((await json('agent', 'list')).answer.agents).not.toContainEqual(expect.objectContaining({ agent: 'left' }));
-  expect(await json('kill', 'agent', 'left', '--reason', 'it was removed')).toMatchObject({ code: 0 });
-  expect(await json('lift', 'agent', 'left', '--reason', 'it was stopped')).toMatchObject({ code: 0 });
+  expect(stack.probe.has('stopped', 'left')).toBe(false);
+  expect(await json('agent', 'rm', 'left')).toMatchObject({
+    code: 0,
+    answer: { removed: true, kill: { contained: true, calls: [expect.anything()] } },
+  });
+  await eventually('the tool was stopped', () => stack.probe.has('stopped', 'left'), 2_000);
+  expect(await json('agent', 'rm', 'never')).toEqual({
+    code: 1,
+    answer: { error: 'no agent is named never in tenant default' },
+  });
+});
+
+test('where nats-server does not take the revocation the agent is stopped, and removing it again shuts it out', async () => {
+  await json('agent', 'add', 'half', '--label', 'dev');
+  const half = await openAgent(stack, 'agent-half');
+  const session = await eventually('policy knows it', () => half.open());
+  const creds = stack.creds('agent-half');
+  // Where the server keeps the accounts.
+  const accounts = join(stack.home, 'run', 'jwt');
+  renameSync(accounts, `${accounts}.aside`);
+  writeFileSync(accounts, '');
+  try {
+    const { code, err } = await run('agent', 'rm', 'half');
+    expect(code).toBe(1);
+    expect(err).toMatch(
+      /^agentgate: agent half of tenant default is not wholly removed: revoking it at nats-server failed \(.*\); it is stopped, and its kill stands until it is lifted; agent rm again does the rest\n$/,
+    );
+  } finally {
+    rmSync(accounts);
+    renameSync(`${accounts}.aside`, accounts);
+  }
+  const told = await eventually('it is connected anew', () =>
+    half.call(session, 'probe/echo', { text: 'still there' }),
+  );
+  expect(told).toMatchObject({ code: 'KILLED_AGENT' });
+  const [standing] = await killsOf('half');
+  expect(standing).toMatchObject({ reason: 'the agent was removed' });
+  expect(standing).not.toHaveProperty('expires_at');
+  expect(await json('agent', 'rm', 'half')).toMatchObject({ code: 0, answer: { removed: true } });
+  await expect(stack.connect('agent-half', creds)).rejects.toThrow('did not take user half');
+  expect(await json('lift', 'agent', 'half', '--reason', 'it is gone')).toMatchObject({ code: 0 });
+});
+
+test('a kill that a person ordered keeps its reason and its end when its agent is removed', async () => {
+  await json('agent', 'add', 'mine', '--label', 'dev');
+  expect(await json('kill', 'agent', 'mine', '--reason', 'it read what it should not')).toMatchObject({ code: 0 });
+  const { code, answer } = await json('agent', 'rm', 'mine');
+  expect([code, answer]).toMatchObject([0, { removed: true, kill: { contained: true } }]);
+  const [standing, ...others] = await killsOf('mine');
+  expect(standing).toMatchObject({ reason: 'it read what it should not' });
+  expect(standing).not.toHaveProperty('expires_at');
+  expect(others).toEqual([]);
+  expect(await json('lift', 'agent', 'mine', '--reason', 'it is gone')).toMatchObject({ code: 0 });
 });
 
 test.each(['*', 'a.b', '>', 'A', '../x', '', 'a b', 'x'.repeat(64)])('no agent can be named %j', async (name) => {

@@ -1,21 +1,21 @@
 import { rmSync } from 'node:fs';
 import { type Config, name } from '@agentgate/contracts';
 import { GroundError } from './error.ts';
-import { type Roster, type RosterEntry, readRoster, sameAgent, writeRoster } from './roster.ts';
+import { type Named, type Roster, type RosterEntry, readRoster, sameAgent, writeRoster } from './roster.ts';
 import type { Seeds } from './seeds.ts';
 import { agentUser, credsFile, layAgent } from './users.ts';
 
 const nowS = (now: () => number) => Math.floor(now() / 1000);
 
-/** Ends a user's right to connect, in the roster and on disk. Whoever runs NATS must still be told: `pushAccount`. */
-const revoke = (home: string, roster: Roster, gone: RosterEntry, now: () => number): Roster => {
-  rmSync(credsFile(home, agentUser(gone.tenant, gone.name)), { force: true });
-  return {
-    ...roster,
-    agents: roster.agents.filter((a) => !sameAgent(a, gone)),
-    revoked: [...roster.revoked, { tenant: gone.tenant, user: gone.user, at: nowS(now) }],
-  };
-};
+/** Ends a user's right to connect, in the roster. Whoever runs NATS must still be told: `pushTenant`. */
+const revoke = (roster: Roster, gone: RosterEntry, now: () => number): Roster => ({
+  ...roster,
+  agents: roster.agents.filter((a) => !sameAgent(a, gone)),
+  revoked: [...roster.revoked, { tenant: gone.tenant, user: gone.user, at: nowS(now) }],
+});
+
+const dropCreds = (home: string, { tenant, name }: Named): void =>
+  rmSync(credsFile(home, agentUser(tenant, name)), { force: true });
 
 /** Brings credentials in line with the configuration: new agents get theirs, agents that it no longer names lose them. */
 export const layAgents = async (home: string, seeds: Seeds, config: Config, now: () => number): Promise<Roster> => {
@@ -27,7 +27,10 @@ export const layAgents = async (home: string, seeds: Seeds, config: Config, now:
   );
   const stays = (a: RosterEntry) =>
     wanted.some((w) => sameAgent(w, a)) || (a.from === 'command' && a.tenant in config.tenants);
-  for (const gone of roster.agents.filter((a) => !stays(a))) roster = revoke(home, roster, gone, now);
+  for (const gone of roster.agents.filter((a) => !stays(a))) {
+    dropCreds(home, gone);
+    roster = revoke(roster, gone, now);
+  }
   const byCommand = roster.agents.filter((a) => !wanted.some((w) => sameAgent(w, a)));
   const agents: RosterEntry[] = [];
   for (const agent of [...wanted, ...byCommand])
@@ -54,6 +57,8 @@ export const addAgent = async (
   const roster = readRoster(home);
   if (roster.agents.some((a) => sameAgent(a, wish)))
     throw new GroundError(`agent ${wish.name} of tenant ${wish.tenant} exists already`);
+  // What lies there is of a user that was revoked.
+  dropCreds(home, wish);
   const added: RosterEntry = { ...wish, from: 'command', user: await layAgent(home, seeds, wish.tenant, wish.name) };
   writeRoster(home, {
     ...roster,
@@ -63,15 +68,26 @@ export const addAgent = async (
   return added;
 };
 
-/** Removes an agent for good: a later start does not make it again, also where agentgate.yaml still names it. */
-export const removeAgent = (home: string, who: { tenant: string; name: string }, now: () => number): RosterEntry => {
+/** Throws GroundError where nobody has that name, or had it when it was removed. */
+export const requireAgent = (home: string, who: Named): Roster => {
   const roster = readRoster(home);
+  if (![...roster.agents, ...roster.removed].some((a) => sameAgent(a, who)))
+    throw new GroundError(`no agent is named ${who.name} in tenant ${who.tenant}`);
+  return roster;
+};
+
+/**
+ * Removes an agent for good: a later start does not make it again, also where agentgate.yaml still names it. Of one that was removed already it
+ * takes away what may be left. Throws as requireAgent does.
+ */
+export const removeAgent = (home: string, who: Named, now: () => number): void => {
+  const roster = requireAgent(home, who);
   const gone = roster.agents.find((a) => sameAgent(a, who));
-  if (!gone) throw new GroundError(`no agent is named ${who.name} in tenant ${who.tenant}`);
-  const after = revoke(home, roster, gone, now);
-  writeRoster(home, {
-    ...after,
-    removed: [...after.removed.filter((r) => !sameAgent(r, who)), { tenant: gone.tenant, name: gone.name }],
-  });
-  return gone;
+  // The roster first: were the file gone while its user is not revoked, the next start would make another user, and whoever has a copy stay in.
+  if (gone) {
+    const after = revoke(roster, gone, now);
+    const removed = after.removed.filter((r) => !sameAgent(r, who));
+    writeRoster(home, { ...after, removed: [...removed, { tenant: gone.tenant, name: gone.name }] });
+  }
+  dropCreds(home, who);
 };

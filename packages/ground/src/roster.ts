@@ -38,8 +38,11 @@ export const readRoster = (home: string): Roster => {
 export const writeRoster = (home: string, content: Roster): void =>
   writePrivate(fileOf(home), `${JSON.stringify(content, null, 2)}\n`);
 
-export const sameAgent = (a: { tenant: string; name: string }, b: { tenant: string; name: string }): boolean =>
-  a.tenant === b.tenant && a.name === b.name;
+export interface Named {
+  tenant: string;
+  name: string;
+}
+export const sameAgent = (a: Named, b: Named): boolean => a.tenant === b.tenant && a.name === b.name;
 
 /** The users of a tenant that may not come in any more. */
 export const revokedOf = (content: Roster, tenant: string): Record<string, number> =>

@@ -1,4 +1,13 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Config, parseConfig } from '@agentgate/contracts';
@@ -96,12 +105,49 @@ test('takes away and revokes the credentials of an agent that the configuration 
 
 test('keeps an agent removed that the configuration still names, and its user revoked, over later starts', async () => {
   const { seeds } = await lay();
-  const gone = removeAgent(home, { tenant: 'default', name: 'demo' }, Date.now);
+  const user = readRoster(home).agents[0]?.user;
+  removeAgent(home, { tenant: 'default', name: 'demo' }, Date.now);
   await lay();
   expect(readRoster(home).agents).toEqual([]);
-  expect(readRoster(home).revoked).toMatchObject([{ user: gone.user }]);
+  expect(readRoster(home).revoked).toMatchObject([{ user }]);
   const again = await addAgent(home, seeds, ['default'], { tenant: 'default', name: 'demo', labels: [] });
-  expect(again.user).not.toBe(gone.user);
+  expect(again.user).not.toBe(user);
+});
+
+test('removes an agent again that was removed already, and nobody whom it never knew', async () => {
+  await lay();
+  const who = { tenant: 'default', name: 'demo' };
+  removeAgent(home, who, Date.now);
+  const before = readRoster(home);
+  removeAgent(home, who, () => Date.now() + 60_000);
+  expect(readRoster(home)).toEqual(before);
+  for (const unknown of [
+    { ...who, name: 'nobody' },
+    { ...who, tenant: 'acme' },
+  ])
+    expect(() => removeAgent(home, unknown, Date.now)).toThrow(
+      `no agent is named ${unknown.name} in tenant ${unknown.tenant}`,
+    );
+});
+
+test('revokes the user of a removed agent although its file stays, and does not hand that file out again', async () => {
+  const { seeds, credsFile } = await lay();
+  const who = { tenant: 'default', name: 'demo' };
+  const user = readRoster(home).agents[0]?.user;
+  const creds = readFileSync(credsFile('agent-demo'), 'utf8');
+  // A folder in the file's place is not taken away.
+  rmSync(credsFile('agent-demo'));
+  mkdirSync(credsFile('agent-demo'));
+  expect(() => removeAgent(home, who, Date.now)).toThrow(credsFile('agent-demo'));
+  expect(readRoster(home)).toMatchObject({ agents: [], removed: [who], revoked: [{ user }] });
+  rmSync(credsFile('agent-demo'), { recursive: true });
+  writeFileSync(credsFile('agent-demo'), creds, { mode: 0o600 });
+  expect((await addAgent(home, seeds, ['default'], { ...who, labels: [] })).user).not.toBe(user);
+  // Said again it takes the file away, too.
+  removeAgent(home, who, Date.now);
+  writeFileSync(credsFile('agent-demo'), creds, { mode: 0o600 });
+  removeAgent(home, who, Date.now);
+  expect(existsSync(credsFile('agent-demo'))).toBe(false);
 });
 
 test('keeps an agent that was added by command over later starts', async () => {

@@ -1,13 +1,25 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseConfig } from '@agentgate/contracts';
-import { addAgent, agentUser, openHome, pushTenant, readRoster, recordAgents, removeAgent } from '@agentgate/ground';
+import type { Bus } from '@agentgate/bus';
+import { parseConfig, type Scope, scopeKey } from '@agentgate/contracts';
+import {
+  addAgent,
+  agentUser,
+  type Named,
+  openHome,
+  pushTenant,
+  readRoster,
+  recordAgents,
+  removeAgent,
+  requireAgent,
+} from '@agentgate/ground';
 import type { Command } from 'commander';
-import { type CliContext, CliError } from '../context.ts';
+import type { CliContext } from '../context.ts';
 import type { Run } from '../run.ts';
 import { readStatus, withUser } from '../stack.ts';
-import { askKill } from './kill.ts';
+import { askKill, askKills } from './kill.ts';
 import { tellReceipt } from './receipt.ts';
+import { type RemovalSteps, removeWholly } from './removal.ts';
 
 // Agents of a running stack: the credentials file, the tenant's account in NATS, and the record that policy reads, in step.
 
@@ -15,25 +27,32 @@ const tenantsOf = (configFile: string): string[] =>
   Object.keys(parseConfig(readFileSync(configFile, 'utf8'), configFile).tenants);
 const collect = (value: string, before: string[]) => [...before, value];
 
-/** Longer than a kill takes to be contained; whoever is given the name anew is not held up by it for long. */
-const endsMs = 10_000;
-
 /**
  * What the agent had in flight does not end with its connection: a kill stops it, revokes its leases, voids its approvals, and is evidence. Where a
  * point did not confirm, the kill stands until it is lifted: that point learns of it once it is back.
  */
-const endWork = (ctx: CliContext, { tenant, name }: { tenant: string; name: string }) => {
-  const scope = { kind: 'agent' as const, id: name, tenant };
-  const order = { v: 1 as const, scope, reason: 'the agent was removed' };
-  return withUser(ctx.home, 'operator', async (bus) => {
-    const receipt = await askKill(bus, { ...order, expires_in_ms: endsMs });
-    return receipt.contained ? receipt : askKill(bus, order);
-  }).catch((cause: Error) => {
-    throw new CliError(
-      `agent ${name} of tenant ${tenant} is removed, but what it had in flight may go on until the agent is killed: ${cause.message}`,
-      { cause },
-    );
-  });
+const removalOf = (ctx: CliContext, who: Named): RemovalSteps => {
+  const { nats } = readStatus(ctx.home);
+  const seeds = openHome(ctx.home);
+  requireAgent(ctx.home, who);
+  const scope = { kind: 'agent' as const, id: who.name, tenant: who.tenant };
+  const ground = () => ({ natsUrl: nats, seeds, roster: readRoster(ctx.home) });
+  return {
+    strike: () => removeAgent(ctx.home, who, Date.now),
+    kill: (endsMs) =>
+      withUser(ctx.home, 'operator', async (bus) => {
+        const ends = endsMs === undefined ? {} : { expires_in_ms: endsMs };
+        return askKill(bus, { v: 1, scope, reason: await reasonFor(bus, scope), ...ends });
+      }),
+    revoke: () => pushTenant({ ...ground(), tenant: who.tenant }),
+    forget: () => recordAgents(ground()),
+  };
+};
+
+/** An order takes the place of the one of the same scope and never ends before it; why somebody stopped the agent must not be lost with that. */
+const reasonFor = async (bus: Bus, scope: Scope): Promise<string> => {
+  const { kills } = await askKills(bus).catch(() => ({ kills: [] }));
+  return kills.find((one) => scopeKey(one.scope) === scopeKey(scope))?.reason ?? 'the agent was removed';
 };
 
 export const registerAgent = (program: Command, run: Run): void => {
@@ -64,20 +83,15 @@ export const registerAgent = (program: Command, run: Run): void => {
     );
   agent
     .command('rm')
-    .description('revoke an agent: it is disconnected at once, its calls end, and it does not come back')
+    .description('revoke an agent: its calls end, it is disconnected, and it does not come back; safe to repeat')
     .argument('<name>')
     .option('--tenant <name>', 'its tenant', 'default')
     .action(
       run(async (ctx, name: string, flags: { tenant: string }) => {
-        const { nats } = readStatus(ctx.home);
-        const seeds = openHome(ctx.home);
-        const gone = removeAgent(ctx.home, { tenant: flags.tenant, name }, Date.now);
-        const roster = readRoster(ctx.home);
-        await pushTenant({ natsUrl: nats, seeds, roster, tenant: gone.tenant });
-        await recordAgents({ natsUrl: nats, seeds, roster });
-        const kill = await endWork(ctx, gone);
-        ctx.answer({ tenant: gone.tenant, agent: gone.name, removed: true, kill }, () =>
-          [`agent ${gone.name} of tenant ${gone.tenant} is removed`, tellReceipt(ctx, kill)].join('\n'),
+        const who = { tenant: flags.tenant, name };
+        const kill = await removeWholly(who, removalOf(ctx, who));
+        ctx.answer({ tenant: who.tenant, agent: name, removed: true, kill }, () =>
+          [`agent ${name} of tenant ${who.tenant} is removed`, tellReceipt(ctx, kill)].join('\n'),
         );
         return kill.contained ? 0 : 2;
       }),

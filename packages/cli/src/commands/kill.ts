@@ -70,7 +70,7 @@ const agentOfSession = async (
   return { kind: 'agent', id: told.agent, tenant: told.tenant };
 };
 
-type ToldReceipt = Extract<z.infer<(typeof operatorVerbs.kill)['answer']>, { contained: boolean }>;
+export type ToldReceipt = Extract<z.infer<(typeof operatorVerbs.kill)['answer']>, { contained: boolean }>;
 
 /** The order may have been written before its answer was lost. */
 const unsure = 'whether the order stands is not known: `kills` lists what does, and the same kill again is safe';
@@ -184,6 +184,13 @@ const says: Record<LiftStatus, string> = {
   pending_second: 'noted; a second operator has to lift it, too, within 5 minutes',
 };
 
+/** Throws CliError where they cannot be told. */
+export const askKills = async (bus: Bus) => {
+  const answer = await bus.ask(operatorVerbs.kills, { v: 1 }, { subject: operatorSubject(bus.user, 'kills') });
+  if (!('kills' in answer)) throw new CliError(`${answer.code}: ${answer.reason}`);
+  return answer;
+};
+
 /** The newest; beyond it a terminal shows nothing but how it scrolls. */
 const killsNamed = 50;
 
@@ -194,8 +201,7 @@ export const registerKills = (program: Command, run: Run): void => {
     .action(
       run(async (ctx) =>
         withUser(ctx.home, person, async (bus) => {
-          const answer = await bus.ask(operatorVerbs.kills, { v: 1 }, { subject: operatorSubject(person, 'kills') });
-          if (!('kills' in answer)) throw new CliError(`${answer.code}: ${answer.reason}`);
+          const answer = await askKills(bus);
           const told = answer.kills.slice(0, killsNamed);
           const more = answer.kills.length - told.length;
           const line = ({ scope, epoch, by, at, expires_at, reason }: (typeof answer.kills)[number]) =>
