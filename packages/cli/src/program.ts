@@ -15,12 +15,14 @@ import { registerProtocol } from './commands/protocol.ts';
 import { registerStatus } from './commands/status.ts';
 import { registerTools } from './commands/tools.ts';
 import { registerWitness } from './commands/witness.ts';
+import { createContext } from './context.ts';
 import { registerEvidence } from './evidence/index.ts';
 import { runIn } from './run.ts';
 import { registerUp } from './up/command.ts';
+import { tellUsageIn } from './usage.ts';
 
 /** The `agentgate` command with everything under it. */
-export const createProgram = (): Command => {
+export const createProgram = (contextOf = createContext): Command => {
   const program = new Command('agentgate')
     .description('AgentGate: every tool call of an agent decided, permitted, in evidence, and stoppable')
     .version('0.1.0')
@@ -30,7 +32,8 @@ export const createProgram = (): Command => {
     )
     .option('--json', 'answer in JSON')
     .showHelpAfterError('(agentgate --help tells more)');
-  const run = runIn(program);
+  tellUsageIn(program, contextOf);
+  const run = runIn(program, contextOf);
   for (const register of [
     registerUp,
     registerStatus,

@@ -3,7 +3,7 @@ import { GroundError } from '@agentgate/ground';
 import { WitnessError } from '@agentgate/witness';
 import type { Command } from 'commander';
 import { visible } from './commands/approvals.ts';
-import { type CliContext, CliError, createContext } from './context.ts';
+import { type CliContext, CliError, type createContext } from './context.ts';
 
 /** A command's work: its arguments, then its options, as the command declares them; resolves to the exit code. */
 type Work = (ctx: CliContext, ...args: never[]) => Promise<number>;
@@ -23,18 +23,21 @@ const textOf = (error: unknown): string => {
   return error instanceof Error ? (error.stack ?? error.message) : String(error);
 };
 
+/** Programs read it where they read answers. */
+export const tellError = (ctx: Pick<CliContext, 'json' | 'out' | 'err'>, line: string): void =>
+  ctx.json ? ctx.out(JSON.stringify({ error: line })) : ctx.err(`agentgate: ${line}`);
+
 /** Gives each command its context, tells errors in one line, and sets the exit code. */
 export const runIn =
-  (program: Command): Run =>
+  (program: Command, contextOf: typeof createContext): Run =>
   (work) =>
   async (...args) => {
     // Commander adds the command itself as last argument.
-    const ctx = createContext(program.opts());
+    const ctx = contextOf(program.opts());
     try {
       process.exitCode = await work(ctx, ...(args.slice(0, -1) as never[]));
     } catch (error) {
       process.exitCode = 1;
-      if (ctx.json) ctx.out(JSON.stringify({ error: lineOf(error) }));
-      else ctx.err(`agentgate: ${lineOf(error)}`);
+      tellError(ctx, lineOf(error));
     }
   };
