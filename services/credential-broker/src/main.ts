@@ -13,6 +13,7 @@ import { createJwtKeys } from './adapters/jwt-keys.ts';
 import { createLeaseBucket } from './adapters/lease-bucket.ts';
 import { createRevokedTokens } from './adapters/revoked-tokens.ts';
 import { createSealingKey } from './adapters/sealing-key.ts';
+import { warnOfMissingFiles } from './adapters/secret-source.ts';
 import { createSubjectBucket } from './adapters/subject-bucket.ts';
 import { createSubjectVerifier } from './adapters/subject-verifier.ts';
 import { env, readBrokerConfig } from './config.ts';
@@ -34,6 +35,7 @@ const start = async (ctx: ServiceContext) => {
   const { bus, log, trust, evidence, now } = ctx;
   await Promise.all([killStream, leasesBucket, subjectsBucket].map((stream) => requireStream(bus, stream)));
   const config = readBrokerConfig(ctx.config, env);
+  await warnOfMissingFiles(config.credentials, log);
   const secrets = createLeaseSecrets(config.brokerKey);
   const keys = createJwtKeys(config.jwt.keyFile, now);
   const offers = await createOffers({ config, keys, secrets, log, now });

@@ -37,6 +37,21 @@ const filesUnder = (dir: string): string[] =>
     entry.isDirectory() ? filesUnder(join(dir, entry.name)) : entry.isFile() ? [join(dir, entry.name)] : [],
   );
 
+test('it starts where the file of a credential is not there, and says once which', () => {
+  const said = broker
+    .output()
+    .split('\n')
+    .filter((line) => line.includes('absent.key'));
+  expect(said.map((line) => JSON.parse(line))).toEqual([
+    expect.objectContaining({
+      level: 40,
+      msg: expect.stringMatching(
+        /^credential from-nowhere: its file \/\S+\/absent\.key does not exist; calls that need it/,
+      ),
+    }),
+  ]);
+});
+
 test('no secret is in any stream, bucket, log, error, answer or message, in any spelling', async () => {
   const said: string[] = [];
   const tokens: string[] = [];

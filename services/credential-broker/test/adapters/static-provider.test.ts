@@ -2,9 +2,9 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { SecretSource } from '@agentgate/contracts';
+import type { Credential, SecretSource } from '@agentgate/contracts';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createSecretReader } from '../../src/adapters/secret-source.ts';
+import { createSecretReader, warnOfMissingFiles } from '../../src/adapters/secret-source.ts';
 import { createStaticProvider } from '../../src/adapters/static-provider.ts';
 import { leaseOf, orderOf } from '../orders.ts';
 
@@ -77,4 +77,36 @@ test('refuses what is missing, empty, too large or no file, naming the credentia
 test('does not pretend that it can be taken back', async () => {
   const { provider } = bench({ env: 'X' });
   expect(await provider.probe(leaseOf(orderOf()))).toMatchObject({ state: 'unprovable' });
+});
+
+test('warns of each file that is not there, naming credential and file, and of nothing else', async () => {
+  const logged: object[] = [];
+  const log = { warn: (fields: object, message: string) => void logged.push({ ...fields, message }) };
+  const from = (source: SecretSource): Credential => ({ provider: 'static', from: source, max_leases: 1 });
+  const absent = join(dir, 'absent.key');
+  const beneath = join(file('plain', 's3cret').file, 'key');
+  await warnOfMissingFiles(
+    {
+      'crm-key': from({ file: absent }),
+      there: from(file('there', 's3cret')),
+      elsewhere: from({ env: 'NOT_SET' }),
+      // One file that is named twice is one line.
+      aws: {
+        provider: 'aws-sts',
+        region: 'eu-west-1',
+        role_arn: 'arn:aws:iam::123456789012:role/x',
+        access: { key_id: { file: beneath }, secret_key: { file: beneath } },
+        ttl_s: 900,
+        reuse: 'call',
+        max_leases: 1,
+      },
+    },
+    log,
+  );
+  const message = (credential: string, path: string) =>
+    `credential ${credential}: its file ${path} does not exist; calls that need it are refused until it does`;
+  expect(logged).toEqual([
+    { credential: 'crm-key', file: absent, message: message('crm-key', absent) },
+    { credential: 'aws', file: beneath, message: message('aws', beneath) },
+  ]);
 });
