@@ -1,4 +1,4 @@
-import { chmodSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Config, type Permissions, serviceUsers } from '@agentgate/contracts';
 import { claimsOfCoreAccount, claimsOfTenant, coreAccounts } from './accounts.ts';
@@ -7,7 +7,7 @@ import { GroundError } from './error.ts';
 import { mintAccount, mintOperator, mintUser, publicKeyOf } from './jwt.ts';
 import { layNats } from './nats-conf.ts';
 import { ownTenant, refuseReserved } from './own-tenant.ts';
-import { privateFolder, readIfThere, writePrivate } from './private-file.ts';
+import { closeToOthers, privateFolder, readIfThere, writePrivate } from './private-file.ts';
 import { layRedis, type RedisFiles } from './redis-conf.ts';
 import { type Roster, readRoster, revokedOf } from './roster.ts';
 import { laySeeds, type Seeds } from './seeds.ts';
@@ -66,7 +66,7 @@ export const createDeployment = async (opts: {
   refuseReserved(config);
   for (const folder of ['', 'keys', 'creds', 'run', 'run/jwt', 'logs', 'nats', 'redis', 'evidence', 'log-lock'])
     privateFolder(join(home, folder));
-  chmodSync(home, 0o700);
+  closeToOthers(home);
   // What the server was told before does not count: all account JWTs are minted below.
   rmSync(join(home, 'run', 'jwt'), { recursive: true, force: true });
   const seeds = laySeeds(home);

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import {
+  chmodSync,
   closeSync,
   existsSync,
   fsyncSync,
@@ -15,11 +16,17 @@ import { dirname } from 'node:path';
 import { GroundError } from './error.ts';
 
 /** Makes a folder that only its owner can enter, and those above it where they are missing. Throws GroundError. */
-export const privateFolder = (path: string): void => {
+export const privateFolder = (path: string): void => naming(path, 'made', () => makeFolder(path));
+
+/** Lets nobody but its owner into a folder that is there already. Throws GroundError where it is somebody else's. */
+export const closeToOthers = (path: string): void => naming(path, 'closed to others', () => chmodSync(path, 0o700));
+
+/** What the disk refuses is nothing that a program could mend: whoever started it reads which file it was, and why. */
+const naming = <T>(path: string, done: string, work: () => T): T => {
   try {
-    makeFolder(path);
+    return work();
   } catch (cause) {
-    throw new GroundError(`${path}: cannot be made: ${(cause as Error).message}`, { cause });
+    throw new GroundError(`${path}: cannot be ${done}: ${(cause as Error).message}`, { cause });
   }
 };
 
@@ -36,10 +43,10 @@ const makeFolder = (path: string): void => {
   }
 };
 
-/** As replacePrivate; makes the folder where it is missing. */
+/** As replacePrivate; makes the folder where it is missing. Throws GroundError. */
 export const writePrivate = (path: string, text: string): void => {
   privateFolder(dirname(path));
-  replacePrivate(path, text);
+  naming(path, 'written', () => replacePrivate(path, text));
 };
 
 /**
@@ -68,8 +75,9 @@ const synced = (fd: number, write: (fd: number) => void): void => {
   }
 };
 
+/** Throws GroundError where it is there and cannot be read. */
 export const readIfThere = (path: string): string | undefined =>
-  existsSync(path) ? readFileSync(path, 'utf8') : undefined;
+  existsSync(path) ? naming(path, 'read', () => readFileSync(path, 'utf8')) : undefined;
 
 /** The file's text without the last line break; made once by `make`. */
 export const readOrMake = (path: string, make: () => string): string => {

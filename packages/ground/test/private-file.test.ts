@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { GroundError, privateFolder, writePrivate } from '../src/index.ts';
+import { closeToOthers, readIfThere } from '../src/private-file.ts';
 
 const folders: string[] = [];
 const folder = () => {
@@ -38,6 +39,24 @@ test('a folder that cannot be made is named', () => {
   writePrivate(file, 'text\n');
   expect(() => privateFolder(join(file, 'keys'))).toThrow(GroundError);
   expect(() => privateFolder(join(file, 'keys'))).toThrow(join(file, 'keys'));
+});
+
+const refusal = (work: () => unknown): unknown => {
+  try {
+    return work();
+  } catch (error) {
+    return error;
+  }
+};
+
+test.each([
+  ['written', (path: string) => writePrivate(path, 'text\n'), '/proc/agentgate.seed', 'ENOENT'],
+  ['read', readIfThere, '/proc', 'EISDIR'],
+  ['closed to others', closeToOthers, join(tmpdir(), 'agentgate-nowhere'), 'ENOENT'],
+])('what cannot be %s is named, with what the system said', (done, work, path, why) => {
+  const error = refusal(() => work(path));
+  expect(error).toBeInstanceOf(GroundError);
+  expect((error as Error).message).toMatch(new RegExp(`^${path}: cannot be ${done}: ${why}: `));
 });
 
 test('a folder in one that takes none is refused at once', () => {

@@ -1,4 +1,4 @@
-import { closeSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { GroundError, privateFolder } from '@agentgate/ground';
 import { isAlive, processStamp } from './process-stamp.ts';
@@ -15,6 +15,17 @@ export const homeHolder = (home: string): { pid: number; stamp: string } | undef
   }
 };
 
+/** False where somebody else made the file meanwhile. */
+const writeNew = (file: string, text: string): boolean => {
+  try {
+    writeFileSync(file, text, { flag: 'wx', mode: 0o600 });
+    return true;
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw new GroundError(`${file}: cannot be written: ${(cause as Error).message}`, { cause });
+  }
+};
+
 /** Makes this process the only `up` of a home. Throws GroundError naming the one that is. Returns how to give it back. */
 export const lockHome = async (home: string): Promise<() => void> => {
   privateFolder(join(home, 'run'));
@@ -24,13 +35,7 @@ export const lockHome = async (home: string): Promise<() => void> => {
     const holder = homeHolder(home);
     if (holder) throw refuse(holder.pid);
     rmSync(fileOf(home), { force: true });
-    try {
-      const fd = openSync(fileOf(home), 'wx', 0o600);
-      writeSync(fd, `${mine}\n`);
-      closeSync(fd);
-    } catch {
-      continue;
-    }
+    if (!writeNew(fileOf(home), `${mine}\n`)) continue;
     // Two that found the same stale lock may both come here; the later file is the one that counts.
     await new Promise((resolve) => setTimeout(resolve, 50));
     const now = homeHolder(home);

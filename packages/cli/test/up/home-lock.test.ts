@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -39,4 +39,10 @@ test('takes a home whose lock cannot be read', async () => {
   mkdirSync(join(home, 'run'));
   writeFileSync(lockFile(), '{');
   (await lockHome(home))();
+});
+
+test('says why a lock cannot be written', async () => {
+  // A folder that takes no files, whoever we are.
+  symlinkSync('/proc', join(home, 'run'));
+  await expect(lockHome(home)).rejects.toThrow(`${lockFile()}: cannot be written: ENOENT`);
 });
