@@ -238,11 +238,12 @@ export const createApprovals = (opts: ApprovalsOptions): Approvals => {
       if (!held) throw approvalInvalid('it is not known');
       const { record } = held;
       if (record.state === 'expired' || record.state === 'voided') return { v: 1, status: record.state };
-      if (record.state !== 'pending') return { v: 1, status: 'already_decided' };
-      if (isOver(held)) {
+      // Also one that was granted and not used: whoever asks after its time hears the same, before the next sweep and after it.
+      if (isOpen(record) && isOver(held)) {
         await end(held, 'expired');
         continue;
       }
+      if (record.state !== 'pending') return { v: 1, status: 'already_decided' };
       if (opts.kills.check(identityOf(record)).killed) {
         await end(held, 'voided', 'a kill covers it');
         continue;

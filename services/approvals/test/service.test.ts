@@ -177,6 +177,15 @@ describe('decide', () => {
 });
 
 describe('kills and time', () => {
+  test('one that was granted and not used in its time is expired for whoever decides again, swept or not', async () => {
+    const { id } = await request();
+    await grant(id);
+    world.at += 900_000;
+    expect((await grant(id, 'oskar')).status).toBe('expired');
+    await world.approvals.sweep();
+    expect((await grant(id, 'oskar')).status).toBe('expired');
+    expect(names()).toEqual(['approval.requested', 'approval.granted', 'approval.expired']);
+  });
   test('void what waits and what was granted in the scope, and nothing else', async () => {
     const ids = [
       (await request()).id,
