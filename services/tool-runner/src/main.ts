@@ -46,6 +46,7 @@ const start = async (ctx: ServiceContext) => {
   const redis = connectRedis({ urlFile: config.redisUrlFile, log });
   await redisReady(redis);
   const since = now();
+  const startedAt = performance.now();
   const killView = await createKillView({ bus });
   health.check('kill view', () => killView.stale() ?? true);
   health.check('redis', () => redis.status === 'ready' || `the connection is ${redis.status}`);
@@ -80,7 +81,7 @@ const start = async (ctx: ServiceContext) => {
   const catalog = createCatalog({ upstreams, records, now, log });
   const live = createLiveCalls(now);
   const runner = createRunner({
-    permits: createPermitCheck({ keys: trust, now, since }),
+    permits: createPermitCheck({ keys: trust, now, since, upMs: () => performance.now() - startedAt }),
     witnessed: createWitnessCheck({ keys: trust, witnesses: readWitnesses(config.witnessesFile) }),
     usedPermits: createUsedPermits({ shared: createRedisMarks(redis), now }),
     kills: killView,

@@ -10,16 +10,19 @@ export interface PermitCheckOptions {
   now: () => number;
   /** Since when this runner follows the kills and remembers used permits, in milliseconds since the epoch. */
   since: number;
+  /** For how long it does, in milliseconds, by a clock that nobody sets. */
+  upMs: () => number;
 }
 
-export const createPermitCheck = ({ keys, now, since }: PermitCheckOptions): PermitCheck => {
+export const createPermitCheck = ({ keys, now, since, upMs }: PermitCheckOptions): PermitCheck => {
   const signed = createPermitSeal(keys);
   return (ask) => {
     const claims = signed(ask.permit);
     refuseOtherCall(ask, claims);
     refuseOtherTime(claims, now(), ask.deadline);
-    // A permit of before could have been used by the process that was here before, which took its memory along.
-    if (claims.issued_at < since)
+    // A permit of before could have been used by the process that was here before, which took its memory along. Where the clock was set
+    // back meanwhile, our start is earlier by what it says now: by the old word every permit would be one of before until it caught up.
+    if (claims.issued_at < Math.min(since, now() - upMs()))
       throw new AgentGateError('RUNNER_UNAVAILABLE', 'the tool-runner was started after this call was permitted');
     return claims;
   };

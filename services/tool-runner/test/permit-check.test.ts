@@ -6,7 +6,7 @@ import { type PermittedOptions, permitted, policyKey, ring } from './fixtures/pe
 
 const now = 1_700_000_000_000;
 const check = (ask: ExecuteAsk, at = now) =>
-  createPermitCheck({ keys: ring(), now: () => at, since: now - 1_000 })(ask);
+  createPermitCheck({ keys: ring(), now: () => at, since: now - 1_000, upMs: () => 1_000 })(ask);
 const refusalOf = (ask: ExecuteAsk, at?: number): { code: string; message: string } => {
   try {
     check(ask, at);
@@ -119,8 +119,18 @@ test('asks Ed25519 once for the permits of a batch', () => {
       );
     },
   };
-  const checkBoth = createPermitCheck({ keys: counting, now: () => now, since: now });
+  const checkBoth = createPermitCheck({ keys: counting, now: () => now, since: now, upMs: () => 0 });
   for (const [i, ask] of [a, b].entries())
     checkBoth({ ...ask, permit: { claims: ask.permit.claims, seal: seals[i] as never } });
   expect(verified).toBe(1);
+});
+
+test('takes permits of after its start where the clock was set back meanwhile, and none of before', () => {
+  const hour = 3_600_000;
+  const setBack = createPermitCheck({ keys: ring(), now: () => now - hour, since: now - 60_000, upMs: () => 61_000 });
+  const after = permitted({ now: now - hour });
+  expect(setBack(after)).toEqual(after.permit.claims);
+  const before = permitted({ now: now - hour - 1_500 });
+  const justStarted = createPermitCheck({ keys: ring(), now: () => now - hour, since: now, upMs: () => 1_000 });
+  expect(() => justStarted(before)).toThrow('the tool-runner was started after this call was permitted');
 });
