@@ -110,6 +110,7 @@ const start = async (ctx: ServiceContext): Promise<Running> => {
   const orphans = createOrphanWatch({
     backlog: { state: () => bus.streamInfo(auditStream.name) },
     now,
+    monotonic: () => performance.now(),
     onCaughtUp: handlers.onCaughtUp,
   });
 

@@ -37,26 +37,44 @@ export interface OrphanWatch {
   tick(): Promise<void>;
 }
 
+/** The longest `call_timeout_ms` that a configuration may have. */
+const longestCallMs = 600_000;
+/** By more than this in a moment no clock is only corrected: somebody set it, or the machine slept. */
+const setByMs = 1_000;
+
 /**
  * Reports dispatched calls without an outcome, but never only because audit lags: a call counts as open at a moment
- * when everything that had been published by then was taken.
+ * when everything that had been published by then was taken. Nor because the clock was set: a deadline that was told by the clock of before
+ * says nothing by the one of now, so none is judged until every call of before has ended. What is an orphan still is one then.
  */
 export const createOrphanWatch = ({
   backlog,
   now,
+  monotonic,
   onCaughtUp,
 }: {
   backlog: Backlog;
   now: () => number;
+  /** Milliseconds by a clock that nobody sets. */
+  monotonic: () => number;
   onCaughtUp: (at: number) => void;
 }): OrphanWatch => {
   let mark: { at: number; lastSeq: number } | undefined;
+  /** What lies between the two clocks: it changes only where the first is set. */
+  let offset = now() - monotonic();
+  let judgesFrom = Number.NEGATIVE_INFINITY;
   return {
     tick: async () => {
       const at = now();
+      const since = monotonic();
+      if (Math.abs(at - since - offset) > setByMs) {
+        judgesFrom = since + longestCallMs;
+        mark = undefined;
+      }
+      offset = at - since;
       const { firstSeq, lastSeq } = await backlog.state();
       if (mark && firstSeq <= mark.lastSeq) return;
-      if (mark) onCaughtUp(mark.at);
+      if (mark && since >= judgesFrom) onCaughtUp(mark.at);
       mark = { at, lastSeq };
     },
   };

@@ -3,10 +3,11 @@ import { createOrphanWatch } from '../src/open-calls.ts';
 
 const setUp = () => {
   const reported: number[] = [];
-  const state = { firstSeq: 1, lastSeq: 0, now: 100 };
+  const state = { firstSeq: 1, lastSeq: 0, now: 100, setBy: 0 };
   const watch = createOrphanWatch({
     backlog: { state: async () => state },
-    now: () => state.now,
+    now: () => state.now + state.setBy,
+    monotonic: () => state.now,
     onCaughtUp: (at) => reported.push(at),
   });
   return { reported, state, watch };
@@ -36,3 +37,19 @@ test('judges nothing while audit lags behind the stream', async () => {
   await watch.tick();
   expect(reported).toEqual([100]);
 });
+
+test.each([3_600_000, -3_600_000])(
+  'judges no call by a clock that was set by %i ms meanwhile, until those of before have ended',
+  async (setBy) => {
+    const { reported, state, watch } = setUp();
+    await watch.tick();
+    Object.assign(state, { now: 1_100, setBy });
+    await watch.tick();
+    state.now = 601_000;
+    await watch.tick();
+    expect(reported).toEqual([]);
+    state.now = 601_200;
+    await watch.tick();
+    expect(reported).toEqual([601_000 + setBy]);
+  },
+);
