@@ -5,6 +5,7 @@ import { type StackStatus, stackStatus } from '@agentgate/contracts';
 import { nameInCreds } from '@agentgate/ground';
 import { parseTrust, type Trust } from '@agentgate/runtime';
 import { CliError } from './context.ts';
+import { homeHolder } from './up/home-lock.ts';
 
 export const statusFile = (home: string): string => join(home, 'status.json');
 
@@ -23,7 +24,13 @@ export const connectAs = async (home: string, user: string): Promise<Bus> => {
   const file = join(creds, `${user}.creds`);
   if (!existsSync(file)) throw new CliError(`nobody is named ${user}: there is no ${file}`);
   const text = readFileSync(file, 'utf8');
-  return connectBus({ servers: nats, creds: text, user: await nameInCreds(text), instance: 'cli' });
+  const opts = { servers: nats, creds: text, user: await nameInCreds(text), instance: 'cli' };
+  return connectBus(opts).catch((cause: unknown) => {
+    // After a power cut, say, nobody was left to take the status away.
+    if (homeHolder(home) !== undefined) throw cause;
+    const why = 'its status.json is of an agentgate up that was killed';
+    throw new CliError(`nothing runs in ${home}: ${why}; start it with npm start`, { cause });
+  });
 };
 
 export const withUser = async <T>(home: string, user: string, work: (bus: Bus) => Promise<T>): Promise<T> => {
