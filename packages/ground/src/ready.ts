@@ -36,12 +36,12 @@ const until = async (
   gone: () => string | undefined,
   once: () => Promise<boolean>,
 ): Promise<void> => {
-  const end = Date.now() + timeoutMs;
+  const end = performance.now() + timeoutMs;
   for (;;) {
     if (await once().catch(() => false)) return;
     const why = gone();
     if (why !== undefined) throw new GroundError(`${what} ended: ${why}`);
-    if (Date.now() > end) throw new GroundError(`${what} is not ready after ${timeoutMs / 1000} s`);
+    if (performance.now() > end) throw new GroundError(`${what} is not ready after ${timeoutMs / 1000} s`);
     await new Promise((resolve) => setTimeout(resolve, 25));
   }
 };

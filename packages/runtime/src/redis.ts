@@ -17,13 +17,13 @@ export const connectRedis = ({ urlFile, log }: { urlFile: string; log: Pick<Logg
 
 /** Resolves once Redis answers; rejects after `timeoutMs`. */
 export const redisReady = async (redis: Redis, timeoutMs = 10_000): Promise<void> => {
-  const until = Date.now() + timeoutMs;
+  const until = performance.now() + timeoutMs;
   for (;;) {
     try {
       await redis.ping();
       return;
     } catch (cause) {
-      if (Date.now() > until) throw new Error('Redis does not answer', { cause });
+      if (performance.now() > until) throw new Error('Redis does not answer', { cause });
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
   }

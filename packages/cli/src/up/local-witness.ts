@@ -71,14 +71,14 @@ export const witnessReady = async (
   { url, vkey }: Witness,
   { supervisor, signal, gone }: { supervisor: Supervisor; signal: AbortSignal; gone: (why: string) => Error },
 ): Promise<void> => {
-  for (const end = Date.now() + startMs; ; ) {
+  for (const end = performance.now() + startMs; ; ) {
     signal.throwIfAborted();
     const told = await fetch(url, { signal: AbortSignal.timeout(1_500) })
       .then((answer) => answer.json() as Promise<{ vkey?: string }>)
       .catch(() => undefined);
     if (told?.vkey === vkey) return;
     const last = supervisor.state(witnessName)?.lastLines.at(-1) ?? 'it said nothing';
-    if (Date.now() > end) throw gone(`the witness does not answer at ${url}: ${last}`);
+    if (performance.now() > end) throw gone(`the witness does not answer at ${url}: ${last}`);
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
 };

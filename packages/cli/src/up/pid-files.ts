@@ -56,7 +56,7 @@ const signal = (pid: number, name: NodeJS.Signals) => {
 
 const endAll = async (all: readonly PidFile[], graceMs: number): Promise<void> => {
   const until = async (ms: number) => {
-    for (const end = Date.now() + ms; all.some(isAlive) && Date.now() < end; ) await wait(20);
+    for (const end = performance.now() + ms; all.some(isAlive) && performance.now() < end; ) await wait(20);
   };
   for (const { pid } of all) signal(pid, 'SIGTERM');
   await until(graceMs);

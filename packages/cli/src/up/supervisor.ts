@@ -71,7 +71,7 @@ export const createSupervisor = (opts: SupervisorOptions): Supervisor => {
 
   const run = (program: Program) => {
     const { spec } = program;
-    program.startedAt = Date.now();
+    program.startedAt = performance.now();
     const { child, gone } = launch(spec, (line) => takeLine(program, line));
     program.child = child;
     const unnoted = child.pid === undefined ? undefined : note(spec.name, child.pid);
@@ -95,7 +95,7 @@ export const createSupervisor = (opts: SupervisorOptions): Supervisor => {
 
   const again = (program: Program, how: string) => {
     program.ends++;
-    program.inARow = Date.now() - program.startedAt > soundAfterMs ? 1 : program.inARow + 1;
+    program.inARow = performance.now() - program.startedAt > soundAfterMs ? 1 : program.inARow + 1;
     const full = Math.min(longestDelayMs, firstDelayMs * 2 ** (program.inARow - 1));
     const delay = Math.round(full / 2 + (full / 2) * random());
     onEnd(program.spec.name, how, delay);

@@ -34,7 +34,7 @@ const readyMs = 60_000;
 
 /** Starts a whole stack and keeps it until `stop` is aborted. Throws GroundError or ConfigError where it cannot come up. */
 export const up = async (ctx: CliContext, options: UpOptions, stop: AbortSignal): Promise<void> => {
-  const began = Date.now();
+  const began = performance.now();
   const standard = join(ctx.root, 'agentgate.yaml');
   const configFile = options.config === undefined ? standard : resolve(options.config);
   const config = readConfig(configFile);
@@ -64,7 +64,7 @@ export const up = async (ctx: CliContext, options: UpOptions, stop: AbortSignal)
     await tellPushedPolicy(ctx);
     ctx.out(
       summary(status, {
-        seconds: (Date.now() - began) / 1000,
+        seconds: (performance.now() - began) / 1000,
         example: exampleCall(ctx.root, configFile === standard),
         homeFlag: ctx.home === join(ctx.root, '.agentgate') ? '' : ` --home ${quoted(ctx.home)}`,
         paint: ctx.paint,

@@ -47,7 +47,7 @@ export const waitReady = async (opts: {
   timeoutMs: number;
   signal: AbortSignal;
 }): Promise<void> => {
-  const end = Date.now() + opts.timeoutMs;
+  const end = performance.now() + opts.timeoutMs;
   const waiting = new Map(Object.entries(opts.ports));
   let problems: string[] = [];
   while (waiting.size > 0) {
@@ -61,7 +61,7 @@ export const waitReady = async (opts: {
       else problems = told?.problems ?? [lastWords(service, state)];
     }
     if (waiting.size === 0) return;
-    if (Date.now() > end)
+    if (performance.now() > end)
       throw new GroundError(
         `${[...waiting.keys()].join(', ')} not ready after ${opts.timeoutMs / 1000} s: ${problems.join('; ')}`,
       );
