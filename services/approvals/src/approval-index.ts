@@ -10,6 +10,8 @@ export interface ApprovalIndex {
   drop(id: string, revision: number): void;
   /** The pending one for the same call, if there is one. */
   pendingFor(binding: string): Held | undefined;
+  /** How many of an agent's are pending. */
+  pendingOf(agent: { tenant: string; agent: string }): number;
   /** Pending, the oldest first. */
   pending(tenant: string | undefined): ApprovalRecord[];
   /** Pending or granted, and past their time. */
@@ -29,13 +31,25 @@ export const identityOf = ({ question }: ApprovalRecord): CallIdentity => questi
 export const createApprovalIndex = (): ApprovalIndex => {
   const byId = new Map<string, Held>();
   const pendingByBinding = new Map<string, string>();
+  const pendingByAgent = new Map<string, Set<string>>();
   const granted = new Map<string, Record<string, unknown>>();
+  const setPending = ({ id, binding, question }: ApprovalRecord) => {
+    pendingByBinding.set(binding, id);
+    const agent = agentKey(question);
+    pendingByAgent.set(agent, (pendingByAgent.get(agent) ?? new Set()).add(id));
+  };
+  const setDecided = ({ id, binding, question }: ApprovalRecord) => {
+    if (pendingByBinding.get(binding) === id) pendingByBinding.delete(binding);
+    const agent = agentKey(question);
+    const ids = pendingByAgent.get(agent);
+    if (ids?.delete(id) && ids.size === 0) pendingByAgent.delete(agent);
+  };
   /** Revisions of what ended, so that a late word of the time before does not bring it back. */
   const drop = (id: string, revision: number) => {
     const known = byId.get(id);
     if (!known || known.revision > revision) return;
     byId.delete(id);
-    if (pendingByBinding.get(known.record.binding) === id) pendingByBinding.delete(known.record.binding);
+    setDecided(known.record);
   };
   const remember = ({ question }: ApprovalRecord) => {
     const key = grantedKey(question);
@@ -54,14 +68,15 @@ export const createApprovalIndex = (): ApprovalIndex => {
       if (record.state === 'granted' || record.state === 'consumed') remember(record);
       if (!isOpen(record)) return drop(record.id, revision);
       byId.set(record.id, held);
-      if (record.state === 'pending') pendingByBinding.set(record.binding, record.id);
-      else if (pendingByBinding.get(record.binding) === record.id) pendingByBinding.delete(record.binding);
+      if (record.state === 'pending') setPending(record);
+      else setDecided(record);
     },
     drop,
     pendingFor: (binding) => {
       const id = pendingByBinding.get(binding);
       return id === undefined ? undefined : byId.get(id);
     },
+    pendingOf: (agent) => pendingByAgent.get(agentKey(agent))?.size ?? 0,
     pending: (tenant) =>
       [...byId.values()]
         .map(({ record }) => record)
@@ -77,5 +92,5 @@ export const createApprovalIndex = (): ApprovalIndex => {
   };
 };
 
-const grantedKey = ({ tenant, agent, tool }: { tenant: string; agent: string; tool: string }) =>
-  `${tenant}/${agent} ${tool}`;
+const agentKey = ({ tenant, agent }: { tenant: string; agent: string }) => `${tenant}/${agent}`;
+const grantedKey = ({ tool, ...who }: { tenant: string; agent: string; tool: string }) => `${agentKey(who)} ${tool}`;

@@ -120,7 +120,7 @@ export const createApprovals = (opts: ApprovalsOptions): Approvals => {
       );
     const waiting = index.pendingFor(binding);
     if (waiting && !isOver(waiting)) return { id: waiting.record.id, expires_at: waiting.record.expires_at };
-    if (index.pending(question.tenant).filter((each) => each.question.agent === question.agent).length >= maxWaiting)
+    if (index.pendingOf(question) >= maxWaiting)
       throw new AgentGateError('RATE_LIMITED', `${maxWaiting} questions of this agent wait for a person already`);
     const at = now();
     const last = index.lastGranted(question);
