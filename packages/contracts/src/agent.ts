@@ -52,7 +52,11 @@ export const callReply = z.strictObject({
 });
 export type CallReply = z.infer<typeof callReply>;
 
-export const cancelAsk = z.union([z.strictObject({ v, call: callId }), z.strictObject({ v, key })]);
+/** No union: whoever gives both, or neither, hears that it is one of the two, and not that a field is unknown or missing. */
+export const cancelAsk = z
+  .strictObject({ v, call: callId.optional(), key: key.optional() })
+  .refine((ask) => (ask.call === undefined) !== (ask.key === undefined), 'needs exactly one of call and key')
+  .meta({ oneOf: [{ required: ['call'] }, { required: ['key'] }] });
 export type CancelAsk = z.infer<typeof cancelAsk>;
 export const fate = z.enum(['aborted', 'completed', 'unknown']);
 export type Fate = z.infer<typeof fate>;

@@ -33,6 +33,14 @@ describe('the public protocol for programs', () => {
     });
   });
 
+  test('says that a cancel names its call by one of two fields', () => {
+    expect(jsonSchemas()['agent.cancel.ask']).toMatchObject({
+      required: ['v'],
+      additionalProperties: false,
+      oneOf: [{ required: ['call'] }, { required: ['key'] }],
+    });
+  });
+
   test('names each type of event, and no subject of the services', () => {
     const { channels } = asyncApi() as { channels: Record<string, { address: string | null; messages: Node }> };
     expect(Object.keys(channels.evidence?.messages ?? {})).toEqual(

@@ -94,7 +94,7 @@ export const createIngress = (ports: IngressPorts, live: LiveCalls, limits: Conf
     },
     cancelHere,
     cancel: async (who, by) => {
-      const here = await cancelHere(who, by as { call?: string; key?: string });
+      const here = await cancelHere(who, by);
       return here === 'not_found' ? ports.cancelElsewhere(who, by) : here;
     },
     hold: (scope) => {
