@@ -15,7 +15,7 @@ import {
   unknownPart,
 } from './credentials.ts';
 import { name, services } from './names.ts';
-import { firstProblem, firstProblemOf } from './parse.ts';
+import { firstProblemOf, type Problem, tellProblem } from './parse.ts';
 import { people } from './permissions.ts';
 import { approvers } from './permit.ts';
 import { defaultPinning, pinningSettings } from './tool-pin.ts';
@@ -269,8 +269,15 @@ export class ConfigError extends Error {
   override readonly name = 'ConfigError';
 }
 
-/** Parses agentgate.yaml. `file` is its absolute path: relative paths in it are resolved from there. Throws ConfigError for the first problem. */
-export const parseConfig = (source: string, file: string): Config => {
+/**
+ * Parses agentgate.yaml. `file` is its absolute path: relative paths in it are resolved from there. `problemOf` looks for what no schema can see,
+ * in a configuration of the right form. Throws ConfigError for the first problem.
+ */
+export const parseConfig = (
+  source: string,
+  file: string,
+  problemOf: (config: Config) => Problem | undefined = () => undefined,
+): Config => {
   const lines = new LineCounter();
   const document = parseDocument(source, { lineCounter: lines, uniqueKeys: true, prettyErrors: false });
   const refused = (offset: number | undefined, why: string) =>
@@ -281,9 +288,13 @@ export const parseConfig = (source: string, file: string): Config => {
   const wrong = wrongNodeOf(document);
   if (wrong) throw refused(wrong.node.range?.[0], wrong.why);
   const parsed = config.safeParse(resolved(document, file));
-  if (parsed.success) return absolutePaths(parsed.data, dirname(file));
-  const { path } = firstProblemOf(parsed.error);
-  throw refused(offsetOf(document.contents, path), firstProblem(parsed.error).replace(/^\/(: )?/, ''));
+  const refuseProblem = (problem: Problem) =>
+    refused(offsetOf(document.contents, problem.path), tellProblem(problem).replace(/^\/(: )?/, ''));
+  if (!parsed.success) throw refuseProblem(firstProblemOf(parsed.error));
+  const read = absolutePaths(parsed.data, dirname(file));
+  const problem = problemOf(read);
+  if (problem) throw refuseProblem(problem);
+  return read;
 };
 
 const tellSyntax = ({ code, message, pos }: YAMLError, source: string): string => {

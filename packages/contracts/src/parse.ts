@@ -38,12 +38,12 @@ export const firstProblemOf = (error: z.ZodError): Problem => {
     : { path, message: issue.message };
 };
 
-/** The same with its field as a JSON pointer: `/arguments/path: …`. */
-export const firstProblem = (error: z.ZodError): string => {
-  const { path, message } = firstProblemOf(error);
+/** With its field as a JSON pointer: `/arguments/path: …`. */
+export const tellProblem = ({ path, message }: Problem): string => {
   const pointer = path.map((p) => `/${p.replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
   return `${pointer || '/'}: ${message}`;
 };
+export const firstProblem = (error: z.ZodError): string => tellProblem(firstProblemOf(error));
 
 /** As parseField, for what JSON.parse made of messages by the thousand: the value itself where it is as it should be. */
 export const createParser = <T>(schema: z.ZodType<T>): ((value: unknown) => T) => {

@@ -20,7 +20,6 @@ export { deny, outcomeOf } from './outcome.ts';
 export { keyOf } from './provenance/normalise.ts';
 export { resultValues, type SeenValue } from './provenance/result-values.ts';
 export type { Source } from './provenance/trace.ts';
-export { createEgressScan } from './scan/egress.ts';
 export type { Commit, Recall, Recalled, SessionFacts, SessionOwner } from './session-facts.ts';
 export { type Explanation, explainCall, type WeighedGrant } from './trial/explain.ts';
 export { createHistory, type History, type RecordedCall, type TrialEvent } from './trial/recorded-calls.ts';
@@ -35,3 +34,4 @@ export {
   nothingRemembered,
   type TrialWorld,
 } from './trial/trial.ts';
+export { unenforceable } from './unenforceable.ts';

@@ -1,15 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { AgentGateError, ConfigError, type PolicySettings, parseConfig } from '@agentgate/contracts';
-import {
-  type Authors,
-  createEgressScan,
-  parseAuthors,
-  type Revision,
-  revisionOfConfig,
-  UnsafeCondition,
-} from '@agentgate/policy-engine';
+import { AgentGateError, type Config, ConfigError, type PolicySettings, parseConfig } from '@agentgate/contracts';
+import { type Authors, parseAuthors, type Revision, revisionOfConfig, unenforceable } from '@agentgate/policy-engine';
 import { type BaseConfig, required, StartError } from '@agentgate/runtime';
 import { z } from 'zod';
 
@@ -42,22 +35,16 @@ export interface PolicyConfig {
 
 export const env: Environment = process.env;
 
-/** Throws StartError naming the variable, or the file, the grant and the field. */
+/** Throws StartError naming the variable, or the file, the line and the field. */
 export const readPolicyConfig = (base: BaseConfig, env: Environment): PolicyConfig => {
   const parsed = policyVariables.safeParse(env);
   if (!parsed.success)
     throw new StartError(`${parsed.error.issues[0]?.path.join('.')}: ${parsed.error.issues[0]?.message}`);
   const { AGENTGATE_POLICY_BUNDLE: folder, AGENTGATE_POLICY_AUTHORS: authors } = parsed.data;
   const file = required(base.AGENTGATE_CONFIG, 'AGENTGATE_CONFIG');
-  const gate = read(file, (text) => parseConfig(text, file));
-  try {
-    createEgressScan(gate.policy.egress);
-  } catch (error) {
-    if (error instanceof UnsafeCondition) throw new StartError(`${file}: policy: egress: ${error.message}`);
-    throw error;
-  }
+  const gate = readGate(file);
   return {
-    revision: read(file, () => revisionOfConfig(gate, readWasm(folder))),
+    revision: revisionOfConfig(gate, readWasm(folder)),
     authors: authors === undefined ? new Map() : readAuthors(authors),
     servers: new Set(Object.keys(gate.servers)),
     dualControl: gate.dual_control.includes('policy'),
@@ -106,13 +93,11 @@ const readBytes = (field: string, file: string): Buffer => {
   }
 };
 
-const read = <T>(file: string, use: (text: string) => T): T => {
+const readGate = (file: string): Config => {
   try {
-    return use(readFileSync(file, 'utf8'));
+    return parseConfig(readFileSync(file, 'utf8'), file, unenforceable);
   } catch (error) {
-    if (error instanceof StartError) throw error;
-    if (error instanceof ConfigError)
-      throw new StartError(error.message.startsWith(file) ? error.message : `${file}: ${error.message}`);
+    if (error instanceof ConfigError) throw new StartError(error.message);
     throw new StartError('AGENTGATE_CONFIG: the file cannot be read');
   }
 };

@@ -239,6 +239,6 @@ test('drains on SIGTERM, and refuses to start with a grant that cannot be enforc
   const { ended } = await start(wrong);
   expect(await ended).toBe(1);
   expect(output).toContain(
-    `${wrong}: grants: write: /path: \\"/srv/../etc\\" cannot be a path prefix: it holds a \\"..\\" segment`,
+    `${wrong}:8: grants/0/where/~1path/under: \\"/srv/../etc\\" cannot be a path prefix: it holds a \\"..\\" segment`,
   );
 }, 30_000);

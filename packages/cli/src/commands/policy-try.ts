@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { AgentGateError, ConfigError } from '@agentgate/contracts';
+import { AgentGateError } from '@agentgate/contracts';
 import { ownTenant } from '@agentgate/ground';
 import { checkPolicy, createHistory, createReplay, type Finding, type RecordedCall } from '@agentgate/policy-engine';
 import { type Command, InvalidArgumentError } from 'commander';
@@ -71,9 +71,7 @@ const check = async (ctx: CliContext, bundle: string | undefined, flags: CheckFl
   const source = bundle === undefined ? file : resolve(bundle);
   const at = (grant: string): string =>
     bundle === undefined && lines.has(grant) ? `${source}:${lines.get(grant)}` : source;
-  const revision = await revisionOf(ctx, { bundle }, config).catch((error: unknown) => {
-    throw located(error, { file, lines, isBundle: bundle !== undefined });
-  });
+  const revision = await revisionOf(ctx, { bundle }, config);
   const trial = await startTrial(revision);
   await trial.engine.close();
   const tools = await liveTools(ctx).catch((error: unknown) => {
@@ -102,17 +100,6 @@ const check = async (ctx: CliContext, bundle: string | undefined, flags: CheckFl
 };
 const tellFinding = ({ paint }: CliContext, { at, grant, kind, why }: Finding & { at: string }): string =>
   `${at}: grant ${paint.bold(grant)}: ${paint.yellow(kind.replace('_', ' '))}: ${visible(why)}`;
-
-/** With the line of the grant that a refused configuration names. */
-const located = (
-  error: unknown,
-  { file, lines, isBundle }: { file: string; lines: Map<string, number>; isBundle: boolean },
-): unknown => {
-  if (!(error instanceof ConfigError) || isBundle) return error;
-  const grant = /^grants: ([a-z0-9_-]+):/.exec(error.message)?.[1];
-  const line = grant === undefined ? undefined : lines.get(grant);
-  return new ConfigError(`${file}${line === undefined ? '' : `:${line}`}: ${error.message}`, { cause: error });
-};
 
 interface ExplainFlags extends Partial<ImaginedCall> {
   bundle?: string;

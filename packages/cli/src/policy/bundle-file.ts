@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { ConfigError, firstProblem, parseConfig } from '@agentgate/contracts';
+import { firstProblem, parseConfig } from '@agentgate/contracts';
 import { type SigningKey, signingKeyFromSeed } from '@agentgate/evidence';
 import {
   type BundleFiles,
@@ -11,6 +11,7 @@ import {
   revisionOfConfig,
   type SelfTest,
   selfTests,
+  unenforceable,
 } from '@agentgate/policy-engine';
 import { parse } from 'yaml';
 import { type CliContext, CliError } from '../context.ts';
@@ -72,13 +73,8 @@ export const buildFiles = async (
     from.rego === undefined
       ? new Uint8Array(read(join(ctx.root, 'policies', 'bundle', 'policy.wasm')))
       : await compileRego(ctx, resolve(from.rego));
-  const gate = parseConfig(read(file).toString('utf8'), file);
-  try {
-    return bundleFiles(revisionOfConfig(gate, wasm), from.version, readTests(from.tests, from.rego !== undefined));
-  } catch (error) {
-    if (error instanceof ConfigError) throw new CliError(`${file}: ${error.message}`);
-    throw error;
-  }
+  const gate = parseConfig(read(file).toString('utf8'), file, unenforceable);
+  return bundleFiles(revisionOfConfig(gate, wasm), from.version, readTests(from.tests, from.rego !== undefined));
 };
 
 /** A bundle as a policy service of this home would open it. */

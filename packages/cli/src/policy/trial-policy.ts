@@ -11,6 +11,7 @@ import {
   revisionOfConfig,
   startInstance,
   type TrialWorld,
+  unenforceable,
 } from '@agentgate/policy-engine';
 import { type CliContext, CliError } from '../context.ts';
 import { readStatus, statusFile } from '../stack.ts';
@@ -41,7 +42,7 @@ export const readText = (file: string): string => {
 };
 
 /** Throws ConfigError with file, line and key. */
-export const readConfig = (file: string): Config => parseConfig(readText(file), file);
+export const readConfig = (file: string): Config => parseConfig(readText(file), file, unenforceable);
 
 export const revisionOf = async (ctx: CliContext, { bundle }: PolicySource, config: Config): Promise<Revision> => {
   if (bundle !== undefined) return openForTest(ctx, bundle);

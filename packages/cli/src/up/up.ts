@@ -2,6 +2,7 @@ import { readFileSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { type Config, ConfigError, parseConfig, type StackStatus, services, stackStatus } from '@agentgate/contracts';
 import { createDeployment, type Deployment, GroundError, logOrigin, provision, writePrivate } from '@agentgate/ground';
+import { unenforceable } from '@agentgate/policy-engine';
 import type { CliContext } from '../context.ts';
 import { quoted } from '../quoted.ts';
 import { statusFile } from '../stack.ts';
@@ -93,7 +94,7 @@ const readConfig = (file: string): Config => {
     const isMissing = (cause as NodeJS.ErrnoException).code === 'ENOENT';
     throw new ConfigError(`${file}: ${isMissing ? 'does not exist' : 'cannot be read'}`, { cause });
   }
-  return parseConfig(text, file);
+  return parseConfig(text, file, unenforceable);
 };
 
 const outputs = (ctx: CliContext, options: UpOptions, stop: AbortSignal) => {

@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -47,8 +48,9 @@ const stop = async (signal: NodeJS.Signals): Promise<number | null> => {
   return exited;
 };
 const cli = (...args: string[]) =>
-  spawnSync(process.execPath, [bin, ...args, '--home', home], {
+  spawnSync(process.execPath, [bin, '--home', home, ...args], {
     encoding: 'utf8',
+    cwd: dir,
     env: { ...process.env, NO_COLOR: '1' },
     timeout: 30_000,
   });
@@ -153,4 +155,44 @@ test('says in one line what it cannot start with', () => {
     status: 1,
     stderr: `agentgate: ${join(dir, 'none.yaml')}: does not exist\n`,
   });
+});
+
+test.each([
+  ['up', []],
+  ['policy check', []],
+  ['policy build', ['--bundle-version', '1', '--key', 'author.seed']],
+  ['policy replay', ['--log', 'none']],
+  ['policy explain', ['--tool', 'files/read', '--agent', 'demo']],
+])('refuses a pattern that is not RE2 before anything starts: %s', (command, flags) => {
+  const file = join(dir, 'pattern.yaml');
+  writeFileSync(join(dir, 'author.seed'), randomBytes(32).toString('base64url'));
+  writeFileSync(
+    file,
+    `v: 1
+tenants: { default: { agents: { demo: {} } } }
+grants:
+  - id: read
+    to: { agents: [demo] }
+    tools: [files/read]
+    effect: allow
+    where:
+      /path:
+        matches: "(?=a)b"
+`,
+  );
+  rmSync(join(dir, 'unborn'), { recursive: true, force: true });
+  const { status, stdout, stderr } = cli(
+    ...command.split(' '),
+    ...flags,
+    '--config',
+    file,
+    '--home',
+    join(dir, 'unborn'),
+  );
+  expect({ status, stdout, stderr }).toEqual({
+    status: 1,
+    stdout: '',
+    stderr: `agentgate: ${file}:10: grants/0/where/~1path/matches: the pattern is not RE2: error parsing regexp: invalid or unsupported Perl syntax: \`(?=\`\n`,
+  });
+  expect(existsSync(join(dir, 'unborn'))).toBe(false);
 });

@@ -2,7 +2,7 @@ import type { Condition } from '@agentgate/contracts';
 import { prepareCidrIn, prepareHostIn } from './host.ts';
 import { prepareUnder } from './path.ts';
 import { prepareMatches } from './pattern.ts';
-import { fails, holds, UnsafeCondition, unclear, type Verdict } from './verdict.ts';
+import { at, fails, holds, UnsafeCondition, unclear, type Verdict } from './verdict.ts';
 
 /** A longer array is not judged. */
 const maxMembers = 1024;
@@ -76,22 +76,24 @@ const prepareEach = (member: Omit<Condition, 'each'>): Judge => {
   };
 };
 
+const prepared = <T>(word: string, value: T | undefined, prepare: (value: T) => Judge): [string, Judge][] =>
+  value === undefined ? [] : [[word, at(word, () => prepare(value))]];
+
 /** Cheap conditions first. */
 const judgesOf = (c: Condition): [string, Judge][] => {
-  const judges: [string, Judge][] = [];
-  if (c.equals !== undefined) judges.push(['equals', prepareOneOf([c.equals])]);
-  if (c.one_of !== undefined) judges.push(['one_of', prepareOneOf(c.one_of)]);
-  const { min, max, max_length: maxLength } = c;
-  if (min !== undefined && max !== undefined && min > max) throw new UnsafeCondition('min is above max');
-  if (min !== undefined) judges.push(['min', prepareNumber((value) => value >= min, 'it is less')]);
-  if (max !== undefined) judges.push(['max', prepareNumber((value) => value <= max, 'it is more')]);
-  if (maxLength !== undefined) judges.push(['max_length', prepareMaxLength(maxLength)]);
-  if (c.under !== undefined) judges.push(['under', prepareUnder(c.under)]);
-  if (c.host_in !== undefined) judges.push(['host_in', prepareHostIn(c.host_in)]);
-  if (c.cidr_in !== undefined) judges.push(['cidr_in', prepareCidrIn(c.cidr_in)]);
-  if (c.matches !== undefined) judges.push(['matches', prepareMatches(c.matches)]);
-  if (c.each !== undefined) judges.push(['each', prepareEach(c.each)]);
-  return judges;
+  if (c.min !== undefined && c.max !== undefined && c.min > c.max) throw new UnsafeCondition('min is above max');
+  return [
+    ...prepared('equals', c.equals, (one) => prepareOneOf([one])),
+    ...prepared('one_of', c.one_of, prepareOneOf),
+    ...prepared('min', c.min, (min) => prepareNumber((value) => value >= min, 'it is less')),
+    ...prepared('max', c.max, (max) => prepareNumber((value) => value <= max, 'it is more')),
+    ...prepared('max_length', c.max_length, prepareMaxLength),
+    ...prepared('under', c.under, prepareUnder),
+    ...prepared('host_in', c.host_in, prepareHostIn),
+    ...prepared('cidr_in', c.cidr_in, prepareCidrIn),
+    ...prepared('matches', c.matches, prepareMatches),
+    ...prepared('each', c.each, prepareEach),
+  ];
 };
 
 /** Throws UnsafeCondition for one that cannot be enforced. */

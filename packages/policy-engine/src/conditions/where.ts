@@ -1,6 +1,6 @@
 import type { Condition } from '@agentgate/contracts';
 import { type PreparedCondition, prepareCondition } from './condition.ts';
-import { UnsafeCondition } from './verdict.ts';
+import { at, UnsafeCondition } from './verdict.ts';
 
 /** What the engine is told of a conditional grant: it decides what follows. */
 export type Fact = { state: 'holds' } | { state: 'fails' | 'unclear'; pointer: string; condition: string; why: string };
@@ -31,13 +31,11 @@ const tokensOf = (pointer: string): string[] =>
 /** Throws UnsafeCondition naming the pointer and the condition. */
 export const prepareWhere = (where: Where): PreparedWhere => {
   const conditions = Object.entries(where).map(([pointer, condition]): [string, string[], PreparedCondition] => {
-    if (pointer === '') throw new UnsafeCondition('"": names all arguments; a condition is about one, such as /path');
-    try {
-      return [pointer, tokensOf(pointer), prepareCondition(condition)];
-    } catch (cause) {
-      if (cause instanceof UnsafeCondition) throw new UnsafeCondition(`${pointer}: ${cause.message}`, { cause });
-      throw cause;
-    }
+    const prepare = () => {
+      if (pointer === '') throw new UnsafeCondition('names all arguments; a condition is about one, such as /path');
+      return prepareCondition(condition);
+    };
+    return [pointer, tokensOf(pointer), at(pointer, prepare, (why) => `${pointer || '""'}: ${why}`)];
   });
   return (args) => {
     let worst: Fact = allHold;

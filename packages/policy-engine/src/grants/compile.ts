@@ -1,5 +1,5 @@
 import { type Config, ConfigError, type Grant, limits, type PolicySettings, scopeOf } from '@agentgate/contracts';
-import { UnsafeCondition } from '../conditions/verdict.ts';
+import { at, UnsafeCondition } from '../conditions/verdict.ts';
 import { prepareWhere, type Where } from '../conditions/where.ts';
 import {
   type CredentialOf,
@@ -37,7 +37,7 @@ const whomOf = ({ agents, labels, tenants }: Grant['to']): string[] => {
 
 const partOf = (part: string, tool: string): Part | undefined => {
   const [before = '', after, ...more] = part.split('*');
-  if (more.length > 0) throw new UnsafeCondition(`tools: ${tool}: only one * may stand on each side of the slash`);
+  if (more.length > 0) throw new UnsafeCondition(`${tool}: only one * may stand on each side of the slash`);
   if (after === undefined) return [part];
   return part === '*' ? undefined : [before, after];
 };
@@ -101,34 +101,45 @@ export const compileGrants = (
   const index = new Map<string, GrantsOf>();
   const wheres = new Map<number, Where>();
   let entries = 0;
-  const place = (grant: Grant, number: number, tool: string, whom: string) => {
+  const place = (number: number, tool: string, whom: string) => {
     const grants = index.get(whom) ?? { exact: {}, server: {}, any: [] };
     index.set(whom, grants);
-    const at = placeOf(tool, number);
+    const found = at(
+      'tools',
+      () => placeOf(tool, number),
+      (why) => `tools: ${why}`,
+    );
     const there =
-      at.kind === 'exact'
-        ? push(grants.exact, at.tool, number)
-        : at.kind === 'server'
-          ? push(grants.server, at.server, at.entry)
-          : push({ any: grants.any }, 'any', at.entry);
+      found.kind === 'exact'
+        ? push(grants.exact, found.tool, number)
+        : found.kind === 'server'
+          ? push(grants.server, found.server, found.entry)
+          : push({ any: grants.any }, 'any', found.entry);
     if (there.length > maxGrantsPerKey)
-      throw new ConfigError(`grants: ${grant.id}: more than ${maxGrantsPerKey} grants name ${whom} and ${tool}`);
+      throw new UnsafeCondition(`more than ${maxGrantsPerKey} grants name ${whom} and ${tool}`);
     if (++entries > maxEntries)
-      throw new ConfigError(
-        `grants: ${grant.id}: agents × tools of all grants are more than ${maxEntries}; use labels and patterns`,
+      throw new UnsafeCondition(`agents × tools of all grants are more than ${maxEntries}; use labels and patterns`);
+  };
+  const take = (grant: Grant) => {
+    const { where, to, tools } = grant;
+    const number = list.push(entryOf(grant)) - 1;
+    if (where) at('where', () => prepareWhere(where));
+    for (const whom of new Set(whomOf(to))) for (const tool of new Set(tools)) place(number, tool, whom);
+    if (list[number]?.conditional && where) wheres.set(number, where);
+  };
+  const takeAll = () => {
+    for (const [i, grant] of config.grants.entries())
+      at(
+        String(i),
+        () => take(grant),
+        (why) => `${grant.id}: ${why}`,
       );
   };
-  for (const grant of config.grants) {
-    const number = list.push(entryOf(grant)) - 1;
-    try {
-      if (grant.where) prepareWhere(grant.where);
-      for (const whom of new Set(whomOf(grant.to)))
-        for (const tool of new Set(grant.tools)) place(grant, number, tool, whom);
-    } catch (cause) {
-      if (cause instanceof UnsafeCondition) throw new ConfigError(`grants: ${grant.id}: ${cause.message}`, { cause });
-      throw cause;
-    }
-    if (list[number]?.conditional && grant.where) wheres.set(number, grant.where);
+  try {
+    at('grants', takeAll, (why) => `grants: ${why}`);
+  } catch (cause) {
+    if (cause instanceof UnsafeCondition) throw new ConfigError(cause.message, { cause });
+    throw cause;
   }
   const { depth, keysPerObject } = limits;
   return {

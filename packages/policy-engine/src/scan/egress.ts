@@ -2,6 +2,7 @@ import { isIP } from 'node:net';
 import type { PolicySettings } from '@agentgate/contracts';
 import { classOfAddress } from '@agentgate/runtime';
 import { hostOf, prepareHostIn } from '../conditions/host.ts';
+import { at } from '../conditions/verdict.ts';
 import { unmask } from '../provenance/normalise.ts';
 import type { EgressHost } from './findings.ts';
 import { type Leaf, leavesOf } from './leaves.ts';
@@ -86,8 +87,8 @@ export const createEgressScan = (
   purposeHosts: ReadonlySet<string>,
   isLookedAt?: (pointer: string) => boolean,
 ) => EgressHost[]) => {
-  const isDenied = prepareHostIn(settings.deny);
-  const isAllowed = prepareHostIn(settings.allow ?? []);
+  const isDenied = at('deny', () => prepareHostIn(settings.deny));
+  const isAllowed = at('allow', () => prepareHostIn(settings.allow ?? []));
   const listOf = (host: string): EgressHost['list'] =>
     isDenied(host).state !== 'fails' ? 'denied' : isAllowed(host).state === 'holds' ? 'allowed' : 'unlisted';
 
