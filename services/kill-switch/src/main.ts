@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { killHold, killPulse, killStream, pointContain } from '@agentgate/contracts';
-import { connectRedis, requireStream, runService, type ServiceContext } from '@agentgate/runtime';
+import { connectRedis, redisReady, requireStream, runService, type ServiceContext } from '@agentgate/runtime';
 import { createKillStream } from './adapters/kill-stream.ts';
 import { createNatsConnections } from './adapters/nats-connections.ts';
 import { createRedisView } from './adapters/redis-view.ts';
@@ -33,6 +33,8 @@ const start = async (ctx: ServiceContext) => {
   await requireStream(bus, killStream);
   const { redisUrlFile, dualControl, accountOf } = readConfig(ctx.config, env);
   const redis = connectRedis({ urlFile: redisUrlFile, log });
+  // So long the points are waited for anyway. Kills are taken without Redis, too: the view is rebuilt once it is there.
+  await redisReady(redis, hearPointsMs).catch(() => {});
 
   const kills = createKillStream(bus);
   const { stream } = await kills.leader();

@@ -1,4 +1,5 @@
-import { rmSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { type Batcher, type Bus, silent } from '@agentgate/bus';
 import {
@@ -318,4 +319,35 @@ test('refuses to start when the KILL stream is not what it relies on, and says h
   expect(await refused.exited).toBe(1);
   expect(refused.logs()).toMatch(/stream KILL: .*max_msgs_per_subject/);
   expect(await update({ max_msgs_per_subject: 1 })).not.toContain('"error"');
+});
+
+test('waits at its start for a Redis that does not answer at once, and warns of nothing', async () => {
+  const url = new URL(readFileSync(ground.redisUrlFile('kill-switch'), 'utf8').trim());
+  const port = Number(url.port);
+  const slow = createServer((client) => {
+    client.on('error', () => {});
+    setTimeout(() => {
+      const redis = connect(port, url.hostname);
+      redis.on('error', () => {});
+      client.pipe(redis).pipe(client);
+    }, 300);
+  });
+  await new Promise<void>((resolve) => slow.listen(0, '127.0.0.1', resolve));
+  url.port = String((slow.address() as AddressInfo).port);
+  const urlFile = join(ground.dir, 'slow-redis.url');
+  writeFileSync(urlFile, url.href);
+  const another = await spawnService(ground, 'k-slow', { AGENTGATE_REDIS_URL_FILE: urlFile });
+  try {
+    await another.ready();
+    const entries = another
+      .logs()
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { level: number; msg: string });
+    expect(entries.filter(({ level }) => level > 30)).toEqual([]);
+    expect(entries.map(({ msg }) => msg)).toContain('the kill view is rebuilt');
+  } finally {
+    await another.kill('SIGTERM');
+    slow.close();
+  }
 });

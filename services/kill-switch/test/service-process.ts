@@ -16,7 +16,11 @@ export interface ServiceProcess {
   exited: Promise<number | null>;
 }
 
-export const spawnService = async (ground: Ground, instance: string): Promise<ServiceProcess> => {
+export const spawnService = async (
+  ground: Ground,
+  instance: string,
+  env: Record<string, string> = {},
+): Promise<ServiceProcess> => {
   const port = (await freePorts()).nats;
   writeFileSync(ground.configFile, 'v: 1\ntenants: {}\n');
   const child: ChildProcess = spawn(process.execPath, [main], {
@@ -32,6 +36,7 @@ export const spawnService = async (ground: Ground, instance: string): Promise<Se
       AGENTGATE_TENANTS: ground.tenantsFile,
       AGENTGATE_HTTP_PORT: String(port),
       AGENTGATE_INSTANCE: instance,
+      ...env,
     },
   });
   let logs = '';
