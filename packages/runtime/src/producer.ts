@@ -101,7 +101,10 @@ export const createProducer = ({ bus, service, instance, key, log, now }: Produc
           break;
         } catch (error) {
           if (failures % 50 === 0)
-            log.warn({ err: error, waiting: items.length + batch.length }, 'evidence is not acknowledged');
+            log.warn(
+              { err: error, waiting: items.length + batch.length },
+              'evidence is not acknowledged by NATS: calls are denied until it is; trying again',
+            );
           if (closed) throw error;
           await new Promise((resolve) => setTimeout(resolve, retryMs));
         }

@@ -3,11 +3,13 @@ import { flushCompileCache } from 'node:module';
 import { type Bus, connectBus } from '@agentgate/bus';
 import { auditUsers, type ServiceName } from '@agentgate/contracts';
 import { type SigningKey, signingKeyFromSeed } from '@agentgate/evidence';
-import { type Logger, pino } from 'pino';
+import type { Logger } from 'pino';
 import { collectDefaultMetrics, Registry } from 'prom-client';
 import { type BaseConfig, readBaseConfig, StartError } from './base-config.ts';
 import { requireServer } from './ground-check.ts';
 import { createHealth, createHttp, type Health, type HttpSurface } from './http.ts';
+import { tellLife } from './life.ts';
+import { createLog } from './log.ts';
 import { createProducer, type Producer } from './producer.ts';
 import { readTrust, type Trust } from './trust.ts';
 import { tuneV8 } from './v8.ts';
@@ -41,7 +43,6 @@ export interface Running {
 }
 
 const version = '0.1.0';
-const heartbeatMs = 10_000;
 const drainMs = 8_000;
 
 /** Loading leaves 20 MB of pages behind, which V8 would keep beside what the load needs. Where Node runs with --expose-gc they go back, before anybody waits for us. */
@@ -56,11 +57,7 @@ export const runService = async (opts: {
   const { service } = opts;
   tuneV8();
   giveBack();
-  const log = pino({
-    level: opts.env.AGENTGATE_LOG_LEVEL ?? 'info',
-    base: { service },
-    timestamp: pino.stdTimeFunctions.isoTime,
-  });
+  const log = createLog({ service, level: opts.env.AGENTGATE_LOG_LEVEL });
   const die = (error: unknown, message: string): never => {
     log.fatal({ err: error }, message);
     process.exit(1);
@@ -129,7 +126,7 @@ const start = async (opts: Parameters<typeof runService>[0], log: Logger, die: S
   bus.answerMicro({ service, version, description: `AgentGate ${service}` });
   // Ready is what the server hears for us: a subscription still on its way there would be "is not running" to whoever asks now.
   await bus.flush();
-  const life = tellLife({ service, instance, evidence, keyid: key.keyid, log });
+  const life = tellLife({ service, instance, version, evidence, keyid: key.keyid, log });
   state = 'running';
   // Where NODE_COMPILE_CACHE names a folder: the next start is faster and smaller, however this one ends.
   flushCompileCache();
@@ -149,41 +146,4 @@ const start = async (opts: Parameters<typeof runService>[0], log: Logger, die: S
   };
   for (const signal of ['SIGTERM', 'SIGINT'] as const)
     process.on(signal, () => void stop().catch((error: unknown) => die(error, 'the service could not stop in order')));
-};
-
-/** producer.started, heartbeats and producer.stopped: without them a producer's silence would look like peace. */
-const tellLife = ({
-  service,
-  instance,
-  evidence,
-  keyid,
-  log,
-}: {
-  service: string;
-  instance: string;
-  evidence: Producer;
-  keyid: string;
-  log: Logger;
-}) => {
-  const about = { service, instance };
-  const tell = (recorded: Promise<string>) =>
-    recorded
-      .then(() => undefined)
-      .catch((error: unknown) => log.warn({ err: error }, 'a sign of life is not in evidence'));
-  tell(evidence.record({ name: 'producer.started', subject: instance, data: { ...about, version, keyid } })).catch(
-    () => {},
-  );
-  const timer = setInterval(() => {
-    tell(
-      evidence.record({ name: 'producer.heartbeat', subject: instance, data: { ...about, events: evidence.count } }),
-    ).catch(() => {});
-  }, heartbeatMs);
-  return {
-    stop: async () => {
-      clearInterval(timer);
-      await tell(
-        evidence.record({ name: 'producer.stopped', subject: instance, data: { ...about, events: evidence.count } }),
-      );
-    },
-  };
 };
