@@ -10,7 +10,7 @@ import {
   renameSync,
   rmSync,
   statSync,
-  writeSync,
+  writeFileSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
 import { GroundError } from './error.ts';
@@ -56,7 +56,7 @@ export const writePrivate = (path: string, text: string): void => {
 export const replacePrivate = (path: string, text: string): void => {
   const fresh = `${path}.${randomUUID()}.new`;
   try {
-    synced(openSync(fresh, 'wx', 0o600), (fd) => writeSync(fd, text));
+    synced(openSync(fresh, 'wx', 0o600), (fd) => writeFileSync(fd, text));
     renameSync(fresh, path);
   } catch (error) {
     rmSync(fresh, { force: true });
