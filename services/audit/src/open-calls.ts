@@ -45,7 +45,7 @@ const setByMs = 1_000;
 /**
  * Reports dispatched calls without an outcome, but never only because audit lags: a call counts as open at a moment
  * when everything that had been published by then was taken. Nor because the clock was set: a deadline that was told by the clock of before
- * says nothing by the one of now, so none is judged until every call of before has ended. What is an orphan still is one then.
+ * says nothing by the one of now, so none is judged until every call of before has ended. An orphan is told then, or once its own deadline has passed by the clock of now.
  */
 export const createOrphanWatch = ({
   backlog,

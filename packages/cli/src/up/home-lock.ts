@@ -26,6 +26,14 @@ const writeNew = (file: string, text: string): boolean => {
   }
 };
 
+const removeStale = (file: string): void => {
+  try {
+    rmSync(file, { force: true });
+  } catch (cause) {
+    throw new GroundError(`${file}: cannot be removed: ${(cause as Error).message}`, { cause });
+  }
+};
+
 /** Makes this process the only `up` of a home. Throws GroundError naming the one that is. Returns how to give it back. */
 export const lockHome = async (home: string): Promise<() => void> => {
   privateFolder(join(home, 'run'));
@@ -34,7 +42,7 @@ export const lockHome = async (home: string): Promise<() => void> => {
   for (let attempt = 0; attempt < 3; attempt++) {
     const holder = homeHolder(home);
     if (holder) throw refuse(holder.pid);
-    rmSync(fileOf(home), { force: true });
+    removeStale(fileOf(home));
     if (!writeNew(fileOf(home), `${mine}\n`)) continue;
     // Two that found the same stale lock may both come here; the later file is the one that counts.
     await new Promise((resolve) => setTimeout(resolve, 50));
