@@ -276,7 +276,9 @@ test('a kill that a person ordered keeps its reason and its end when its agent i
   const { code, answer } = await json('agent', 'rm', 'mine');
   expect([code, answer]).toMatchObject([0, { removed: true, kill: { contained: true } }]);
   const [standing, ...others] = await killsOf('mine');
-  expect(standing).toMatchObject({ reason: 'it read what it should not' });
+  expect(standing).toMatchObject({
+    reason: 'the agent was removed, and killed before by operator: it read what it should not',
+  });
   expect(standing).not.toHaveProperty('expires_at');
   expect(others).toEqual([]);
   expect(await json('lift', 'agent', 'mine', '--reason', 'it is gone')).toMatchObject({ code: 0 });

@@ -26,11 +26,16 @@ export const connectAs = async (home: string, user: string): Promise<Bus> => {
   const text = readFileSync(file, 'utf8');
   const opts = { servers: nats, creds: text, user: await nameInCreds(text), instance: 'cli' };
   return connectBus(opts).catch((cause: unknown) => {
-    // After a power cut, say, nobody was left to take the status away.
-    if (homeHolder(home) !== undefined) throw cause;
-    const why = 'its status.json is of an agentgate up that was killed';
-    throw new CliError(`nothing runs in ${home}: ${why}; start it with npm start`, { cause });
+    requireRunning(home, cause);
+    throw cause;
   });
+};
+
+/** Throws CliError where a status.json is left and no `up` lives: after a power cut, say, nobody was there to take it away. */
+export const requireRunning = (home: string, cause?: unknown): void => {
+  if (homeHolder(home) !== undefined) return;
+  const why = 'its status.json is of an agentgate up that was killed';
+  throw new CliError(`nothing runs in ${home}: ${why}; start it with npm start`, { cause });
 };
 
 export const withUser = async <T>(home: string, user: string, work: (bus: Bus) => Promise<T>): Promise<T> => {

@@ -1,7 +1,7 @@
 import { rmSync } from 'node:fs';
 import { type Config, name } from '@agentgate/contracts';
 import { GroundError } from './error.ts';
-import { type Named, type Roster, type RosterEntry, readRoster, sameAgent, writeRoster } from './roster.ts';
+import { type Named, type Roster, type RosterEntry, readRoster, sameAgent, withRoster, writeRoster } from './roster.ts';
 import type { Seeds } from './seeds.ts';
 import { agentUser, credsFile, layAgent } from './users.ts';
 
@@ -14,11 +14,15 @@ const revoke = (roster: Roster, gone: RosterEntry, now: () => number): Roster =>
   revoked: [...roster.revoked, { tenant: gone.tenant, user: gone.user, at: nowS(now) }],
 });
 
-const dropCreds = (home: string, { tenant, name }: Named): void =>
+/** Deletes an agent's credentials file. */
+export const dropCreds = (home: string, { tenant, name }: Named): void =>
   rmSync(credsFile(home, agentUser(tenant, name)), { force: true });
 
 /** Brings credentials in line with the configuration: new agents get theirs, agents that it no longer names lose them. */
-export const layAgents = async (home: string, seeds: Seeds, config: Config, now: () => number): Promise<Roster> => {
+export const layAgents = (home: string, seeds: Seeds, config: Config, now: () => number): Promise<Roster> =>
+  withRoster(home, () => layNamed(home, seeds, config, now));
+
+const layNamed = async (home: string, seeds: Seeds, config: Config, now: () => number): Promise<Roster> => {
   let roster = readRoster(home);
   const wanted = Object.entries(config.tenants).flatMap(([tenant, { agents }]) =>
     Object.entries(agents)
@@ -27,14 +31,20 @@ export const layAgents = async (home: string, seeds: Seeds, config: Config, now:
   );
   const stays = (a: RosterEntry) =>
     wanted.some((w) => sameAgent(w, a)) || (a.from === 'command' && a.tenant in config.tenants);
-  for (const gone of roster.agents.filter((a) => !stays(a))) {
-    dropCreds(home, gone);
-    roster = revoke(roster, gone, now);
-  }
+  const gone = roster.agents.filter((a) => !stays(a));
+  for (const agent of gone) roster = revoke(roster, agent, now);
+  // Before the files: were one gone while its user is not revoked, a later start would make another user, and whoever has a copy stay in.
+  if (gone.length > 0) writeRoster(home, roster);
+  for (const agent of gone) dropCreds(home, agent);
   const byCommand = roster.agents.filter((a) => !wanted.some((w) => sameAgent(w, a)));
   const agents: RosterEntry[] = [];
-  for (const agent of [...wanted, ...byCommand])
-    agents.push({ ...agent, user: await layAgent(home, seeds, agent.tenant, agent.name) });
+  for (const agent of [...wanted, ...byCommand]) {
+    const user = await layAgent(home, seeds, agent.tenant, agent.name);
+    const before = roster.agents.find((a) => sameAgent(a, agent));
+    // Its file was missing: a copy of it is of the user of before.
+    if (before && before.user !== user) roster = revoke(roster, before, now);
+    agents.push({ ...agent, user });
+  }
   roster = { ...roster, agents };
   writeRoster(home, roster);
   return roster;
@@ -54,18 +64,20 @@ export const addAgent = async (
   }
   if (!tenants.includes(wish.tenant))
     throw new GroundError(`no tenant is named ${wish.tenant}: tenants are named in agentgate.yaml`);
-  const roster = readRoster(home);
-  if (roster.agents.some((a) => sameAgent(a, wish)))
-    throw new GroundError(`agent ${wish.name} of tenant ${wish.tenant} exists already`);
-  // What lies there is of a user that was revoked.
-  dropCreds(home, wish);
-  const added: RosterEntry = { ...wish, from: 'command', user: await layAgent(home, seeds, wish.tenant, wish.name) };
-  writeRoster(home, {
-    ...roster,
-    agents: [...roster.agents, added],
-    removed: roster.removed.filter((r) => !sameAgent(r, wish)),
+  return withRoster(home, async () => {
+    const roster = readRoster(home);
+    if (roster.agents.some((a) => sameAgent(a, wish)))
+      throw new GroundError(`agent ${wish.name} of tenant ${wish.tenant} exists already`);
+    // What lies there is of a user that was revoked.
+    dropCreds(home, wish);
+    const added: RosterEntry = { ...wish, from: 'command', user: await layAgent(home, seeds, wish.tenant, wish.name) };
+    writeRoster(home, {
+      ...roster,
+      agents: [...roster.agents, added],
+      removed: roster.removed.filter((r) => !sameAgent(r, wish)),
+    });
+    return added;
   });
-  return added;
 };
 
 /** Throws GroundError where nobody has that name, or had it when it was removed. */
@@ -76,18 +88,13 @@ export const requireAgent = (home: string, who: Named): Roster => {
   return roster;
 };
 
-/**
- * Removes an agent for good: a later start does not make it again, also where agentgate.yaml still names it. Of one that was removed already it
- * takes away what may be left. Throws as requireAgent does.
- */
-export const removeAgent = (home: string, who: Named, now: () => number): void => {
-  const roster = requireAgent(home, who);
-  const gone = roster.agents.find((a) => sameAgent(a, who));
-  // The roster first: were the file gone while its user is not revoked, the next start would make another user, and whoever has a copy stay in.
-  if (gone) {
+/** Strikes an agent for good: a later start does not make it again, also where agentgate.yaml still names it. Throws as requireAgent does. */
+export const removeAgent = (home: string, who: Named, now: () => number): Promise<void> =>
+  withRoster(home, () => {
+    const roster = requireAgent(home, who);
+    const gone = roster.agents.find((a) => sameAgent(a, who));
+    if (!gone) return;
     const after = revoke(roster, gone, now);
     const removed = after.removed.filter((r) => !sameAgent(r, who));
     writeRoster(home, { ...after, removed: [...removed, { tenant: gone.tenant, name: gone.name }] });
-  }
-  dropCreds(home, who);
-};
+  });

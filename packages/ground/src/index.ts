@@ -1,4 +1,4 @@
-export { addAgent, removeAgent, requireAgent } from './agents.ts';
+export { addAgent, dropCreds, removeAgent, requireAgent } from './agents.ts';
 export { binaryFolders, findBinary, natsServer, redisServer } from './binaries.ts';
 export { pushTenant } from './claims.ts';
 export { createDeployment, type Deployment, type Hosts, mintOneShot, openHome, type Ports } from './deployment.ts';
@@ -8,7 +8,7 @@ export { mintProbe, ownTenant, probeAgent } from './own-tenant.ts';
 export { privateFolder, replacePrivate, writePrivate } from './private-file.ts';
 export { provision, recordAgents } from './provision.ts';
 export { natsReady, portIsFree, redisReady } from './ready.ts';
-export { type Named, type Roster, type RosterEntry, readRoster } from './roster.ts';
+export { type Named, type Roster, type RosterEntry, readRoster, withRoster } from './roster.ts';
 export type { Seeds } from './seeds.ts';
 export { logOrigin, rotateJwtKey } from './signing-keys.ts';
 export { agentUser } from './users.ts';

@@ -115,7 +115,8 @@ test('disconnects a removed agent at once, refuses its credentials from then on,
   const bus = await ground.connect('agent-brief');
   const cut = new Promise((resolve) => bus.onState(resolve));
 
-  removeAgent(home, { tenant: 'default', name: 'brief' }, Date.now);
+  // Its credentials are younger than that: a clock that was set back must not leave it in.
+  await removeAgent(home, { tenant: 'default', name: 'brief' }, () => Date.now() - 3_600_000);
   const t = performance.now();
   await pushTenant({ natsUrl, seeds, roster: readRoster(home), tenant: 'default' });
   expect(await cut).toBe('disconnected');

@@ -1,18 +1,9 @@
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Config, parseConfig } from '@agentgate/contracts';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { addAgent, createDeployment, GroundError, openHome, readRoster, removeAgent } from '../src/index.ts';
+import { addAgent, createDeployment, dropCreds, GroundError, openHome, readRoster, removeAgent } from '../src/index.ts';
 import { mintUser, userOfSame } from '../src/jwt.ts';
 import { layAgent } from '../src/users.ts';
 
@@ -106,7 +97,7 @@ test('takes away and revokes the credentials of an agent that the configuration 
 test('keeps an agent removed that the configuration still names, and its user revoked, over later starts', async () => {
   const { seeds } = await lay();
   const user = readRoster(home).agents[0]?.user;
-  removeAgent(home, { tenant: 'default', name: 'demo' }, Date.now);
+  await removeAgent(home, { tenant: 'default', name: 'demo' }, Date.now);
   await lay();
   expect(readRoster(home).agents).toEqual([]);
   expect(readRoster(home).revoked).toMatchObject([{ user }]);
@@ -117,15 +108,15 @@ test('keeps an agent removed that the configuration still names, and its user re
 test('removes an agent again that was removed already, and nobody whom it never knew', async () => {
   await lay();
   const who = { tenant: 'default', name: 'demo' };
-  removeAgent(home, who, Date.now);
+  await removeAgent(home, who, Date.now);
   const before = readRoster(home);
-  removeAgent(home, who, () => Date.now() + 60_000);
+  await removeAgent(home, who, () => Date.now() + 60_000);
   expect(readRoster(home)).toEqual(before);
   for (const unknown of [
     { ...who, name: 'nobody' },
     { ...who, tenant: 'acme' },
   ])
-    expect(() => removeAgent(home, unknown, Date.now)).toThrow(
+    await expect(removeAgent(home, unknown, Date.now)).rejects.toThrow(
       `no agent is named ${unknown.name} in tenant ${unknown.tenant}`,
     );
 });
@@ -134,20 +125,30 @@ test('revokes the user of a removed agent although its file stays, and does not 
   const { seeds, credsFile } = await lay();
   const who = { tenant: 'default', name: 'demo' };
   const user = readRoster(home).agents[0]?.user;
-  const creds = readFileSync(credsFile('agent-demo'), 'utf8');
-  // A folder in the file's place is not taken away.
-  rmSync(credsFile('agent-demo'));
-  mkdirSync(credsFile('agent-demo'));
-  expect(() => removeAgent(home, who, Date.now)).toThrow(credsFile('agent-demo'));
+  await removeAgent(home, who, Date.now);
+  expect(existsSync(credsFile('agent-demo'))).toBe(true);
   expect(readRoster(home)).toMatchObject({ agents: [], removed: [who], revoked: [{ user }] });
-  rmSync(credsFile('agent-demo'), { recursive: true });
-  writeFileSync(credsFile('agent-demo'), creds, { mode: 0o600 });
   expect((await addAgent(home, seeds, ['default'], { ...who, labels: [] })).user).not.toBe(user);
-  // Said again it takes the file away, too.
-  removeAgent(home, who, Date.now);
-  writeFileSync(credsFile('agent-demo'), creds, { mode: 0o600 });
-  removeAgent(home, who, Date.now);
+  dropCreds(home, who);
   expect(existsSync(credsFile('agent-demo'))).toBe(false);
+});
+
+test('revokes the user whose file is missing at a start: who has a copy of it must not stay in beside the new one', async () => {
+  const { credsFile } = await lay();
+  const user = readRoster(home).agents[0]?.user;
+  rmSync(credsFile('agent-demo'));
+  await lay();
+  expect(readRoster(home).revoked).toMatchObject([{ user }]);
+  expect(readRoster(home).agents).toMatchObject([{ name: 'demo', user: expect.not.stringMatching(String(user)) }]);
+});
+
+test('takes one change of the agents after the other: none undoes what another did', async () => {
+  const { seeds } = await lay();
+  const add = (name: string) => addAgent(home, seeds, ['default'], { tenant: 'default', name, labels: [] });
+  await Promise.all([add('one'), removeAgent(home, { tenant: 'default', name: 'demo' }, Date.now), add('two')]);
+  const { agents, removed, revoked } = readRoster(home);
+  expect(agents.map(({ name }) => name).sort()).toEqual(['one', 'two']);
+  expect([removed, revoked]).toMatchObject([[{ name: 'demo' }], [{ tenant: 'default' }]]);
 });
 
 test('keeps an agent that was added by command over later starts', async () => {

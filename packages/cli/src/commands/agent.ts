@@ -1,10 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Bus } from '@agentgate/bus';
-import { parseConfig, type Scope, scopeKey } from '@agentgate/contracts';
+import { parseConfig, scopeKey } from '@agentgate/contracts';
 import {
   addAgent,
   agentUser,
+  dropCreds,
   type Named,
   openHome,
   pushTenant,
@@ -12,11 +13,12 @@ import {
   recordAgents,
   removeAgent,
   requireAgent,
+  withRoster,
 } from '@agentgate/ground';
 import type { Command } from 'commander';
 import type { CliContext } from '../context.ts';
 import type { Run } from '../run.ts';
-import { readStatus, withUser } from '../stack.ts';
+import { readStatus, requireRunning, withUser } from '../stack.ts';
 import { askKill, askKills } from './kill.ts';
 import { tellReceipt } from './receipt.ts';
 import { type RemovalSteps, removeWholly } from './removal.ts';
@@ -27,32 +29,52 @@ const tenantsOf = (configFile: string): string[] =>
   Object.keys(parseConfig(readFileSync(configFile, 'utf8'), configFile).tenants);
 const collect = (value: string, before: string[]) => [...before, value];
 
+const agentScope = ({ tenant, name }: Named) => ({ kind: 'agent' as const, id: name, tenant });
+
+/** The kill of this agent that stands; undefined too where nobody can tell. */
+const standingKill = async (bus: Bus, who: Named) => {
+  const { kills } = await askKills(bus).catch(() => ({ kills: [] }));
+  return kills.find(({ scope }) => scopeKey(scope) === scopeKey(agentScope(who)));
+};
+
+const removed = 'the agent was removed';
+
 /**
  * What the agent had in flight does not end with its connection: a kill stops it, revokes its leases, voids its approvals, and is evidence. Where a
- * point did not confirm, the kill stands until it is lifted: that point learns of it once it is back.
+ * point did not confirm, the kill stands until it is lifted: that point learns of it once it is back. An order takes the place of the one of the same
+ * scope, and never ends before it: whose that was, and why, it says again.
  */
 const removalOf = (ctx: CliContext, who: Named): RemovalSteps => {
   const { nats } = readStatus(ctx.home);
+  requireRunning(ctx.home);
   const seeds = openHome(ctx.home);
   requireAgent(ctx.home, who);
-  const scope = { kind: 'agent' as const, id: who.name, tenant: who.tenant };
-  const ground = () => ({ natsUrl: nats, seeds, roster: readRoster(ctx.home) });
+  const toServer = (tell: (ground: Parameters<typeof recordAgents>[0]) => Promise<void>) => () =>
+    withRoster(ctx.home, () => tell({ natsUrl: nats, seeds, roster: readRoster(ctx.home) }));
   return {
     strike: () => removeAgent(ctx.home, who, Date.now),
     kill: (endsMs) =>
       withUser(ctx.home, 'operator', async (bus) => {
+        const before = await standingKill(bus, who);
+        const isOurs = before === undefined || before.reason.startsWith(removed);
+        const reason = isOurs
+          ? (before?.reason ?? removed)
+          : `${removed}, and killed before by ${before.by}: ${before.reason}`;
         const ends = endsMs === undefined ? {} : { expires_in_ms: endsMs };
-        return askKill(bus, { v: 1, scope, reason: await reasonFor(bus, scope), ...ends });
+        return askKill(bus, { v: 1, scope: agentScope(who), reason: reason.slice(0, 512), ...ends });
       }),
-    revoke: () => pushTenant({ ...ground(), tenant: who.tenant }),
-    forget: () => recordAgents(ground()),
+    revoke: toServer((ground) => pushTenant({ ...ground, tenant: who.tenant })),
+    forget: toServer(recordAgents),
+    drop: () => dropCreds(ctx.home, who),
   };
 };
 
-/** An order takes the place of the one of the same scope and never ends before it; why somebody stopped the agent must not be lost with that. */
-const reasonFor = async (bus: Bus, scope: Scope): Promise<string> => {
-  const { kills } = await askKills(bus).catch(() => ({ kills: [] }));
-  return kills.find((one) => scopeKey(one.scope) === scopeKey(scope))?.reason ?? 'the agent was removed';
+/** A line for whoever uses the name next. */
+const killThatStays = async (ctx: CliContext, who: Named): Promise<string[]> => {
+  const stands = await withUser(ctx.home, 'operator', (bus) => standingKill(bus, who)).catch(() => undefined);
+  return stands && stands.expires_at === undefined
+    ? [`a kill of it stands: whoever has this name works again once it is lifted (agentgate lift agent ${who.name})`]
+    : [];
 };
 
 export const registerAgent = (program: Command, run: Run): void => {
@@ -66,17 +88,19 @@ export const registerAgent = (program: Command, run: Run): void => {
     .action(
       run(async (ctx, name: string, flags: { tenant: string; label: string[] }) => {
         const { nats, config, creds } = readStatus(ctx.home);
+        // Before anything is changed: the rest could not be told.
+        requireRunning(ctx.home);
         const seeds = openHome(ctx.home);
         const added = await addAgent(ctx.home, seeds, tenantsOf(config), {
           tenant: flags.tenant,
           name,
           labels: flags.label,
         });
-        await recordAgents({ natsUrl: nats, seeds, roster: readRoster(ctx.home) });
+        await withRoster(ctx.home, () => recordAgents({ natsUrl: nats, seeds, roster: readRoster(ctx.home) }));
+        const stays = await killThatStays(ctx, added);
         const file = join(creds, `${agentUser(added.tenant, added.name)}.creds`);
-        ctx.answer(
-          { tenant: added.tenant, agent: added.name, labels: added.labels, creds: file },
-          () => `agent ${added.name} of tenant ${added.tenant}: ${file}`,
+        ctx.answer({ tenant: added.tenant, agent: added.name, labels: added.labels, creds: file }, () =>
+          [`agent ${added.name} of tenant ${added.tenant}: ${file}`, ...stays].join('\n'),
         );
         return 0;
       }),
@@ -89,9 +113,11 @@ export const registerAgent = (program: Command, run: Run): void => {
     .action(
       run(async (ctx, name: string, flags: { tenant: string }) => {
         const who = { tenant: flags.tenant, name };
-        const kill = await removeWholly(who, removalOf(ctx, who));
+        const steps = removalOf(ctx, who);
+        const kill = await removeWholly(who, steps);
+        const stays = await killThatStays(ctx, who);
         ctx.answer({ tenant: who.tenant, agent: name, removed: true, kill }, () =>
-          [`agent ${name} of tenant ${who.tenant} is removed`, tellReceipt(ctx, kill)].join('\n'),
+          [`agent ${name} of tenant ${who.tenant} is removed`, tellReceipt(ctx, kill), ...stays].join('\n'),
         );
         return kill.contained ? 0 : 2;
       }),

@@ -7,21 +7,23 @@ import type { ToldReceipt } from './kill.ts';
 /** What ends an agent. Each may be done again, whatever became of it before. */
 export interface RemovalSteps {
   /** Strikes it from the roster: from then on no start of the stack lets it in. */
-  strike(): void;
+  strike(): Promise<void>;
   /** Stops all that it does. Without `endsMs` for good. */
   kill(endsMs?: number): Promise<ToldReceipt>;
   /** Has the running nats-server cut it off and refuse it. */
   revoke(): Promise<void>;
   /** Takes away the record by which the services know it. */
   forget(): Promise<void>;
+  /** Deletes its credentials file, which is good for nothing by then. */
+  drop(): void;
 }
 
-/** Longer than a removal takes; whoever is given the name anew is not held up by it for long. */
-const killMs = 10_000;
+/** Longer than a revocation takes or fails; whoever is given the name anew is not held up by it for long. */
+const killMs = 15_000;
 
 /**
- * Stops the agent and shuts it out. No step waits for another to succeed; where the agent is not shut out, or a point did not confirm that it was
- * stopped, its kill does not end by itself, so that it never runs on because something failed. Throws CliError naming the steps that failed.
+ * Stops the agent and shuts it out, both at once. No step waits for another to succeed; where the agent is not shut out, or a point did not confirm
+ * that it was stopped, its kill does not end by itself, so that it never runs on because something failed. Throws CliError naming the steps that failed.
  */
 export const removeWholly = async (who: Named, steps: RemovalSteps): Promise<ToldReceipt> => {
   const failed = new Set<string>();
@@ -34,11 +36,15 @@ export const removeWholly = async (who: Named, steps: RemovalSteps): Promise<Tol
     }
   };
   const struck = await attempt('striking it from agents.json', steps.strike);
-  let killed = await attempt('killing it', () => steps.kill(killMs));
-  const revoked = await attempt('revoking it at nats-server', steps.revoke);
+  const [stopped, revoked] = await Promise.all([
+    attempt('killing it', () => steps.kill(killMs)),
+    attempt('revoking it at nats-server', steps.revoke),
+  ]);
   const isOut = struck !== undefined && revoked !== undefined;
-  if (!isOut || killed?.result.contained === false) killed = await attempt('killing it', () => steps.kill());
+  const isStopped = isOut && stopped?.result.contained !== false;
+  const killed = isStopped ? stopped : await attempt('killing it', () => steps.kill());
   await attempt('taking its record away', steps.forget);
+  await attempt('deleting its credentials file', steps.drop);
   if (killed && failed.size === 0) return killed.result;
   throw new CliError(
     `agent ${who.name} of tenant ${who.tenant} is not wholly removed: ${[...failed].join(', ')}; ${stateOf(isOut, killed !== undefined)}; agent rm again does the rest`,

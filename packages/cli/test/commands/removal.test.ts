@@ -16,19 +16,20 @@ const stepsThat = (fails: Partial<Record<keyof RemovalSteps, Error[]>>, containe
     if (error) throw error;
   };
   const steps: RemovalSteps = {
-    strike: () => did('strike'),
+    strike: async () => did('strike'),
     kill: async (endsMs) => {
       did('kill', endsMs === undefined ? 'kill for good' : `kill for ${endsMs} ms`);
       return receipt(contained.shift() ?? true);
     },
     revoke: async () => did('revoke'),
     forget: async () => did('forget'),
+    drop: () => did('drop'),
   };
   return { done, steps };
 };
-const orderly = ['strike', 'kill for 10000 ms', 'revoke', 'forget'];
+const orderly = ['strike', 'kill for 15000 ms', 'revoke', 'forget', 'drop'];
 
-test('stops the agent before it is shut out, and ends its kill for whoever is given the name next', async () => {
+test('stops the agent while it is shut out, and ends its kill for whoever is given the name next', async () => {
   const { done, steps } = stepsThat({});
   expect(await removeWholly(who, steps)).toEqual(receipt(true));
   expect(done).toEqual(orderly);
@@ -37,13 +38,13 @@ test('stops the agent before it is shut out, and ends its kill for whoever is gi
 test('lets the kill stand where a point did not confirm', async () => {
   const { done, steps } = stepsThat({}, [false, false]);
   expect(await removeWholly(who, steps)).toEqual(receipt(false));
-  expect(done).toEqual(['strike', 'kill for 10000 ms', 'revoke', 'kill for good', 'forget']);
+  expect(done).toEqual(['strike', 'kill for 15000 ms', 'revoke', 'kill for good', 'forget', 'drop']);
 });
 
 const full = new Error('ENOSPC: no space left');
 const silent = new AgentGateError('TIMEOUT', 'nats-server did not answer\nin time');
 const nobody = new CliError('nobody is named operator');
-const standing = ['strike', 'kill for 10000 ms', 'revoke', 'kill for good', 'forget'];
+const standing = ['strike', 'kill for 15000 ms', 'revoke', 'kill for good', 'forget', 'drop'];
 
 test.each<[string, Partial<Record<keyof RemovalSteps, Error[]>>, string[], string]>([
   [
@@ -69,6 +70,12 @@ test.each<[string, Partial<Record<keyof RemovalSteps, Error[]>>, string[], strin
     { forget: [silent] },
     orderly,
     'taking its record away failed (TIMEOUT: nats-server did not answer\\nin time); it is stopped and shut out',
+  ],
+  [
+    'the file',
+    { drop: [full] },
+    orderly,
+    'deleting its credentials file failed (ENOSPC: no space left); it is stopped and shut out',
   ],
   [
     'all',
@@ -102,4 +109,14 @@ test('does not say that it is stopped where only the kill that ends soon was ord
     },
   });
   await expect(failing).rejects.toThrow(/killing it failed \(nobody is named operator\); it may run on;/);
+});
+
+test('shuts the agent out while the kill-switch does not answer yet', async () => {
+  const { done, steps } = stepsThat({});
+  const { promise: answered, resolve: answer } = Promise.withResolvers<Receipt>();
+  const removal = removeWholly(who, { ...steps, kill: () => answered });
+  await new Promise((resolve) => setTimeout(resolve));
+  expect(done).toEqual(['strike', 'revoke']);
+  answer(receipt(true));
+  expect(await removal).toEqual(receipt(true));
 });
