@@ -42,6 +42,8 @@ export const writeRoster = (home: string, content: Roster): void =>
   writePrivate(fileOf(home), `${JSON.stringify(content, null, 2)}\n`);
 
 const lockWaitMs = 30_000;
+/** https://sqlite.org/rescode.html#busy */
+const sqliteBusy = 5;
 
 /**
  * One process at a time, of those that ask here, reads the list and writes it or tells a server of it: else the later writer, or teller, would undo what the other
@@ -58,7 +60,11 @@ export const withRoster = async <T>(home: string, work: () => T | Promise<T>): P
         db.exec('BEGIN EXCLUSIVE');
         break;
       } catch (cause) {
-        if (performance.now() > until) throw new GroundError('another command changes the agents', { cause });
+        const isHeld = (cause as { errcode?: number }).errcode === sqliteBusy;
+        if (isHeld && performance.now() < until) continue;
+        throw new GroundError(`${file}: ${isHeld ? 'another command changes the agents' : (cause as Error).message}`, {
+          cause,
+        });
       }
     }
     return await work();

@@ -151,6 +151,14 @@ test('takes one change of the agents after the other: none undoes what another d
   expect([removed, revoked]).toMatchObject([[{ name: 'demo' }], [{ tenant: 'default' }]]);
 });
 
+test('says at once what is wrong where the agents cannot be locked', async () => {
+  await lay();
+  writeFileSync(join(home, 'run', 'agents.lock'), 'no database '.repeat(100));
+  await expect(removeAgent(home, { tenant: 'default', name: 'demo' }, Date.now)).rejects.toThrow(
+    'agents.lock: file is not a database',
+  );
+});
+
 test('keeps an agent that was added by command over later starts', async () => {
   const { seeds } = await lay();
   await addAgent(home, seeds, ['default'], { tenant: 'default', name: 'extra', labels: ['x'] });

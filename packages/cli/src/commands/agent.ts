@@ -72,9 +72,9 @@ const removalOf = (ctx: CliContext, who: Named): RemovalSteps => {
 /** A line for whoever uses the name next. */
 const killThatStays = async (ctx: CliContext, who: Named): Promise<string[]> => {
   const stands = await withUser(ctx.home, 'operator', (bus) => standingKill(bus, who)).catch(() => undefined);
-  return stands && stands.expires_at === undefined
-    ? [`a kill of it stands: whoever has this name works again once it is lifted (agentgate lift agent ${who.name})`]
-    : [];
+  if (!stands || stands.expires_at !== undefined) return [];
+  const lift = `agentgate lift agent ${who.name}${who.tenant === 'default' ? '' : ` --tenant ${who.tenant}`}`;
+  return [`a kill of it stands: whoever has this name works again once it is lifted (${lift})`];
 };
 
 export const registerAgent = (program: Command, run: Run): void => {
