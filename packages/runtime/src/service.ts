@@ -130,7 +130,6 @@ const start = async (opts: Parameters<typeof runService>[0], log: Logger, die: S
   state = 'running';
   // Where NODE_COMPILE_CACHE names a folder: the next start is faster and smaller, however this one ends.
   flushCompileCache();
-  log.info({ instance }, 'ready');
 
   const stop = async () => {
     if (state === 'stopping') return;
@@ -146,4 +145,6 @@ const start = async (opts: Parameters<typeof runService>[0], log: Logger, die: S
   };
   for (const signal of ['SIGTERM', 'SIGINT'] as const)
     process.on(signal, () => void stop().catch((error: unknown) => die(error, 'the service could not stop in order')));
+  // Last: whoever reads it may send a signal at once.
+  log.info({ instance }, 'ready');
 };
