@@ -1,9 +1,9 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseConfig, type StackStatus } from '@agentgate/contracts';
 import { createDeployment } from '@agentgate/ground';
+import { freePort } from '@agentgate/testkit';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { CliError } from '../src/context.ts';
 import { connectAs, statusFile } from '../src/stack.ts';
@@ -14,15 +14,6 @@ beforeEach(() => {
   home = mkdtempSync(join(tmpdir(), 'agentgate-stale-'));
 });
 afterEach(() => rmSync(home, { recursive: true, force: true }));
-
-/** One on which nobody listens any more. */
-const freePort = () =>
-  new Promise<number>((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
-  });
 
 /** As it lies there when the machine lost its power. */
 const leftBehind = async (up: { pid: number; stamp: string }) => {

@@ -34,7 +34,7 @@ export const callAsk = z.strictObject({
   arguments: json,
   key: key.optional(),
   approval: approvalId.optional(),
-  timeout_ms: z.int().min(1).max(600_000).optional(),
+  timeout_ms: z.int().min(1).max(limits.callTimeoutMaxMs).optional(),
 });
 export type CallAsk = z.infer<typeof callAsk>;
 

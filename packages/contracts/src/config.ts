@@ -14,7 +14,7 @@ import {
   mapSources,
   unknownPart,
 } from './credentials.ts';
-import { name, services } from './names.ts';
+import { limits, name, services } from './names.ts';
 import { firstProblemOf, type Problem, tellProblem } from './parse.ts';
 import { people } from './permissions.ts';
 import { approvers } from './permit.ts';
@@ -183,7 +183,7 @@ export const config = z
     limits: z
       .strictObject({
         calls_in_flight: z.int().min(1).max(65_536).default(4096),
-        call_timeout_ms: z.int().min(1).max(600_000).default(30_000),
+        call_timeout_ms: z.int().min(1).max(limits.callTimeoutMaxMs).default(30_000),
         result_bytes: z.int().min(1024).max(1_048_576).default(1_048_576),
       })
       .default({ calls_in_flight: 4096, call_timeout_ms: 30_000, result_bytes: 1_048_576 }),

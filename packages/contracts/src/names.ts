@@ -62,6 +62,10 @@ export const limits = {
   evidenceInlineBytes: 32 * 1024,
   keyLength: 128,
   purposeLength: 8192,
+  /** Of a kill, a lift and what else an operator gives reasons for. */
+  reasonLength: 512,
+  /** The longest `timeout_ms` that a call may ask for, or a configuration give it. */
+  callTimeoutMaxMs: 600_000,
   subjectTokenLength: 8192,
   permitTtlMs: 5_000,
   /** No permit is ever longer, whatever anybody configures. */

@@ -6,6 +6,7 @@ import {
   digest,
   instance,
   json,
+  limits,
   name,
   serviceName,
   sessionId,
@@ -29,7 +30,7 @@ export const scope = z.discriminatedUnion('kind', [
 ]);
 export type Scope = z.infer<typeof scope>;
 
-const reason = z.string().min(1).max(512);
+const reason = z.string().min(1).max(limits.reasonLength);
 
 export const killAsk = z.strictObject({
   v,

@@ -5,7 +5,7 @@ export { createDeployment, type Deployment, type Hosts, mintOneShot, openHome, t
 export { GroundError } from './error.ts';
 export { mintUser, nameInCreds } from './jwt.ts';
 export { mintProbe, ownTenant, probeAgent } from './own-tenant.ts';
-export { privateFolder, replacePrivate, writePrivate } from './private-file.ts';
+export { naming, privateFolder, replacePrivate, writePrivate } from './private-file.ts';
 export { provision, recordAgents } from './provision.ts';
 export { natsReady, portIsFree, redisReady } from './ready.ts';
 export { type Named, type Roster, type RosterEntry, readRoster, withRoster } from './roster.ts';

@@ -22,7 +22,7 @@ export const privateFolder = (path: string): void => naming(path, 'made', () => 
 export const closeToOthers = (path: string): void => naming(path, 'closed to others', () => chmodSync(path, 0o700));
 
 /** What the disk refuses is nothing that a program could mend: whoever started it reads which file it was, and why. */
-const naming = <T>(path: string, done: string, work: () => T): T => {
+export const naming = <T>(path: string, done: string, work: () => T): T => {
   try {
     return work();
   } catch (cause) {

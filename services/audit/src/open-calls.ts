@@ -1,4 +1,4 @@
-import { callId, eventType } from '@agentgate/contracts';
+import { callId, eventType, limits } from '@agentgate/contracts';
 import type { EvidenceEvent } from '@agentgate/evidence';
 import { z } from 'zod';
 import type { OpenCall } from './log-store.ts';
@@ -37,8 +37,6 @@ export interface OrphanWatch {
   tick(): Promise<void>;
 }
 
-/** The longest `call_timeout_ms` that a configuration may have. */
-const longestCallMs = 600_000;
 /** By more than this in a moment no clock is only corrected: somebody set it, or the machine slept. */
 const setByMs = 1_000;
 
@@ -68,7 +66,7 @@ export const createOrphanWatch = ({
       const at = now();
       const since = monotonic();
       if (Math.abs(at - since - offset) > setByMs) {
-        judgesFrom = since + longestCallMs;
+        judgesFrom = since + limits.callTimeoutMaxMs;
         mark = undefined;
       }
       offset = at - since;

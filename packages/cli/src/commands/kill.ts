@@ -4,6 +4,7 @@ import {
   firstProblem,
   type killAsk,
   type liftAnswer,
+  limits,
   operatorSubject,
   operatorVerbs,
   type Scope,
@@ -47,7 +48,8 @@ const duration = (text: string): number => {
 
 /** As the gate would say, but in the words of whoever types it. */
 export const reasonText = (text: string): string => {
-  if (text.length < 1 || text.length > 512) throw new InvalidArgumentError('must be of 1 to 512 characters');
+  if (text.length < 1 || text.length > limits.reasonLength)
+    throw new InvalidArgumentError(`must be of 1 to ${limits.reasonLength} characters`);
   return text;
 };
 

@@ -1,6 +1,6 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { GroundError, privateFolder } from '@agentgate/ground';
+import { GroundError, naming, privateFolder } from '@agentgate/ground';
 import { isAlive, processStamp } from './process-stamp.ts';
 
 const fileOf = (home: string) => join(home, 'run', 'up.pid');
@@ -16,23 +16,16 @@ export const homeHolder = (home: string): { pid: number; stamp: string } | undef
 };
 
 /** False where somebody else made the file meanwhile. */
-const writeNew = (file: string, text: string): boolean => {
-  try {
-    writeFileSync(file, text, { flag: 'wx', mode: 0o600 });
-    return true;
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'EEXIST') return false;
-    throw new GroundError(`${file}: cannot be written: ${(cause as Error).message}`, { cause });
-  }
-};
-
-const removeStale = (file: string): void => {
-  try {
-    rmSync(file, { force: true });
-  } catch (cause) {
-    throw new GroundError(`${file}: cannot be removed: ${(cause as Error).message}`, { cause });
-  }
-};
+const writeNew = (file: string, text: string): boolean =>
+  naming(file, 'written', () => {
+    try {
+      writeFileSync(file, text, { flag: 'wx', mode: 0o600 });
+      return true;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+      throw error;
+    }
+  });
 
 /** Makes this process the only `up` of a home. Throws GroundError naming the one that is. Returns how to give it back. */
 export const lockHome = async (home: string): Promise<() => void> => {
@@ -42,7 +35,7 @@ export const lockHome = async (home: string): Promise<() => void> => {
   for (let attempt = 0; attempt < 3; attempt++) {
     const holder = homeHolder(home);
     if (holder) throw refuse(holder.pid);
-    removeStale(fileOf(home));
+    naming(fileOf(home), 'removed', () => rmSync(fileOf(home), { force: true }));
     if (!writeNew(fileOf(home), `${mine}\n`)) continue;
     // Two that found the same stale lock may both come here; the later file is the one that counts.
     await new Promise((resolve) => setTimeout(resolve, 50));
