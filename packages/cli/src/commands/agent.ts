@@ -21,7 +21,7 @@ import type { Run } from '../run.ts';
 import { readStatus, requireRunning, withUser } from '../stack.ts';
 import { askKill, askKills } from './kill.ts';
 import { tellReceipt } from './receipt.ts';
-import { type RemovalSteps, removeWholly } from './removal.ts';
+import { type RemovalSteps, removalReason, removeWholly } from './removal.ts';
 
 // Agents of a running stack: the credentials file, the tenant's account in NATS, and the record that policy reads, in step.
 
@@ -36,8 +36,6 @@ const standingKill = async (bus: Bus, who: Named) => {
   const { kills } = await askKills(bus).catch(() => ({ kills: [] }));
   return kills.find(({ scope }) => scopeKey(scope) === scopeKey(agentScope(who)));
 };
-
-const removed = 'the agent was removed';
 
 /**
  * What the agent had in flight does not end with its connection: a kill stops it, revokes its leases, voids its approvals, and is evidence. Where a
@@ -55,13 +53,9 @@ const removalOf = (ctx: CliContext, who: Named): RemovalSteps => {
     strike: () => removeAgent(ctx.home, who, Date.now),
     kill: (endsMs) =>
       withUser(ctx.home, 'operator', async (bus) => {
-        const before = await standingKill(bus, who);
-        const isOurs = before === undefined || before.reason.startsWith(removed);
-        const reason = isOurs
-          ? (before?.reason ?? removed)
-          : `${removed}, and killed before by ${before.by}: ${before.reason}`;
+        const reason = removalReason(await standingKill(bus, who));
         const ends = endsMs === undefined ? {} : { expires_in_ms: endsMs };
-        return askKill(bus, { v: 1, scope: agentScope(who), reason: reason.slice(0, 512), ...ends });
+        return askKill(bus, { v: 1, scope: agentScope(who), reason, ...ends });
       }),
     revoke: toServer((ground) => pushTenant({ ...ground, tenant: who.tenant })),
     forget: toServer(recordAgents),
@@ -113,8 +107,7 @@ export const registerAgent = (program: Command, run: Run): void => {
     .action(
       run(async (ctx, name: string, flags: { tenant: string }) => {
         const who = { tenant: flags.tenant, name };
-        const steps = removalOf(ctx, who);
-        const kill = await removeWholly(who, steps);
+        const kill = await removeWholly(who, removalOf(ctx, who));
         const stays = await killThatStays(ctx, who);
         ctx.answer({ tenant: who.tenant, agent: name, removed: true, kill }, () =>
           [`agent ${name} of tenant ${who.tenant} is removed`, tellReceipt(ctx, kill), ...stays].join('\n'),

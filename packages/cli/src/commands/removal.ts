@@ -1,4 +1,4 @@
-import { AgentGateError } from '@agentgate/contracts';
+import { AgentGateError, limits } from '@agentgate/contracts';
 import type { Named } from '@agentgate/ground';
 import { CliError } from '../context.ts';
 import { visible } from './approvals.ts';
@@ -17,6 +17,17 @@ export interface RemovalSteps {
   /** Deletes its credentials file, which is good for nothing by then. */
   drop(): void;
 }
+
+const removed = 'the agent was removed';
+
+/** Why a removed agent is killed, and who killed it before and why: that order is replaced. */
+export const removalReason = (before: { by: string; reason: string } | undefined): string => {
+  if (before === undefined) return removed;
+  if (before.reason.startsWith(removed)) return before.reason;
+  const whole = `${removed}, and killed before by ${before.by}: ${before.reason}`;
+  // Half of a character at its end would have the order refused.
+  return whole.slice(0, limits.reasonLength).toWellFormed();
+};
 
 /** Longer than a revocation takes or fails; whoever is given the name anew is not held up by it for long. */
 const killMs = 15_000;

@@ -1,6 +1,6 @@
 import { AgentGateError } from '@agentgate/contracts';
 import { expect, test } from 'vitest';
-import { type RemovalSteps, removeWholly } from '../../src/commands/removal.ts';
+import { type RemovalSteps, removalReason, removeWholly } from '../../src/commands/removal.ts';
 import { CliError } from '../../src/context.ts';
 
 const who = { tenant: 'acme', name: 'busy' };
@@ -119,4 +119,15 @@ test('shuts the agent out while the kill-switch does not answer yet', async () =
   expect(done).toEqual(['strike', 'revoke']);
   answer(receipt(true));
   expect(await removal).toEqual(receipt(true));
+});
+
+test('says who killed the agent before and why, within the bound of a reason, and once', () => {
+  expect(removalReason(undefined)).toBe('the agent was removed');
+  const told = removalReason({ by: 'oskar', reason: 'it read what it should not' });
+  expect(told).toBe('the agent was removed, and killed before by oskar: it read what it should not');
+  expect(removalReason({ by: 'operator', reason: told })).toBe(told);
+  for (const start of ['', 'x']) {
+    const long = removalReason({ by: 'oskar', reason: start + '💥'.repeat(255) });
+    expect([long.length, long.isWellFormed()]).toEqual([512, true]);
+  }
 });
