@@ -11,8 +11,16 @@ import {
   toolCallAnswer,
 } from '@agentgate/contracts';
 import { type JetStreamManager, jetstream, jetstreamManager } from '@nats-io/jetstream';
-import { connect, credsAuthenticator, type NatsConnection } from '@nats-io/transport-node';
+import {
+  type Authenticator,
+  AuthorizationError,
+  connect,
+  credsAuthenticator,
+  jwtAuthenticator,
+  type NatsConnection,
+} from '@nats-io/transport-node';
 import { type Batched, type Batcher, createBatcher, serveBatch, serveLate } from './batch.ts';
+import { bearerIn } from './bearer.ts';
 import { broadcast, type Gather, hear, notify, serveBroadcast } from './broadcast.ts';
 import { type Bucket, openBucket } from './bucket.ts';
 import { type ConsumedMessage, type Consumption, consume, type Linger } from './consume.ts';
@@ -27,7 +35,7 @@ import { type AskInfo, type AskOptions, ask, exchange, serve, serveRaw } from '.
 
 export interface BusOptions {
   servers: string;
-  /** The text of a NATS credentials file. */
+  /** The text of a NATS credentials file, or a bearer token: a user's JWT that NATS takes without its key. */
   creds: string;
   /** The user's own name: its inbox is `_INBOX_<user>`. */
   user: string;
@@ -92,11 +100,16 @@ export interface Bus {
   close(): Promise<void>;
 }
 
+const authenticatorOf = (creds: string): Authenticator => {
+  const token = bearerIn(creds);
+  return token === undefined ? credsAuthenticator(new TextEncoder().encode(creds)) : jwtAuthenticator(token);
+};
+
 const open = async (opts: BusOptions): Promise<NatsConnection> => {
   try {
     return await connect({
       servers: opts.servers,
-      authenticator: credsAuthenticator(new TextEncoder().encode(opts.creds)),
+      authenticator: authenticatorOf(opts.creds),
       name: `${opts.user}/${opts.instance}`,
       inboxPrefix: inboxOf(opts.user),
       timeout: opts.timeoutMs ?? 5_000,
@@ -114,6 +127,10 @@ const open = async (opts: BusOptions): Promise<NatsConnection> => {
     );
   }
 };
+
+/** Whether `connectBus` failed because the server does not take these credentials: they are forged, expired, revoked, or not known to it. */
+export const areRefused = (error: unknown): boolean =>
+  error instanceof AgentGateError && error.cause instanceof AuthorizationError;
 
 export const connectBus = async (opts: BusOptions): Promise<Bus> => {
   const log = opts.log ?? silent;

@@ -1,7 +1,8 @@
 export type { Batcher } from './batch.ts';
+export { bearerIn } from './bearer.ts';
 export type { Gather } from './broadcast.ts';
 export type { Bucket, BucketEntry } from './bucket.ts';
-export { type Bus, type BusOptions, connectBus, type StreamInfo } from './connect.ts';
+export { areRefused, type Bus, type BusOptions, connectBus, type StreamInfo } from './connect.ts';
 export type { ConsumedMessage, Consumption } from './consume.ts';
 export { type CurveKey, createCurveKey } from './curve.ts';
 export { type PubAck, type PublishOptions, type RunMessage, WrongRevision } from './durable.ts';

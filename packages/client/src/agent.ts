@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Bus, connectBus } from '@agentgate/bus';
 import {
   type AgentVerb,
   agentSubject,
@@ -14,19 +13,13 @@ import {
   toolsAnswer,
 } from '@agentgate/contracts';
 import type { z } from 'zod';
-import { readCredentials } from './credentials.ts';
+import { type ConnectOptions, connectAs } from './connection.ts';
 import { AgentGateClientError, fromBus } from './error.ts';
 
-export interface ConnectOptions {
-  /** nats://host:port */
-  servers: string;
-  /** The text of a credentials file, or its path. */
-  creds: string;
-}
 export interface CallOptions {
   /** Cancels the call. The reply still comes and says what became of it. */
   signal?: AbortSignal;
-  /** How long the call may take; without it the gate's own limit holds. */
+  /** How long the call may take; without it the gate's own limit holds, and who hears nothing for 60 s is told OUTCOME_UNKNOWN. */
   timeoutMs?: number;
   /** The same key within ten minutes returns the first call's reply, and nothing runs twice. */
   key?: string;
@@ -61,24 +54,15 @@ export interface AgentClient {
   /** A session that was opened before. */
   session(id: string, expiresAt?: string): Session;
   cancel(which: { call: string } | { key: string }): Promise<CancelStatus>;
+  connected(): boolean;
   close(): Promise<void>;
 }
 
 /** The gate answers at the call's own deadline; its answer may take so much longer. */
 const graceMs = 5_000;
 
-export const connect = async ({ servers, creds }: ConnectOptions): Promise<AgentClient> => {
-  const { text, name } = readCredentials(creds);
-  let bus: Bus;
-  try {
-    bus = await connectBus({ servers, creds: text, user: name, instance: `client-${randomUUID().slice(0, 8)}` });
-  } catch (cause) {
-    throw new AgentGateClientError(
-      'NOT_CONNECTED',
-      `${servers} did not take ${name}'s credentials, or cannot be reached`,
-      { cause },
-    );
-  }
+export const connect = async (options: ConnectOptions): Promise<AgentClient> => {
+  const { bus, name } = await connectAs(options, 'client');
   const ask = (verb: AgentVerb, body: object, timeoutMs: number) =>
     bus.requestRaw(agentSubject(name, verb), JSON.stringify({ v: 1, ...body }), { of: 'ingress', timeoutMs });
   /** One of the verbs whose refusal stands in place of its answer. */
@@ -141,6 +125,7 @@ export const connect = async ({ servers, creds }: ConnectOptions): Promise<Agent
     },
     session,
     cancel,
+    connected: () => bus.connected(),
     close: () => bus.close(),
   };
 };

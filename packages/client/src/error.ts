@@ -2,7 +2,7 @@ import { AgentGateError, type Code } from '@agentgate/contracts';
 
 /**
  * What a client cannot answer with a reply. `code` is of the protocol's closed list, or says that the gate was not reached:
- * `NOT_CONNECTED` (nothing was sent), `NO_ANSWER` (sent, and nothing came back), `CREDENTIALS_INVALID`.
+ * `NOT_CONNECTED` (nothing was sent), `NO_ANSWER` (sent, and nothing came back), `CREDENTIALS_INVALID` (they cannot be read, or NATS does not take them).
  */
 export type ClientErrorCode = Code | 'NOT_CONNECTED' | 'NO_ANSWER' | 'CREDENTIALS_INVALID';
 

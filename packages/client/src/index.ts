@@ -3,10 +3,10 @@ export {
   type AgentClient,
   type CallOptions,
   type CancelStatus,
-  type ConnectOptions,
   connect,
   type Session,
 } from './agent.ts';
+export type { ConnectOptions } from './connection.ts';
 export { AgentGateClientError, type ClientErrorCode } from './error.ts';
 export {
   type ServeToolsOptions,

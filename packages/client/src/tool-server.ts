@@ -1,5 +1,3 @@
-import { randomUUID } from 'node:crypto';
-import { type Bus, connectBus } from '@agentgate/bus';
 import {
   name as nameSchema,
   type ToolCallAnswer,
@@ -10,8 +8,7 @@ import {
   toolListAsk,
   toolSubject,
 } from '@agentgate/contracts';
-import { readCredentials } from './credentials.ts';
-import { AgentGateClientError } from './error.ts';
+import { connectAs } from './connection.ts';
 
 /** What a tool gives back: an MCP result, or a text that becomes one. */
 export type ToolResult =
@@ -53,18 +50,8 @@ const maxEarly = 10_000;
 
 /** Serves tools to the gate. Several processes may serve the same; each call goes to one of them. */
 export const serveTools = async ({ servers, creds, server, tools }: ServeToolsOptions): Promise<ToolServer> => {
-  const { text, name } = readCredentials(creds);
   const subject = toolSubject(nameSchema.parse(server));
-  let bus: Bus;
-  try {
-    bus = await connectBus({ servers, creds: text, user: name, instance: `tools-${randomUUID().slice(0, 8)}` });
-  } catch (cause) {
-    throw new AgentGateClientError(
-      'NOT_CONNECTED',
-      `${servers} did not take ${name}'s credentials, or cannot be reached`,
-      { cause },
-    );
-  }
+  const { bus } = await connectAs({ servers, creds }, 'tools');
   const calls = createCalls(new Map(tools.map((tool) => [tool.name, tool])));
   const listing = tools.map(({ name: tool, description, inputSchema, annotations }) => ({
     name: tool,

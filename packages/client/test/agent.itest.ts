@@ -1,7 +1,7 @@
 import type { Bus } from '@agentgate/bus';
 import { agentVerbs, type CallReply, identityOf } from '@agentgate/contracts';
 import { type Ground, startGround } from '@agentgate/testkit';
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { type AgentClient, connect } from '../src/index.ts';
 
 let ground: Ground;
@@ -110,11 +110,24 @@ test('sends nothing when the signal has aborted already', async () => {
   expect(heard).toEqual([]);
 });
 
+test('opens a session with a bearer token in place of credentials, and says whether it is connected', async () => {
+  const bearer = await connect({
+    servers: ground.natsUrl,
+    creds: ground.credsFile('agent-demo').replace(/creds$/, 'token'),
+  });
+  expect([bearer.name, bearer.connected()]).toEqual(['demo', true]);
+  await bearer.openSession({ purpose: 'without a key' });
+  expect(heard).toEqual([{ verb: 'session', agent: 'demo', body: { v: 1, purpose: 'without a key' } }]);
+  await bearer.close();
+  await vi.waitFor(() => expect(bearer.connected()).toBe(false));
+});
+
 test('says that it is not connected where no gate runs', async () => {
   const alone = await startGround({ redis: false });
   const lonely = await connect({ servers: alone.natsUrl, creds: alone.creds('agent-demo') });
   await expect(lonely.openSession()).rejects.toMatchObject({ code: 'NOT_CONNECTED' });
   await alone.nats.stop();
+  expect(lonely.connected()).toBe(false);
   await expect(lonely.session(session).call('a/b', {})).rejects.toMatchObject({ code: 'NOT_CONNECTED' });
   await lonely.close();
   await alone.stop();
