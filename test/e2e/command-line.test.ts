@@ -137,7 +137,10 @@ test('evidence shows a call that was made', async () => {
 
 test('an agent that is added works at once; one that is removed is disconnected and does not come back', async () => {
   const added = await json('agent', 'add', 'fresh', '--label', 'dev');
-  expect(added).toMatchObject({ code: 0, answer: { tenant: 'default', agent: 'fresh' } });
+  const files = ['creds', 'token'].map((ending) => join(stack.home, 'creds', `agent-fresh.${ending}`));
+  const [credsFile, token] = files;
+  expect(added).toMatchObject({ code: 0, answer: { tenant: 'default', agent: 'fresh', creds: credsFile, token } });
+  expect(files.map((file) => existsSync(file))).toEqual([true, true]);
   const creds = stack.creds('agent-fresh');
   const fresh = await openAgent(stack, 'agent-fresh');
   const session = await eventually('policy knows it', () => fresh.open());
@@ -160,10 +163,10 @@ test('an agent that is added works at once; one that is removed is disconnected 
   expect(await json('agent', 'rm', 'fresh')).toMatchObject({ code: 0 });
   await eventually('it is disconnected', () => isClosed, 2_000);
   await expect(login()).rejects.toThrow();
-  expect(existsSync(join(stack.home, 'creds', 'agent-fresh.creds'))).toBe(false);
+  expect(files.map((file) => existsSync(file))).toEqual([false, false]);
   await stack.restart();
   await expect(login()).rejects.toThrow();
-  expect(existsSync(join(stack.home, 'creds', 'agent-fresh.creds'))).toBe(false);
+  expect(files.map((file) => existsSync(file))).toEqual([false, false]);
 });
 
 test('what a removed agent had in flight is stopped, which is evidence, and its name can be given anew', async () => {

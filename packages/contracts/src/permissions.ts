@@ -189,6 +189,9 @@ export const serviceUsers = (): UserSpec[] => [
   },
 ];
 
+/** Stands in an agent's bearer token: NATS tells nobody the JWT of a connection that was opened with one, but its tags. */
+export const agentTag = (agent: string): string => `agent:${agent}`;
+
 /** An agent's user in its tenant's account. */
 export const agentPermissions = (agent: string): Permissions => ({
   pub: [`agent.${agent}.>`],

@@ -3,7 +3,7 @@ import { type Config, name } from '@agentgate/contracts';
 import { GroundError } from './error.ts';
 import { type Named, type Roster, type RosterEntry, readRoster, sameAgent, withRoster, writeRoster } from './roster.ts';
 import type { Seeds } from './seeds.ts';
-import { agentUser, credsFile, layAgent } from './users.ts';
+import { agentUser, credsFile, layAgent, tokenFile } from './users.ts';
 
 const nowS = (now: () => number) => Math.floor(now() / 1000);
 
@@ -14,9 +14,10 @@ const revoke = (roster: Roster, gone: RosterEntry, now: () => number): Roster =>
   revoked: [...roster.revoked, { tenant: gone.tenant, user: gone.user, at: nowS(now) }],
 });
 
-/** Deletes an agent's credentials file. */
-export const dropCreds = (home: string, { tenant, name }: Named): void =>
-  rmSync(credsFile(home, agentUser(tenant, name)), { force: true });
+/** Deletes an agent's credentials file and its token. */
+export const dropCreds = (home: string, { tenant, name }: Named): void => {
+  for (const fileOf of [credsFile, tokenFile]) rmSync(fileOf(home, agentUser(tenant, name)), { force: true });
+};
 
 /** Brings credentials in line with the configuration: new agents get theirs, agents that it no longer names lose them. */
 export const layAgents = (home: string, seeds: Seeds, config: Config, now: () => number): Promise<Roster> =>

@@ -1,4 +1,4 @@
-import type { Permissions } from '@agentgate/contracts';
+import { agentTag, type Permissions } from '@agentgate/contracts';
 import {
   type Account,
   decode,
@@ -11,6 +11,7 @@ import {
 } from '@nats-io/jwt';
 import { createAccount, createOperator, createUser, fromPublic, fromSeed, type KeyPair, Prefix } from '@nats-io/nkeys';
 import { Codec } from '@nats-io/nkeys/lib/codec.js';
+import { bearerClaimsIn } from './bearer.ts';
 
 // The only importer of @nats-io/jwt, which calls itself unsupported: minting is here, so that it can be replaced in one place.
 
@@ -61,17 +62,26 @@ export const mintUser = async (opts: {
   return { creds: new TextDecoder().decode(fmtCreds(jwt, key)), user: key.getPublicKey() };
 };
 
+export interface WantedUser {
+  name: string;
+  accountSeed: string;
+  permissions: Permissions;
+}
+
+const mayTheSame = (
+  { pub, sub, resp }: { pub?: unknown; sub?: unknown; resp?: unknown },
+  permissions: Permissions,
+): boolean => {
+  const wanted = claimsOf(permissions);
+  return JSON.stringify([pub, sub, resp]) === JSON.stringify([wanted.pub, wanted.sub, wanted.resp]);
+};
+
 /** The public key of a credentials file's user, if the file says exactly this; undefined where it must be minted again. */
-export const userOfSame = async (
-  creds: string,
-  want: { name: string; accountSeed: string; permissions: Permissions },
-): Promise<string | undefined> => {
+export const userOfSame = async (creds: string, want: WantedUser): Promise<string | undefined> => {
   try {
     const { uc, aid } = await parseCreds(bytes(creds));
-    const { pub, sub, resp } = uc.nats;
-    const wanted = claimsOf(want.permissions);
-    const same = JSON.stringify([pub, sub, resp]) === JSON.stringify([wanted.pub, wanted.sub, wanted.resp]);
-    return same && uc.name === want.name && aid === publicKeyOf(want.accountSeed) ? uc.sub : undefined;
+    const isSame = uc.name === want.name && aid === publicKeyOf(want.accountSeed);
+    return isSame && mayTheSame(uc.nats, want.permissions) ? uc.sub : undefined;
   } catch {
     return undefined;
   }
@@ -88,6 +98,31 @@ export const isCreds = async (creds: string): Promise<boolean> => {
 };
 
 export const nameInCreds = async (creds: string): Promise<string> => (await parseCreds(bytes(creds))).uc.name;
+
+// --- bearer tokens: a user's JWT with which NATS asks for no signature of the user's key -----------------------------
+
+export interface WantedBearer extends WantedUser {
+  /** The public key of a user that has credentials. */
+  user: string;
+}
+
+/** Mints a bearer token for a user that has credentials, with the same rights: what revokes the user ends both. */
+export const mintBearer = ({ name, accountSeed, permissions, user }: WantedBearer): Promise<string> => {
+  const claims = { ...claimsOf(permissions), bearer_token: true, tags: [agentTag(name)] };
+  return encodeUser(name, user, fromSeed(bytes(accountSeed)), claims);
+};
+
+/** Whether a token is one of this user that says exactly this. */
+export const isBearerOf = (token: string, want: WantedBearer): boolean => {
+  const claims = bearerClaimsIn(token, Date.now());
+  return (
+    claims?.sub === want.user &&
+    claims.name === want.name &&
+    claims.iss === publicKeyOf(want.accountSeed) &&
+    mayTheSame(claims.nats, want.permissions) &&
+    JSON.stringify(claims.nats.tags) === JSON.stringify([agentTag(want.name)])
+  );
+};
 
 // --- users that live as long as a lease, in whatever account ---------------------------------------------------------
 

@@ -3,28 +3,21 @@ import {
   agentPermissions,
   type Config,
   name,
-  type Permissions,
   type PersonRole,
   people,
   personPermissions,
   serviceUsers,
   toolPermissions,
 } from '@agentgate/contracts';
-import { isCreds, mintUser, userOfSame } from './jwt.ts';
+import { isBearerOf, isCreds, mintBearer, mintUser, userOfSame, type WantedBearer, type WantedUser } from './jwt.ts';
 import { readIfThere, writePrivate } from './private-file.ts';
 import type { Seeds } from './seeds.ts';
 
 // Credentials files of everybody. A file whose user already has the wanted permissions stays as it is; one whose permissions
 // changed is minted again for the same key, so that what knows the user's key still holds.
 
-interface Wanted {
-  name: string;
-  accountSeed: string;
-  permissions: Permissions;
-}
-
 /** Returns the user's public key. */
-const layUser = async (file: string, wanted: Wanted): Promise<string> => {
+const layUser = async (file: string, wanted: WantedUser): Promise<string> => {
   const there = readIfThere(file);
   const user = there === undefined ? undefined : await userOfSame(there, wanted);
   if (user !== undefined) return user;
@@ -39,6 +32,9 @@ export const credsFolder = (home: string): string => join(home, 'creds');
 export const agentUser = (tenant: string, agent: string): string =>
   tenant === 'default' ? `agent-${agent}` : `${tenant}.agent-${agent}`;
 export const credsFile = (home: string, user: string): string => join(credsFolder(home), `${user}.creds`);
+
+/** Of an agent, beside its credentials. */
+export const tokenFile = (home: string, user: string): string => join(credsFolder(home), `${user}.token`);
 
 export const layServiceUsers = async (home: string, seeds: Seeds): Promise<void> => {
   for (const { user, account, ...permissions } of serviceUsers()) {
@@ -81,10 +77,21 @@ export const layToolServers = async (home: string, seeds: Seeds, servers: Config
   }
 };
 
-/** A name like `*` would make its owner everybody, hence the check before anything is minted. */
-export const layAgent = async (home: string, seeds: Seeds, tenant: string, agent: string): Promise<string> =>
-  layUser(credsFile(home, agentUser(name.parse(tenant), name.parse(agent))), {
-    name: agent,
-    accountSeed: seeds.tenant(tenant),
-    permissions: agentPermissions(agent),
-  });
+/** A token stays as it is while it is of this user and says what it should, as credentials do. */
+const layToken = async (file: string, wanted: WantedBearer): Promise<void> => {
+  const there = readIfThere(file);
+  if (there !== undefined && isBearerOf(there.trim(), wanted)) return;
+  writePrivate(file, `${await mintBearer(wanted)}\n`);
+};
+
+/**
+ * An agent's credentials, and its bearer token for those that cannot sign. A name like `*` would make its owner everybody, hence the check before
+ * anything is minted.
+ */
+export const layAgent = async (home: string, seeds: Seeds, tenant: string, agent: string): Promise<string> => {
+  const as = agentUser(name.parse(tenant), name.parse(agent));
+  const wanted = { name: agent, accountSeed: seeds.tenant(tenant), permissions: agentPermissions(agent) };
+  const user = await layUser(credsFile(home, as), wanted);
+  await layToken(tokenFile(home, as), { ...wanted, user });
+  return user;
+};

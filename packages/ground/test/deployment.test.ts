@@ -2,9 +2,21 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, w
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Config, parseConfig } from '@agentgate/contracts';
+import { encodeUser } from '@nats-io/jwt';
+import { createUser, fromSeed } from '@nats-io/nkeys';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { addAgent, createDeployment, dropCreds, GroundError, openHome, readRoster, removeAgent } from '../src/index.ts';
-import { mintUser, userOfSame } from '../src/jwt.ts';
+import { readBearer } from '../src/bearer.ts';
+import {
+  addAgent,
+  createDeployment,
+  dropCreds,
+  GroundError,
+  openHome,
+  readRoster,
+  removeAgent,
+  type Seeds,
+} from '../src/index.ts';
+import { mintBearer, mintUser, newAccountSeed, publicKeyOf, userOfSame } from '../src/jwt.ts';
 import { layAgent } from '../src/users.ts';
 
 let home: string;
@@ -23,12 +35,31 @@ const configWith = (agents: string[], tenant = 'default'): Config =>
     '/srv/agentgate.yaml',
   );
 const lay = (config = configWith(['demo'])) => createDeployment({ home, config, ports });
+/** The token of agent demo, except where it is to say something else. */
+const wanted = (seeds: Seeds, more: Partial<Parameters<typeof mintBearer>[0]> & { user: string }) =>
+  mintBearer({
+    name: 'demo',
+    accountSeed: seeds.tenant('default'),
+    permissions: { pub: ['agent.demo.>'], sub: ['_INBOX_demo.>'] },
+    ...more,
+  });
+const tagged = (seeds: Seeds, user: string, name: string, tags?: string[]) => {
+  const account = fromSeed(new TextEncoder().encode(seeds.tenant('default')));
+  const [pub, sub] = [{ allow: ['agent.demo.>'] }, { allow: ['_INBOX_demo.>'] }];
+  return encodeUser(name, user, account, { pub, sub, bearer_token: true, ...(tags && { tags }) });
+};
 const files = (folder = home): string[] =>
   readdirSync(folder, { recursive: true, withFileTypes: true }).map((e) => join(e.parentPath, e.name));
 
+const fileOf = (user: string) => join(home, 'creds', `${user}.token`);
+const tokenOf = (user: string) => {
+  const text = readFileSync(fileOf(user), 'utf8');
+  return { text, read: readBearer(text.slice(0, -1)) };
+};
+
 test('finds the same keys, credentials and passwords, when it is laid a second time', async () => {
   await lay();
-  const lasting = files().filter((f) => /\.(creds|nk|seed|url|acl)$/.test(f));
+  const lasting = files().filter((f) => /\.(creds|token|nk|seed|url|acl)$/.test(f));
   const before = lasting.map((f) => readFileSync(f, 'utf8'));
   await lay();
   expect(lasting.map((f) => readFileSync(f, 'utf8'))).toEqual(before);
@@ -74,6 +105,7 @@ test('refuses to mint an agent whose name could stand for others', async () => {
   }
   expect(readdirSync(join(home, 'creds')).sort()).toEqual([
     'agent-demo.creds',
+    'agent-demo.token',
     'approver.creds',
     'auditor.creds',
     'engineer.creds',
@@ -82,15 +114,19 @@ test('refuses to mint an agent whose name could stand for others', async () => {
 });
 
 test('gives agents of other tenants credentials under the name of their tenant', async () => {
-  const { credsFile } = await lay(configWith(['bot'], 'acme'));
+  const { credsFile, accountId } = await lay(configWith(['bot'], 'acme'));
   expect(readFileSync(credsFile('acme.agent-bot'), 'utf8')).toContain('BEGIN NATS USER JWT');
+  expect(tokenOf('acme.agent-bot').read).toMatchObject({ name: 'bot', account: accountId('acme') });
 });
 
 test('takes away and revokes the credentials of an agent that the configuration no longer names', async () => {
   await lay(configWith(['demo', 'old']));
   const user = readRoster(home).agents.find((a) => a.name === 'old')?.user;
   await lay(configWith(['demo']));
-  expect(readdirSync(join(home, 'creds'))).not.toContain('agent-old.creds');
+  expect(readdirSync(join(home, 'creds')).filter((f) => f.startsWith('agent-'))).toEqual([
+    'agent-demo.creds',
+    'agent-demo.token',
+  ]);
   expect(readRoster(home).revoked.map((r) => r.user)).toEqual([user]);
 });
 
@@ -129,8 +165,10 @@ test('revokes the user of a removed agent although its file stays, and does not 
   expect(existsSync(credsFile('agent-demo'))).toBe(true);
   expect(readRoster(home)).toMatchObject({ agents: [], removed: [who], revoked: [{ user }] });
   expect((await addAgent(home, seeds, ['default'], { ...who, labels: [] })).user).not.toBe(user);
+  expect(tokenOf('agent-demo').read).toMatchObject({ name: 'demo', user: readRoster(home).agents[0]?.user });
   dropCreds(home, who);
   expect(existsSync(credsFile('agent-demo'))).toBe(false);
+  expect(existsSync(fileOf('agent-demo'))).toBe(false);
 });
 
 test('revokes the user whose file is missing at a start: who has a copy of it must not stay in beside the new one', async () => {
@@ -140,6 +178,41 @@ test('revokes the user whose file is missing at a start: who has a copy of it mu
   await lay();
   expect(readRoster(home).revoked).toMatchObject([{ user }]);
   expect(readRoster(home).agents).toMatchObject([{ name: 'demo', user: expect.not.stringMatching(String(user)) }]);
+});
+
+test.each<[string, (seeds: Seeds, user: string) => string | undefined | Promise<string>]>([
+  ['is missing', () => undefined],
+  ['is none', () => 'garbage'],
+  ['is of another user', (seeds) => wanted(seeds, { user: createUser().getPublicKey() })],
+  ['is of another name', (seeds, user) => tagged(seeds, user, 'second', ['agent:demo'])],
+  ['was signed by another account', (seeds, user) => wanted(seeds, { user, accountSeed: newAccountSeed() })],
+  ['allows something else', (seeds, user) => wanted(seeds, { user, permissions: { pub: ['>'], sub: [] } })],
+  ['has no tag', (seeds, user) => tagged(seeds, user, 'demo')],
+])('lays a token anew that %s, and leaves the credentials as they are', async (_, other) => {
+  const { seeds, credsFile } = await lay();
+  const creds = readFileSync(credsFile('agent-demo'), 'utf8');
+  const user = readRoster(home).agents[0]?.user ?? '';
+  const there = await other(seeds, user);
+  if (there === undefined) rmSync(fileOf('agent-demo'));
+  else writeFileSync(fileOf('agent-demo'), `${there}\n`);
+  await lay();
+  const { text, read } = tokenOf('agent-demo');
+  expect(read).toEqual({ name: 'demo', user, account: publicKeyOf(seeds.tenant('default')) });
+  const { pub, sub, tags } = JSON.parse(Buffer.from(text.split('.')[1] ?? '', 'base64url').toString()).nats;
+  expect([pub, sub, tags]).toEqual([{ allow: ['agent.demo.>'] }, { allow: ['_INBOX_demo.>'] }, ['agent:demo']]);
+  expect(statSync(fileOf('agent-demo')).mode & 0o777).toBe(0o600);
+  expect(readFileSync(credsFile('agent-demo'), 'utf8')).toBe(creds);
+});
+
+test('gives an agent that is added a token of the user of its credentials, and one that was removed a new one', async () => {
+  const { seeds } = await lay();
+  const who = { tenant: 'default', name: 'extra' };
+  const first = await addAgent(home, seeds, ['default'], { ...who, labels: [] });
+  expect(tokenOf('agent-extra').read?.user).toBe(first.user);
+  await removeAgent(home, who, Date.now);
+  const second = await addAgent(home, seeds, ['default'], { ...who, labels: [] });
+  expect(second.user).not.toBe(first.user);
+  expect(tokenOf('agent-extra').read?.user).toBe(second.user);
 });
 
 test('takes one change of the agents after the other: none undoes what another did', async () => {

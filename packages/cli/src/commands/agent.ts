@@ -23,7 +23,7 @@ import { askKill, askKills } from './kill.ts';
 import { tellReceipt } from './receipt.ts';
 import { type RemovalSteps, removalReason, removeWholly } from './removal.ts';
 
-// Agents of a running stack: the credentials file, the tenant's account in NATS, and the record that policy reads, in step.
+// Agents of a running stack: the credentials file and the token, the tenant's account in NATS, and the record that policy reads, in step.
 
 const tenantsOf = (configFile: string): string[] =>
   Object.keys(parseConfig(readFileSync(configFile, 'utf8'), configFile).tenants);
@@ -75,7 +75,7 @@ export const registerAgent = (program: Command, run: Run): void => {
   const agent = program.command('agent').description('who may call through the gate');
   agent
     .command('add')
-    .description('make an agent and its credentials')
+    .description('make an agent, its credentials and its bearer token')
     .argument('<name>')
     .option('--tenant <name>', 'its tenant', 'default')
     .option('--label <word>', 'a label that grants may name; may be given more than once', collect, [])
@@ -93,8 +93,9 @@ export const registerAgent = (program: Command, run: Run): void => {
         await withRoster(ctx.home, () => recordAgents({ natsUrl: nats, seeds, roster: readRoster(ctx.home) }));
         const stays = await killThatStays(ctx, added);
         const file = join(creds, `${agentUser(added.tenant, added.name)}.creds`);
-        ctx.answer({ tenant: added.tenant, agent: added.name, labels: added.labels, creds: file }, () =>
-          [`agent ${added.name} of tenant ${added.tenant}: ${file}`, ...stays].join('\n'),
+        const token = join(creds, `${agentUser(added.tenant, added.name)}.token`);
+        ctx.answer({ tenant: added.tenant, agent: added.name, labels: added.labels, creds: file, token }, () =>
+          [`agent ${added.name} of tenant ${added.tenant}: ${file}`, `its bearer token: ${token}`, ...stays].join('\n'),
         );
         return 0;
       }),

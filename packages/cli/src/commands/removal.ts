@@ -14,7 +14,7 @@ export interface RemovalSteps {
   revoke(): Promise<void>;
   /** Takes away the record by which the services know it. */
   forget(): Promise<void>;
-  /** Deletes its credentials file, which is good for nothing by then. */
+  /** Deletes its credentials file and its token, which are good for nothing by then. */
   drop(): void;
 }
 
@@ -55,7 +55,7 @@ export const removeWholly = async (who: Named, steps: RemovalSteps): Promise<Tol
   const isStopped = isOut && stopped?.result.contained !== false;
   const killed = isStopped ? stopped : await attempt('killing it', () => steps.kill());
   await attempt('taking its record away', steps.forget);
-  await attempt('deleting its credentials file', steps.drop);
+  await attempt('deleting its credentials', steps.drop);
   if (killed && failed.size === 0) return killed.result;
   throw new CliError(
     `agent ${who.name} of tenant ${who.tenant} is not wholly removed: ${[...failed].join(', ')}; ${stateOf(isOut, killed !== undefined)}; agent rm again does the rest`,

@@ -75,7 +75,7 @@ test.each<[string, Partial<Record<keyof RemovalSteps, Error[]>>, string[], strin
     'the file',
     { drop: [full] },
     orderly,
-    'deleting its credentials file failed (ENOSPC: no space left); it is stopped and shut out',
+    'deleting its credentials failed (ENOSPC: no space left); it is stopped and shut out',
   ],
   [
     'all',
