@@ -1,5 +1,5 @@
 import type { Bus } from '@agentgate/bus';
-import { accountConnections, serverKick } from '@agentgate/contracts';
+import { accountConnections, agentTag, serverKick } from '@agentgate/contracts';
 import { z } from 'zod';
 import type { Connections } from '../ports.ts';
 
@@ -11,11 +11,22 @@ const page = z.object({
   data: z.object({
     server_id: z.string(),
     total: z.int(),
-    connections: z.array(z.object({ cid: z.int(), jwt: z.string() })).nullish(),
+    connections: z
+      .array(z.object({ cid: z.int(), jwt: z.string().optional(), tags: z.array(z.string()).optional() }))
+      .nullish(),
   }),
 });
-/** The user's name in its JWT, which the server has verified. */
-const nameOf = (jwt: string): string =>
+/**
+ * Whether it is this agent's, by the user's JWT, which the server has verified. Of a bearer token, with which whoever reads it could come in, it tells the
+ * tags alone. Where it tells neither, nobody is overlooked: that is an error.
+ */
+const isOf = (agent: string, { jwt, tags }: { jwt?: string | undefined; tags?: string[] | undefined }): boolean => {
+  if (jwt !== undefined) return nameIn(jwt) === agent;
+  if (!tags?.some((tag) => tag.startsWith(agentTag(''))))
+    throw new Error('the server does not say whose a connection is');
+  return tags.includes(agentTag(agent));
+};
+const nameIn = (jwt: string): string =>
   z.object({ name: z.string() }).parse(JSON.parse(Buffer.from(jwt.split('.')[1] ?? '', 'base64url').toString())).name;
 const kicked = z.object({ error: z.unknown().optional() });
 
@@ -35,8 +46,8 @@ export const createNatsConnections = (
     const found: { server: string; cid: number }[] = [];
     for (let offset = 0; offset < pageSize * maxPages; offset += pageSize) {
       const { data } = await ask(accountConnections(account), { auth: true, offset, limit: pageSize }, page);
-      for (const { cid, jwt } of data.connections ?? [])
-        if (nameOf(jwt) === agent) found.push({ server: data.server_id, cid });
+      for (const connection of data.connections ?? [])
+        if (isOf(agent, connection)) found.push({ server: data.server_id, cid: connection.cid });
       if (offset + pageSize >= data.total) return found;
     }
     throw new Error('the account has more connections than can be looked through');

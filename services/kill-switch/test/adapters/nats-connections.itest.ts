@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { type Bus, connectBus } from '@agentgate/bus';
 import { serverKick } from '@agentgate/contracts';
 import { type Ground, startGround } from '@agentgate/testkit';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -12,11 +14,15 @@ beforeAll(async () => {
   const accounts = ['default', 'acme'].map((tenant): [string, string] => [tenant, ground.accountId(tenant)]);
   connections = createNatsConnections(await ground.connect('kill-switch'), new Map(accounts));
 });
-afterAll(() => ground?.stop());
+const opened: Bus[] = [];
+afterAll(async () => {
+  for (const bus of opened) await bus.close();
+  await ground?.stop();
+});
 
 /** Connects and counts how often the connection broke. */
-const watched = async (user: string) => {
-  const bus = await ground.connect(user);
+const watched = async (user: string, bus?: Bus) => {
+  bus ??= await ground.connect(user);
   let cuts = 0;
   bus.onState((state) => {
     if (state === 'disconnected') cuts++;
@@ -35,6 +41,21 @@ test("cuts every connection of the agent, and no other agent's", async () => {
   await until(() => first.cuts() === 1 && second.cuts() === 1);
   await Promise.all([other.bus.flush(), foreign.bus.flush()]);
   expect([other.cuts(), foreign.cuts()]).toEqual([0, 0]);
+});
+
+test('cuts those, too, that came in with a bearer token, and only theirs', async () => {
+  const byToken = async (agent: string) => {
+    const creds = readFileSync(ground.credsFile(`agent-${agent}`).replace(/creds$/, 'token'), 'utf8');
+    const bus = await connectBus({ servers: ground.natsUrl, creds, user: agent, instance: 'bearer' });
+    opened.push(bus);
+    return watched(agent, bus);
+  };
+  const [first, other] = [await byToken('demo'), await byToken('other')];
+  const second = await watched('agent-demo');
+  expect(await connections.cut({ tenant: 'default', agent: 'demo' })).toBeGreaterThanOrEqual(2);
+  await until(() => first.cuts() === 1 && second.cuts() === 1);
+  await other.bus.flush();
+  expect(other.cuts()).toBe(0);
 });
 
 test('of an agent that is not connected, or of a tenant that is none, there is nothing to cut', async () => {
