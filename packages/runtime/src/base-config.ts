@@ -1,4 +1,6 @@
 import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { type Config, ConfigError, type Problem, parseConfig } from '@agentgate/contracts';
 import { z } from 'zod';
 
 const path = z.string().min(1).max(4096);
@@ -40,15 +42,33 @@ export class StartError extends Error {
   override readonly name = 'StartError';
 }
 
-export const readBaseConfig = (env: Record<string, string | undefined>): BaseConfig => {
-  const parsed = baseConfig.safeParse(env);
+export type Environment = Record<string, string | undefined>;
+
+/** What a schema takes of the environment. Throws StartError naming the first variable that is wrong. */
+export const readVariables = <T>(schema: z.ZodType<T>, env: Environment): T => {
+  const parsed = schema.safeParse(env);
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0];
-  throw new StartError(`${issue?.path.join('.') ?? 'environment'}: ${issue?.message ?? 'invalid'}`);
+  throw new StartError(`${issue?.path[0]?.toString() ?? 'environment'}: ${issue?.message ?? 'invalid'}`);
 };
+
+export const readBaseConfig = (env: Environment): BaseConfig => readVariables(baseConfig, env);
 
 /** A value that a service cannot do without. */
 export const required = <T>(value: T | undefined, variable: string): T => {
   if (value === undefined) throw new StartError(`${variable}: must be set`);
   return value;
+};
+
+/** agentgate.yaml, which AGENTGATE_CONFIG names; `problemOf` as of parseConfig. Throws StartError naming the variable, or the file, line and key. */
+export const readGateConfig = (
+  { AGENTGATE_CONFIG }: Pick<BaseConfig, 'AGENTGATE_CONFIG'>,
+  problemOf?: (config: Config) => Problem | undefined,
+): Config => {
+  const file = required(AGENTGATE_CONFIG, 'AGENTGATE_CONFIG');
+  try {
+    return parseConfig(readFileSync(file, 'utf8'), file, problemOf);
+  } catch (error) {
+    throw new StartError(error instanceof ConfigError ? error.message : 'AGENTGATE_CONFIG: the file cannot be read');
+  }
 };

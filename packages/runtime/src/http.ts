@@ -1,6 +1,6 @@
 import type { Server } from 'node:http';
 import type { Registry } from 'prom-client';
-import { http } from './node-http.ts';
+import { http, listenOn } from './node-http.ts';
 
 export interface HttpAnswer {
   status: number;
@@ -86,14 +86,7 @@ export const createHttp = (registry: Registry, health: Health, about: () => obje
   return {
     route: (path, answer) => void routes.set(path, answer),
     routesUnder: (prefix, answer) => void prefixes.set(prefix, answer),
-    listen: (host, port) =>
-      new Promise((resolve, reject) => {
-        server.once('error', reject);
-        server.listen(port, host, () => {
-          const address = server.address();
-          resolve(typeof address === 'object' && address ? address.port : port);
-        });
-      }),
+    listen: (host, port) => listenOn(server, host, port),
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());

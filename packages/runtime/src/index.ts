@@ -1,6 +1,15 @@
 export { type AddressClass, classOfAddress } from './address.ts';
 export { type ApprovedCall, approvalBinding, approvalInvalid, checkGrant, isOwn, type Requester } from './approval.ts';
-export { type BaseConfig, baseConfig, readBaseConfig, required, StartError } from './base-config.ts';
+export {
+  type BaseConfig,
+  baseConfig,
+  type Environment,
+  readBaseConfig,
+  readGateConfig,
+  readVariables,
+  required,
+  StartError,
+} from './base-config.ts';
 export { createCounter } from './counter.ts';
 export { createGauge } from './gauge.ts';
 export { isOlder, requireServer, requireStream } from './ground-check.ts';
@@ -8,7 +17,7 @@ export { createHeld, type Held } from './held.ts';
 export type { Health, HttpAnswer } from './http.ts';
 export { newId } from './ids.ts';
 export { createKillState, createKillView, type KillState, type KillView } from './kill-view.ts';
-export { http, https } from './node-http.ts';
+export { http, https, listenOn } from './node-http.ts';
 export { createListingSeal, createPermitSeal, permitRefused, refuseOtherTime } from './permit.ts';
 export { type AnswerPerson, createAnswerPerson } from './person.ts';
 export { announcePoint } from './point.ts';

@@ -1,9 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { isNoteName, type SigningKey, signingKeyFromSeed } from '@agentgate/evidence';
-import { type BaseConfig, required, StartError } from '@agentgate/runtime';
+import { type BaseConfig, type Environment, readVariables, required, StartError } from '@agentgate/runtime';
 import { z } from 'zod';
-
-type Environment = Record<string, string | undefined>;
 
 const path = z.string().min(1).max(4096).optional();
 const auditVariables = z.object({
@@ -31,10 +29,7 @@ export const env: Environment = process.env;
 
 /** Throws StartError naming the variable or the file. */
 export const readAuditConfig = (base: BaseConfig, env: Environment): AuditConfig => {
-  const parsed = auditVariables.safeParse(env);
-  if (!parsed.success)
-    throw new StartError(`${parsed.error.issues[0]?.path.join('.')}: ${parsed.error.issues[0]?.message}`);
-  const told = parsed.data;
+  const told = readVariables(auditVariables, env);
   required(base.AGENTGATE_AUDIT_CREDS, 'AGENTGATE_AUDIT_CREDS');
   return {
     folder: required(base.AGENTGATE_STATE_DIR, 'AGENTGATE_STATE_DIR'),

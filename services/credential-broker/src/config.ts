@@ -1,11 +1,16 @@
 import { readFileSync } from 'node:fs';
-import { type Config, ConfigError, parseConfig } from '@agentgate/contracts';
-import { type BaseConfig, required, StartError } from '@agentgate/runtime';
+import type { Config } from '@agentgate/contracts';
+import {
+  type BaseConfig,
+  type Environment,
+  readGateConfig,
+  readVariables,
+  required,
+  StartError,
+} from '@agentgate/runtime';
 import { z } from 'zod';
 import { parseJwtKeys } from './adapters/jwt-keys.ts';
 import { keyBytes } from './secrets.ts';
-
-type Environment = Record<string, string | undefined>;
 
 const brokerVariables = z.object({
   /** The file of the broker's own key: 32 bytes in base64url. Replicas share it; passwords of leases follow from it. */
@@ -32,31 +37,20 @@ export const env: Environment = process.env;
 
 /** Throws StartError naming the variable or the file; nothing that a file holds is repeated. */
 export const readBrokerConfig = (base: BaseConfig, env: Environment): BrokerConfig => {
-  const parsed = brokerVariables.safeParse(env);
-  if (!parsed.success)
-    throw new StartError(`${parsed.error.issues[0]?.path.join('.')}: ${parsed.error.issues[0]?.message}`);
-  const file = required(base.AGENTGATE_CONFIG, 'AGENTGATE_CONFIG');
-  const { credentials, subject_tokens: subjectTokens } = readGateConfig(file);
-  const keyFile = required(parsed.data.AGENTGATE_JWT_KEY, 'AGENTGATE_JWT_KEY');
+  const told = readVariables(brokerVariables, env);
+  const { credentials, subject_tokens: subjectTokens } = readGateConfig(base);
+  const keyFile = required(told.AGENTGATE_JWT_KEY, 'AGENTGATE_JWT_KEY');
   refuseUnreadable('AGENTGATE_JWT_KEY', () => parseJwtKeys(readFileSync(keyFile, 'utf8')));
   return {
     credentials,
     subjectTokens,
-    brokerKey: readKey(required(parsed.data.AGENTGATE_BROKER_KEY, 'AGENTGATE_BROKER_KEY')),
+    brokerKey: readKey(required(told.AGENTGATE_BROKER_KEY, 'AGENTGATE_BROKER_KEY')),
     jwt: {
       keyFile,
-      issuer: parsed.data.AGENTGATE_JWT_ISSUER ?? `http://${base.AGENTGATE_HTTP_HOST}:${base.AGENTGATE_HTTP_PORT}`,
+      issuer: told.AGENTGATE_JWT_ISSUER ?? `http://${base.AGENTGATE_HTTP_HOST}:${base.AGENTGATE_HTTP_PORT}`,
     },
     environment: (name) => env[name],
   };
-};
-
-const readGateConfig = (file: string): Config => {
-  try {
-    return parseConfig(readFileSync(file, 'utf8'), file);
-  } catch (error) {
-    throw new StartError(error instanceof ConfigError ? error.message : 'AGENTGATE_CONFIG: the file cannot be read');
-  }
 };
 
 const readKey = (file: string): Uint8Array =>

@@ -1,6 +1,5 @@
-import { readFileSync } from 'node:fs';
-import { type Config, parseConfig } from '@agentgate/contracts';
-import { type BaseConfig, readTenants, required } from '@agentgate/runtime';
+import type { Config } from '@agentgate/contracts';
+import { type BaseConfig, type Environment, readGateConfig, readTenants, required } from '@agentgate/runtime';
 
 export interface IngressConfig {
   limits: Config['limits'];
@@ -10,13 +9,10 @@ export interface IngressConfig {
 }
 
 /** What ingress reads beside the base: agentgate.yaml's limits, and AGENTGATE_TENANTS, the file that names the tenant of each account. */
-export const readConfig = (base: BaseConfig, env: Record<string, string | undefined>): IngressConfig => {
-  const configFile = required(base.AGENTGATE_CONFIG, 'AGENTGATE_CONFIG');
-  return {
-    limits: parseConfig(readFileSync(configFile, 'utf8'), configFile).limits,
-    redisUrlFile: required(base.AGENTGATE_REDIS_URL_FILE, 'AGENTGATE_REDIS_URL_FILE'),
-    tenantOf: readTenants(required(env.AGENTGATE_TENANTS, 'AGENTGATE_TENANTS')),
-  };
-};
+export const readConfig = (base: BaseConfig, env: Environment): IngressConfig => ({
+  limits: readGateConfig(base).limits,
+  redisUrlFile: required(base.AGENTGATE_REDIS_URL_FILE, 'AGENTGATE_REDIS_URL_FILE'),
+  tenantOf: readTenants(required(env.AGENTGATE_TENANTS, 'AGENTGATE_TENANTS')),
+});
 
-export const env: Record<string, string | undefined> = process.env;
+export const env: Environment = process.env;

@@ -1,6 +1,5 @@
-import { readFileSync } from 'node:fs';
-import { parseConfig, type Scope } from '@agentgate/contracts';
-import { type BaseConfig, readTenants, required } from '@agentgate/runtime';
+import type { Scope } from '@agentgate/contracts';
+import { type BaseConfig, type Environment, readGateConfig, readTenants, required } from '@agentgate/runtime';
 
 export interface KillSwitchConfig {
   /** The file that holds the URL of Redis, where the view is. */
@@ -11,15 +10,10 @@ export interface KillSwitchConfig {
   accountOf: ReadonlyMap<string, string>;
 }
 
-export const readConfig = (base: BaseConfig, env: Record<string, string | undefined>): KillSwitchConfig => {
-  const file = required(base.AGENTGATE_CONFIG, 'AGENTGATE_CONFIG');
+export const readConfig = (base: BaseConfig, env: Environment): KillSwitchConfig => {
   return {
     redisUrlFile: required(base.AGENTGATE_REDIS_URL_FILE, 'AGENTGATE_REDIS_URL_FILE'),
-    dualControl: new Set(
-      parseConfig(readFileSync(file, 'utf8'), file).dual_control.filter(
-        (kind) => kind !== 'policy' && kind !== 'exception',
-      ),
-    ),
+    dualControl: new Set(readGateConfig(base).dual_control.filter((kind) => kind !== 'policy' && kind !== 'exception')),
     accountOf: new Map(
       [...readTenants(required(env.AGENTGATE_TENANTS, 'AGENTGATE_TENANTS'))].map(([account, tenant]) => [
         tenant,
@@ -29,4 +23,4 @@ export const readConfig = (base: BaseConfig, env: Record<string, string | undefi
   };
 };
 
-export const env: Record<string, string | undefined> = process.env;
+export const env: Environment = process.env;

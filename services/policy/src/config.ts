@@ -1,12 +1,17 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { AgentGateError, type Config, ConfigError, type PolicySettings, parseConfig } from '@agentgate/contracts';
+import { AgentGateError, type PolicySettings } from '@agentgate/contracts';
 import { type Authors, parseAuthors, type Revision, revisionOfConfig, unenforceable } from '@agentgate/policy-engine';
-import { type BaseConfig, required, StartError } from '@agentgate/runtime';
+import {
+  type BaseConfig,
+  type Environment,
+  readGateConfig,
+  readVariables,
+  required,
+  StartError,
+} from '@agentgate/runtime';
 import { z } from 'zod';
-
-type Environment = Record<string, string | undefined>;
 
 const policyVariables = z.object({
   /** The folder of the compiled policy; by default the one of this checkout. */
@@ -37,12 +42,8 @@ export const env: Environment = process.env;
 
 /** Throws StartError naming the variable, or the file, the line and the field. */
 export const readPolicyConfig = (base: BaseConfig, env: Environment): PolicyConfig => {
-  const parsed = policyVariables.safeParse(env);
-  if (!parsed.success)
-    throw new StartError(`${parsed.error.issues[0]?.path.join('.')}: ${parsed.error.issues[0]?.message}`);
-  const { AGENTGATE_POLICY_BUNDLE: folder, AGENTGATE_POLICY_AUTHORS: authors } = parsed.data;
-  const file = required(base.AGENTGATE_CONFIG, 'AGENTGATE_CONFIG');
-  const gate = readGate(file);
+  const { AGENTGATE_POLICY_BUNDLE: folder, AGENTGATE_POLICY_AUTHORS: authors } = readVariables(policyVariables, env);
+  const gate = readGateConfig(base, unenforceable);
   return {
     revision: revisionOfConfig(gate, readWasm(folder)),
     authors: authors === undefined ? new Map() : readAuthors(authors),
@@ -90,14 +91,5 @@ const readBytes = (field: string, file: string): Buffer => {
     return readFileSync(file);
   } catch {
     throw new StartError(`${field}: its file cannot be read`);
-  }
-};
-
-const readGate = (file: string): Config => {
-  try {
-    return parseConfig(readFileSync(file, 'utf8'), file, unenforceable);
-  } catch (error) {
-    if (error instanceof ConfigError) throw new StartError(error.message);
-    throw new StartError('AGENTGATE_CONFIG: the file cannot be read');
   }
 };

@@ -1,9 +1,16 @@
 import { readFileSync } from 'node:fs';
-import { type Config, ConfigError, parseConfig } from '@agentgate/contracts';
-import { type BaseConfig, required, StartError, spellingsOf } from '@agentgate/runtime';
+import type { Config } from '@agentgate/contracts';
+import {
+  type BaseConfig,
+  type Environment,
+  readGateConfig,
+  required,
+  StartError,
+  spellingsOf,
+} from '@agentgate/runtime';
 import type { Bait } from './read-event.ts';
 
-export const env: Record<string, string | undefined> = process.env;
+export const env: Environment = process.env;
 
 export interface SentinelConfig {
   containment: Config['containment'];
@@ -16,19 +23,9 @@ const baitCharsMin = 8;
 
 /** Throws StartError naming the variable, or the file, line and key. */
 export const readConfig = (base: BaseConfig): SentinelConfig => {
-  const file = required(base.AGENTGATE_CONFIG, 'AGENTGATE_CONFIG');
   const evidenceCreds = required(base.AGENTGATE_AUDIT_CREDS, 'AGENTGATE_AUDIT_CREDS');
-  const containment = parsed(file).containment;
+  const { containment } = readGateConfig(base);
   return { containment, baits: containment.canaries.flatMap(baitsOf), evidenceCreds };
-};
-
-const parsed = (file: string): Config => {
-  try {
-    return parseConfig(readFileSync(file, 'utf8'), file);
-  } catch (error) {
-    if (error instanceof ConfigError) throw new StartError(error.message);
-    throw new StartError('AGENTGATE_CONFIG: the file cannot be read');
-  }
 };
 
 const baitsOf = ({ id, values = {} }: Config['containment']['canaries'][number]): Bait[] =>

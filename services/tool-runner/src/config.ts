@@ -1,7 +1,6 @@
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Config, parseConfig } from '@agentgate/contracts';
-import { type BaseConfig, required } from '@agentgate/runtime';
+import type { Config } from '@agentgate/contracts';
+import { type BaseConfig, type Environment, readGateConfig, required } from '@agentgate/runtime';
 
 export interface RunnerConfig {
   servers: Config['servers'];
@@ -18,9 +17,8 @@ export interface RunnerConfig {
 }
 
 /** What the runner reads beside the base: the servers of agentgate.yaml, and PATH. */
-export const readConfig = (base: BaseConfig, env: Record<string, string | undefined>): RunnerConfig => {
-  const file = required(base.AGENTGATE_CONFIG, 'AGENTGATE_CONFIG');
-  const { servers, credentials, limits, pinning } = parseConfig(readFileSync(file, 'utf8'), file);
+export const readConfig = (base: BaseConfig, env: Environment): RunnerConfig => {
+  const { servers, credentials, limits, pinning } = readGateConfig(base);
   return {
     servers,
     reused: new Set(
@@ -35,4 +33,4 @@ export const readConfig = (base: BaseConfig, env: Record<string, string | undefi
   };
 };
 
-export const env: Record<string, string | undefined> = process.env;
+export const env: Environment = process.env;
