@@ -5,12 +5,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Bus, connectBus } from '@agentgate/bus';
-import { type AccountName, type StackStatus, services, stackStatus } from '@agentgate/contracts';
+import { type AccountName, services, stackStatus } from '@agentgate/contracts';
 import { mintUser, openHome } from '@agentgate/ground';
 import { parseTrust, type Trust } from '@agentgate/runtime';
+import type { z } from 'zod';
 import { eventually } from './eventually.ts';
 import { testConfig } from './fixtures/config.ts';
 import { openProbeLog, type ProbeLog } from './fixtures/probe-log.ts';
+
+/** As every stack of this version tells it. */
+const statusNow = stackStatus.required({ mcp: true });
+export type StatusNow = z.infer<typeof statusNow>;
 
 export interface StackOptions {
   /** The text of agentgate.yaml; `dir` is where it will lie. */
@@ -27,9 +32,9 @@ export interface StackOptions {
 export interface Stack {
   dir: string;
   home: string;
-  status: StackStatus;
+  status: StatusNow;
   /** As it is written there now. */
-  readStatus(): StackStatus;
+  readStatus(): StatusNow;
   probe: ProbeLog;
   trust: Trust;
   /** Everything that `up` and the services said. */
@@ -122,7 +127,7 @@ export const startStack = async (options: StackOptions = {}): Promise<Stack> => 
   return stack;
 };
 
-const statusIn = (home: string) => stackStatus.parse(JSON.parse(readFileSync(join(home, 'status.json'), 'utf8')));
+const statusIn = (home: string) => statusNow.parse(JSON.parse(readFileSync(join(home, 'status.json'), 'utf8')));
 
 const pidIn = (home: string, program: string): number =>
   (JSON.parse(readFileSync(join(home, 'run', `${program}.pid`), 'utf8')) as { pid: number }).pid;
@@ -134,7 +139,7 @@ const createUp = (o: { dir: string; home: string; config: string[]; base: number
   let exited: Promise<void> = Promise.resolve();
   // Last resort, when the test's own process ends in the middle: a stack notices by its pid files what to end.
   const killNow = () => child?.kill('SIGTERM');
-  const start = async (): Promise<StackStatus> => {
+  const start = async (): Promise<StatusNow> => {
     const out = openSync(outputFile, 'a');
     const args = [cli, '--home', o.home, 'up', ...o.config, '--port-base', String(o.base)];
     const started = spawn(process.execPath, args, { stdio: ['ignore', out, out], env: { ...process.env, ...o.env } });

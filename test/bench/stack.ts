@@ -1,8 +1,8 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type StackStatus, services } from '@agentgate/contracts';
-import { startStack as startProject } from '../stack.ts';
+import { services } from '@agentgate/contracts';
+import { type StatusNow, startStack as startProject } from '../stack.ts';
 import { cpuSeconds, peakMiB } from './figures.ts';
 import type { Children } from './processes.ts';
 
@@ -21,7 +21,7 @@ grants:
 `;
 
 export interface BenchStack {
-  status: StackStatus;
+  status: StatusNow;
   /** The path of a user's credentials. */
   creds(user: string): string;
   /** Credentials that may say everything in account CORE, for the bare comparison only. */

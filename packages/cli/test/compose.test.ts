@@ -95,6 +95,7 @@ test.each(services)('gives %s the command and the variables that up gives it', (
     root: '/app',
     configFile: '/app/agentgate.yaml',
     httpPorts: stackPorts().http,
+    mcpPort: stackPorts().mcp,
     environment: {},
     node: 'node',
     logLevel: 'info',
@@ -180,13 +181,14 @@ test('lets only the one-shot commands see the whole home', () => {
   expect(whole.map(([name]) => name).sort()).toEqual(['ground', 'provision']);
 });
 
-test('knows every network and volume that a container names, and publishes NATS alone', () => {
+test('knows every network and volume that a container names, and publishes NATS and MCP alone', () => {
   for (const { networks, volumes } of Object.values(compose.services)) {
     for (const name of networks) expect(compose.networks).toHaveProperty(name);
     for (const v of volumes.filter(({ type }) => type === 'volume')) expect(compose.volumes).toHaveProperty(v.source);
   }
   const published = Object.entries(compose.services).filter(([, { ports }]) => ports !== undefined);
-  expect(published.map(([name]) => name)).toEqual(['nats']);
+  expect(published.map(([name]) => name).sort()).toEqual(['mcp-edge', 'nats']);
+  for (const [, { ports = [] }] of published) for (const port of ports) expect(port).toMatch(/^127\.0\.0\.1:/);
   expect(['bus', 'state', 'cosign'].map((name) => compose.networks[name]?.internal)).toEqual([true, true, true]);
 });
 

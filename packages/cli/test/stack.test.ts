@@ -27,6 +27,7 @@ const leftBehind = async (up: { pid: number; stamp: string }) => {
     started_at: '2026-01-01T00:00:00.000Z',
     nats: deployment.natsUrl,
     websocket: deployment.websocketUrl,
+    mcp: 'http://127.0.0.1:3/mcp',
     metrics: {},
     creds: deployment.creds,
     config: join(home, 'agentgate.yaml'),

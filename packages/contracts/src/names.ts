@@ -49,6 +49,7 @@ export const services = [
   'approvals',
   'sentinel',
   'notifier',
+  'mcp-edge',
 ] as const;
 export type ServiceName = (typeof services)[number];
 export const serviceName = z.enum(services);

@@ -109,6 +109,7 @@ const streamAccess: Record<ServiceName, string[]> = {
     ...writerOf(sentinelBucket),
   ],
   notifier: [...whole, ...readerOf(alertsBucket.name), ...writerOf(alertsBucket)],
+  'mcp-edge': [],
 };
 
 /** The second user of services that work in account AUDIT; their own events go that way, too. */

@@ -8,6 +8,7 @@ export const stackStatus = z.strictObject({
   started_at: z.string(),
   nats: z.string(),
   websocket: z.string(),
+  /** Stacks of before the MCP edge have none; who stops one must be able to read where it is. */
   mcp: z.string().optional(),
   metrics: z.record(z.string(), z.string()),
   creds: z.string(),

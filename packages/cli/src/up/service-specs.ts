@@ -18,6 +18,7 @@ export interface SpecOptions {
   root: string;
   configFile: string;
   httpPorts: Record<ServiceName, number>;
+  mcpPort: number;
   environment: Record<string, string | undefined>;
   /** Node, and what it needs to know. */
   node: string;
@@ -60,11 +61,15 @@ export const smallMemory = {
   MALLOC_MMAP_THRESHOLD_: '49152',
 };
 
-/** These two hold most beside their calls, an engine's workers and three databases: they get less to grow in. */
+/** These hold most beside their calls, an engine's workers, three databases, the web's own requests and streams: they get less to grow in. */
 const smallerMemory: Partial<Record<ServiceName, Record<string, string>>> = {
   policy: { NODE_OPTIONS: nodeOptions(4) },
   audit: { NODE_OPTIONS: nodeOptions(4), MALLOC_ARENA_MAX: '1' },
+  'mcp-edge': { NODE_OPTIONS: nodeOptions(4), MALLOC_ARENA_MAX: '1' },
 };
+
+/** Who tells tenants by their NATS accounts. */
+const usesTenants: readonly ServiceName[] = ['ingress', 'kill-switch', 'mcp-edge'];
 
 const usesRedis: readonly ServiceName[] = ['ingress', 'policy', 'kill-switch', 'tool-runner'];
 
@@ -84,7 +89,10 @@ const environmentOf = (service: ServiceName, o: SpecOptions): Record<string, str
       ? { AGENTGATE_JWT_KEY: d.keys.jwtKeyFile, AGENTGATE_BROKER_KEY: d.keys.brokerKeyFile }
       : {}),
     ...(service === 'policy' ? { AGENTGATE_POLICY_AUTHORS: d.keys.authorsFile } : {}),
-    ...(service === 'ingress' || service === 'kill-switch' ? { AGENTGATE_TENANTS: d.tenantsFile } : {}),
+    ...(usesTenants.includes(service) ? { AGENTGATE_TENANTS: d.tenantsFile } : {}),
+    ...(service === 'mcp-edge'
+      ? { AGENTGATE_MCP_PORT: String(o.mcpPort), ...pick(o.environment, ['AGENTGATE_MCP_HOSTNAMES']) }
+      : {}),
     ...(auditUser === undefined ? {} : { AGENTGATE_AUDIT_CREDS: d.credsFile(auditUser) }),
     ...(service === 'audit'
       ? {

@@ -14,6 +14,7 @@ export const summary = (
     paint.bold(paint.green(`AgentGate is ready (${opts.seconds.toFixed(1)} s).`)),
     row('NATS', status.nats),
     row('WebSocket', status.websocket),
+    ...(status.mcp === undefined ? [] : [row('MCP', status.mcp)]),
     row('credentials', status.creds),
     row('log key', status.log.vkey),
     ...(status.witness ? [row('witness', status.witness.vkey)] : []),

@@ -147,7 +147,7 @@ const bringUp = async (start: Start): Promise<void> => {
   await filled;
   stop.throwIfAborted();
   const common = { root, environment, node, logLevel: options.logLevel ?? 'info' };
-  const specs = serviceSpecs({ ...common, deployment, configFile, httpPorts: ports.http });
+  const specs = serviceSpecs({ ...common, deployment, configFile, httpPorts: ports.http, mcpPort: ports.mcp });
   if (local) supervisor.start(witnessSpec({ ...common, home: deployment.home, port: ports.witness }));
   for (const spec of specs) supervisor.start(spec);
   if (local) await witnessReady(local, { supervisor, signal: stop, gone: (why) => new GroundError(why) });
@@ -189,6 +189,7 @@ const tellStatus = ({
     started_at: new Date().toISOString(),
     nats: deployment.natsUrl,
     websocket: deployment.websocketUrl,
+    mcp: `http://127.0.0.1:${ports.mcp}/mcp`,
     metrics: Object.fromEntries(
       services.map((service) => [service, `http://127.0.0.1:${ports.http[service]}/metrics`]),
     ),

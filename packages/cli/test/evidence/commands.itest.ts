@@ -78,6 +78,7 @@ beforeAll(async () => {
     started_at: new Date().toISOString(),
     nats: ground.natsUrl,
     websocket: deployment.websocketUrl,
+    mcp: 'http://127.0.0.1:3/mcp',
     metrics: {},
     creds: deployment.creds,
     config: ground.configFile,

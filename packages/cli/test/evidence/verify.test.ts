@@ -85,7 +85,18 @@ test('takes folder and keys of the running stack where none are given', async ()
   const home = join(work, 'home');
   mkdirSync(join(home, 'keys'), { recursive: true });
   const status = {
-    ...{ v: 1, ready: true, pid: 1, started_at: '', nats: '', websocket: '', metrics: {}, creds: '', config: '' },
+    ...{
+      v: 1,
+      ready: true,
+      pid: 1,
+      started_at: '',
+      nats: '',
+      websocket: '',
+      mcp: '',
+      metrics: {},
+      creds: '',
+      config: '',
+    },
     log: { origin: 'log.example/agentgate', dir, vkey: vkeys.log },
     witness: { url: 'http://127.0.0.1:1', vkey: vkeys.witness },
   };

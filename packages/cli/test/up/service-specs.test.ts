@@ -32,6 +32,7 @@ test('hands a credential of the environment to the broker alone, what must not l
       root: '/srv',
       configFile: '/srv/agentgate.yaml',
       httpPorts: stackPorts().http,
+      mcpPort: stackPorts().mcp,
       environment,
       node: '/bin/node',
       logLevel: 'info',
@@ -54,8 +55,8 @@ test('hands a credential of the environment to the broker alone, what must not l
 
 test('moves every port with the base, and gives no two the same', () => {
   const ports = stackPorts(20_000);
-  const all = [ports.nats, ports.websocket, ports.redis, ...Object.values(ports.http)];
-  expect(all.slice(0, 4)).toEqual([20_000, 20_001, 20_002, 20_010]);
+  const all = [ports.nats, ports.websocket, ports.redis, ports.witness, ports.mcp, ...Object.values(ports.http)];
+  expect(all.slice(0, 6)).toEqual([20_000, 20_001, 20_002, 20_003, 20_004, 20_010]);
   expect(new Set(all).size).toBe(all.length);
 });
 

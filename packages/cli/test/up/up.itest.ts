@@ -74,6 +74,7 @@ test('brings a stack up, says where it is, answers every command, and is gone at
   expect(status).toMatchObject({
     nats: `nats://127.0.0.1:${base}`,
     websocket: `ws://127.0.0.1:${base + 1}`,
+    mcp: `http://127.0.0.1:${base + 4}/mcp`,
     creds: join(home, 'creds'),
   });
 
