@@ -38,7 +38,7 @@ const measure = async (children: Children, stack: BenchStack, seconds: number): 
   await children.start(here('./responder.ts'), [stack.status.nats, bareCreds, 'bare', 'bench.bare']);
   const body = { v: 1, session: await openSession(stack), tool: '', arguments: { text: 'x'.repeat(300) } };
   const demo = { creds: stack.creds('agent-demo'), user: 'demo', subject: 'agent.demo.call', expect: '"status":"ok"' };
-  const kinds: Record<string, Pick<LoadAsk, 'creds' | 'user' | 'subject' | 'body' | 'expect'>> = {
+  const kinds: Record<string, Omit<Extract<LoadAsk, { creds: string }>, 'url' | 'c' | 'seconds' | 'warmSeconds'>> = {
     'bare NATS': {
       creds: bareCreds,
       user: 'bare',
@@ -65,12 +65,12 @@ const measure = async (children: Children, stack: BenchStack, seconds: number): 
   return rows;
 };
 
-const cpuACall = (before: Record<string, number>, after: Record<string, number>, { allCalls }: LoadResult) =>
+export const cpuACall = (before: Record<string, number>, after: Record<string, number>, { allCalls }: LoadResult) =>
   Object.fromEntries(
     Object.entries(after).map(([name, seconds]) => [name, ((seconds - (before[name] ?? 0)) / allCalls) * 1e6]),
   );
 
-const openSession = async (stack: BenchStack): Promise<string> => {
+export const openSession = async (stack: BenchStack): Promise<string> => {
   const bus = await connectBus({
     servers: stack.status.nats,
     creds: readFileSync(stack.creds('agent-demo'), 'utf8'),

@@ -38,6 +38,7 @@ const suites: Record<string, () => Promise<boolean>> = {
       standing: Number(values.standing),
     }),
   leases: async () => (await import('./leases.ts')).benchLeases({ json: values.json }),
+  mcp: async () => (await import('./mcp.ts')).benchMcp({ seconds: Number(values.seconds ?? 5), json: values.json }),
   policy: async () => (await import('./policy.ts')).benchPolicy({ json: values.json }),
   replay: async () => (await import('./replay.ts')).benchReplay({ json: values.json }),
   swap: async () =>
