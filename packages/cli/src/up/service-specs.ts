@@ -63,9 +63,9 @@ export const smallMemory = {
 
 /** These hold most beside their calls, an engine's workers, three databases, the web's own requests and streams: they get less to grow in. */
 const smallerMemory: Partial<Record<ServiceName, Record<string, string>>> = {
-  policy: { NODE_OPTIONS: nodeOptions(4) },
+  policy: { NODE_OPTIONS: nodeOptions(2) },
   audit: { NODE_OPTIONS: nodeOptions(4), MALLOC_ARENA_MAX: '1' },
-  'mcp-edge': { NODE_OPTIONS: nodeOptions(4), MALLOC_ARENA_MAX: '1' },
+  'mcp-edge': { NODE_OPTIONS: nodeOptions(2), MALLOC_ARENA_MAX: '1' },
 };
 
 /** Who tells tenants by their NATS accounts. */
