@@ -1,10 +1,9 @@
-import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
-import { fileURLToPath } from 'node:url';
 import { Webhook } from 'standardwebhooks';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createCommand } from '../command.ts';
 import { eventually } from '../eventually.ts';
 import { readEvidence } from '../evidence-reader.ts';
 import { testConfig } from '../fixtures/config.ts';
@@ -13,7 +12,6 @@ import { type Stack, startStack } from '../stack.ts';
 
 // Somebody is told: what happens in a running stack arrives at a receiver that knows nothing of us but the secret.
 
-const cli = fileURLToPath(new URL('../../packages/cli/bin/agentgate.mjs', import.meta.url));
 const secret = `whsec_${randomBytes(32).toString('base64')}`;
 
 interface Told {
@@ -62,16 +60,7 @@ const heard = (type: string, about: (data: Told['data']) => boolean = () => true
     () => told.find((one) => one.type === `agentgate.${type}.v1` && about(one.data)),
     20_000,
   );
-const run = (...args: string[]): Promise<{ code: number | null; answer: Record<string, unknown> }> =>
-  new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [cli, '--home', stack.home, '--json', ...args], { timeout: 30_000 });
-    let out = '';
-    child.stdout.on('data', (chunk) => {
-      out += String(chunk);
-    });
-    child.on('error', reject);
-    child.on('close', (code) => resolve({ code, answer: JSON.parse(out) as Record<string, unknown> }));
-  });
+const { ask } = createCommand(() => stack.home);
 
 test('a kill and what became of it, signed, each with its event to look up', async () => {
   const operator = await openOperator(stack);
@@ -116,14 +105,14 @@ test('a receiver that is gone for good: it is seen, tried again and taken; a kil
   expect(contained).toBe(true);
   const { id } = await heard('kill.ordered', (data) => data.epoch === epoch);
   const dead = await eventually('it is dead', async () => {
-    const { code, answer } = await run('alerts', 'dead');
+    const { code, answer } = await ask('alerts', 'dead');
     return code === 2 && (answer.alerts as { id: string; problem: string }[]).find((one) => one.id === id);
   });
   expect(dead.problem).toBe('answered 410: it takes no alerts any more');
-  expect((await run('alerts', 'test', 'pager')).code).toBe(1);
+  expect((await ask('alerts', 'test', 'pager')).code).toBe(1);
   status = 204;
-  expect(await run('alerts', 'test', 'pager')).toMatchObject({ code: 0, answer: { ok: true } });
-  expect((await run('alerts', 'retry', 'pager')).code).toBe(0);
-  await eventually('nothing waits and nothing is dead', async () => (await run('alerts')).code === 0);
+  expect(await ask('alerts', 'test', 'pager')).toMatchObject({ code: 0, answer: { ok: true } });
+  expect((await ask('alerts', 'retry', 'pager')).code).toBe(0);
+  await eventually('nothing waits and nothing is dead', async () => (await ask('alerts')).code === 0);
   expect(told.filter((one) => one.id === id)).toHaveLength(2);
 });

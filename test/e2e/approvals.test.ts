@@ -1,15 +1,13 @@
-import { spawn } from 'node:child_process';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { connect } from '@agentgate/client';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createCommand } from '../command.ts';
 import { eventually } from '../eventually.ts';
 import { type EvidenceReader, readEvidence } from '../evidence-reader.ts';
 import { testConfig } from '../fixtures/config.ts';
 import { type Agent, type Operator, openAgent, openOperator } from '../parties.ts';
 import { type Stack, startStack } from '../stack.ts';
 
-const cli = fileURLToPath(new URL('../../packages/cli/bin/agentgate.mjs', import.meta.url));
 let stack: Stack;
 let second: Agent;
 let operator: Operator;
@@ -277,16 +275,4 @@ test('without the approvals service nothing is asked and nothing runs', async ()
   expect(stack.pid('approvals')).toBe(was);
 });
 
-const run = (...args: string[]): Promise<{ code: number | null; out: string; err: string }> =>
-  new Promise((resolve) => {
-    const env = { ...process.env, AGENTGATE_HOME: stack.home };
-    const child = spawn(process.execPath, [cli, ...args], { stdio: ['ignore', 'pipe', 'pipe'], env, timeout: 30_000 });
-    let [out, err] = ['', ''];
-    child.stdout.on('data', (chunk) => {
-      out += String(chunk);
-    });
-    child.stderr.on('data', (chunk) => {
-      err += String(chunk);
-    });
-    child.on('close', (code) => resolve({ code, out, err }));
-  });
+const { run } = createCommand(() => stack.home);

@@ -1,42 +1,19 @@
-import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { connect, credsAuthenticator } from '@nats-io/transport-node';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createCommand } from '../command.ts';
 import { eventually } from '../eventually.ts';
 import { readEvidence } from '../evidence-reader.ts';
 import { openAgent } from '../parties.ts';
 import { type Stack, startStack } from '../stack.ts';
 
-const cli = fileURLToPath(new URL('../../packages/cli/bin/agentgate.mjs', import.meta.url));
 let stack: Stack;
 
-interface Ended {
-  code: number | null;
-  out: string;
-  err: string;
-}
-const run = (...args: string[]): Promise<Ended> =>
-  new Promise((resolve) => {
-    const env = { ...process.env, AGENTGATE_HOME: stack.home };
-    const child = spawn(process.execPath, [cli, ...args], { stdio: ['ignore', 'pipe', 'pipe'], env, timeout: 30_000 });
-    const ended: Ended = { code: null, out: '', err: '' };
-    child.stdout.on('data', (chunk) => {
-      ended.out += String(chunk);
-    });
-    child.stderr.on('data', (chunk) => {
-      ended.err += String(chunk);
-    });
-    child.on('close', (code) => resolve({ ...ended, code }));
-  });
-const json = async (...args: string[]) => {
-  const { code, out } = await run('--json', ...args);
-  return { code, answer: JSON.parse(out) as Record<string, unknown> };
-};
+const { run, ask } = createCommand(() => stack.home);
 
 const killsOf = async (agent: string) =>
-  ((await json('kills')).answer.kills as { scope: { id?: string }; epoch: number }[]).filter(
+  ((await ask('kills')).answer.kills as { scope: { id?: string }; epoch: number }[]).filter(
     ({ scope }) => scope.id === agent,
   );
 
@@ -46,7 +23,7 @@ beforeAll(async () => {
 afterAll(() => stack?.stop());
 
 test('status shows every service healthy, and says so by its exit code', async () => {
-  const { code, answer } = await json('status');
+  const { code, answer } = await ask('status');
   const services = answer.services as { service: string; healthy: boolean; pid: number }[];
   expect(services.map((s) => s.service).sort()).toEqual(
     ['nats-server', 'redis-server', 'witness', ...Object.keys(stack.status.metrics)].sort(),
@@ -58,22 +35,22 @@ test('status shows every service healthy, and says so by its exit code', async (
 });
 
 test('call, kill, kills and lift do what they say, and their exit codes too', async () => {
-  const opened = await json('session', 'open', '--purpose', 'the command line');
+  const opened = await ask('session', 'open', '--purpose', 'the command line');
   const session = String(opened.answer.session);
-  const call = (text: string) => json('call', 'probe/echo', `text=${text}`, '--session', session);
+  const call = (text: string) => ask('call', 'probe/echo', `text=${text}`, '--session', session);
   expect(await call('by hand')).toMatchObject({ code: 0, answer: { status: 'ok', session } });
-  const killed = await json('kill', 'session', session, '--reason', 'by hand');
+  const killed = await ask('kill', 'session', session, '--reason', 'by hand');
   expect(killed).toMatchObject({ code: 0, answer: { contained: true, scope: { kind: 'session', id: session } } });
   expect(await call('killed by hand')).toMatchObject({ code: 1, answer: { status: 'killed', code: 'KILLED_SESSION' } });
-  expect(await json('kills')).toMatchObject({ code: 0, answer: { kills: [{ reason: 'by hand', by: 'operator' }] } });
-  const lift = () => json('lift', 'session', session, '--reason', 'by hand');
+  expect(await ask('kills')).toMatchObject({ code: 0, answer: { kills: [{ reason: 'by hand', by: 'operator' }] } });
+  const lift = () => ask('lift', 'session', session, '--reason', 'by hand');
   expect(await lift()).toMatchObject({ code: 0, answer: { status: 'lifted' } });
   expect(await lift()).toMatchObject({ code: 1, answer: { status: 'not_killed' } });
   expect(await call('lifted by hand')).toMatchObject({ code: 0 });
 });
 
 test('kill session --all-of-agent kills the agent whose session it is, and nobody where nobody knows the session', async () => {
-  const [one, other] = [(await json('session', 'open')).answer.session, (await json('session', 'open')).answer.session];
+  const [one, other] = [(await ask('session', 'open')).answer.session, (await ask('session', 'open')).answer.session];
   const all = (session: string, ...more: string[]) =>
     run('kill', 'session', session, '--all-of-agent', '--reason', 'all of it', ...more);
   const unknown = await all('ses_nobody0000');
@@ -81,21 +58,21 @@ test('kill session --all-of-agent kills the agent whose session it is, and nobod
   expect(unknown.err).toContain('nothing was killed: UNKNOWN_SESSION: session ses_nobody0000 is not known');
   expect((await all(String(one), '--tenant', 'acme')).err).toContain('is not of tenant acme');
   expect((await run('kill', 'agent', 'demo', '--all-of-agent', '--reason', 'x')).err).toContain('goes with a session');
-  expect(await json('kills')).toMatchObject({ answer: { kills: [] } });
+  expect(await ask('kills')).toMatchObject({ answer: { kills: [] } });
   const killed = await all(String(one));
   expect(killed.code).toBe(0);
   expect(killed.out).toContain(`session ${one} is of agent demo of tenant default`);
-  expect(await json('kills')).toMatchObject({
+  expect(await ask('kills')).toMatchObject({
     answer: { kills: [{ scope: { kind: 'agent', id: 'demo', tenant: 'default' }, reason: 'all of it' }] },
   });
-  const call = () => json('call', 'probe/echo', 'text=of the agent', '--session', String(other));
+  const call = () => ask('call', 'probe/echo', 'text=of the agent', '--session', String(other));
   expect(await call()).toMatchObject({ code: 1, answer: { code: 'KILLED_AGENT' } });
-  expect(await json('lift', 'agent', 'demo', '--reason', 'by hand')).toMatchObject({ code: 0 });
+  expect(await ask('lift', 'agent', 'demo', '--reason', 'by hand')).toMatchObject({ code: 0 });
   expect(await call()).toMatchObject({ code: 0 });
 });
 
 test('a kill tells of each point as it confirms, then of the whole; a frozen point is named, and the exit code is 2', async () => {
-  const session = String((await json('session', 'open')).answer.session);
+  const session = String((await ask('session', 'open')).answer.session);
   const kill = () => run('kill', 'session', session, '--reason', 'told live');
   const whole = await kill();
   const ticks = whole.out.split('\n').filter((line) => line.includes('✓'));
@@ -127,7 +104,7 @@ test('denied calls name the rule and the argument', async () => {
 });
 
 test('evidence shows a call that was made', async () => {
-  const { answer } = await json('call', 'probe/echo', 'text=look me up');
+  const { answer } = await ask('call', 'probe/echo', 'text=look me up');
   const call = String(answer.call);
   await eventually('it is shown', async () => {
     const shown = await run('evidence', 'show', call);
@@ -136,7 +113,7 @@ test('evidence shows a call that was made', async () => {
 });
 
 test('an agent that is added works at once; one that is removed is disconnected and does not come back', async () => {
-  const added = await json('agent', 'add', 'fresh', '--label', 'dev');
+  const added = await ask('agent', 'add', 'fresh', '--label', 'dev');
   const files = ['creds', 'token'].map((ending) => join(stack.home, 'creds', `agent-fresh.${ending}`));
   const [credsFile, token] = files;
   expect(added).toMatchObject({ code: 0, answer: { tenant: 'default', agent: 'fresh', creds: credsFile, token } });
@@ -145,7 +122,7 @@ test('an agent that is added works at once; one that is removed is disconnected 
   const fresh = await openAgent(stack, 'agent-fresh');
   const session = await eventually('policy knows it', () => fresh.open());
   expect((await fresh.call(session, 'probe/echo', { text: 'fresh' })).status).toBe('ok');
-  expect(await json('agent', 'add', 'fresh')).toMatchObject({ code: 1 });
+  expect(await ask('agent', 'add', 'fresh')).toMatchObject({ code: 1 });
   const login = () =>
     connect({
       servers: stack.status.nats,
@@ -160,7 +137,7 @@ test('an agent that is added works at once; one that is removed is disconnected 
     },
     () => {},
   );
-  expect(await json('agent', 'rm', 'fresh')).toMatchObject({ code: 0 });
+  expect(await ask('agent', 'rm', 'fresh')).toMatchObject({ code: 0 });
   await eventually('it is disconnected', () => isClosed, 2_000);
   await expect(login()).rejects.toThrow();
   expect(files.map((file) => existsSync(file))).toEqual([false, false]);
@@ -170,12 +147,12 @@ test('an agent that is added works at once; one that is removed is disconnected 
 });
 
 test('what a removed agent had in flight is stopped, which is evidence, and its name can be given anew', async () => {
-  await json('agent', 'add', 'busy', '--label', 'dev');
+  await ask('agent', 'add', 'busy', '--label', 'dev');
   const busy = await openAgent(stack, 'agent-busy');
   const session = await eventually('policy knows it', () => busy.open());
   const running = busy.call(session, 'probe/slow', { ms: 20_000, tag: 'busy' }).catch(() => undefined);
   await eventually('the call runs', () => stack.probe.starts('busy') === 1);
-  const { code, answer } = await json('agent', 'rm', 'busy');
+  const { code, answer } = await ask('agent', 'rm', 'busy');
   expect([code, answer]).toMatchObject([
     0,
     { removed: true, kill: { scope: { kind: 'agent', id: 'busy' }, contained: true, calls: [expect.anything()] } },
@@ -189,28 +166,28 @@ test('what a removed agent had in flight is stopped, which is evidence, and its 
   expect(order.data).toMatchObject({ reason: 'the agent was removed', by: 'operator' });
   await evidence.close();
   // The order ends by itself, long before somebody is surprised that the new agent is refused.
-  await json('agent', 'add', 'busy', '--label', 'dev');
+  await ask('agent', 'add', 'busy', '--label', 'dev');
   const anew = await openAgent(stack, 'agent-busy');
   await eventually('the name works again', () => anew.open(), 20_000);
   expect(await anew.call(session, 'probe/echo', { tag: 'anew' })).toMatchObject({ code: 'UNKNOWN_SESSION' });
 });
 
 test('where a point does not confirm that a removed agent was stopped, its kill stands until it is lifted', async () => {
-  await json('agent', 'add', 'stuck', '--label', 'dev');
+  await ask('agent', 'add', 'stuck', '--label', 'dev');
   stack.kill('approvals', 'SIGSTOP');
   try {
-    expect(await json('agent', 'rm', 'stuck')).toMatchObject({ code: 2, answer: { removed: true } });
+    expect(await ask('agent', 'rm', 'stuck')).toMatchObject({ code: 2, answer: { removed: true } });
   } finally {
     stack.kill('approvals', 'SIGCONT');
   }
   const standing = await killsOf('stuck');
   expect(standing).toMatchObject([{ reason: 'the agent was removed' }]);
   expect(standing[0]).not.toHaveProperty('expires_at');
-  expect(await json('lift', 'agent', 'stuck', '--reason', 'it is back')).toMatchObject({ code: 0 });
+  expect(await ask('lift', 'agent', 'stuck', '--reason', 'it is back')).toMatchObject({ code: 0 });
 });
 
 test('where nobody can kill it the agent is shut out all the same, and removing it again does the rest', async () => {
-  await json('agent', 'add', 'left', '--label', 'dev');
+  await ask('agent', 'add', 'left', '--label', 'dev');
   const left = await openAgent(stack, 'agent-left');
   const session = await eventually('policy knows it', () => left.open());
   left.call(session, 'probe/slow', { ms: 20_000, tag: 'left' }).catch(() => undefined);
@@ -218,7 +195,7 @@ test('where nobody can kill it the agent is shut out all the same, and removing 
   const operator = join(stack.home, 'creds', 'operator.creds');
   renameSync(operator, `${operator}.aside`);
   try {
-    expect(await json('agent', 'rm', 'left')).toEqual({
+    expect(await ask('agent', 'rm', 'left')).toEqual({
       code: 1,
       answer: {
         error: expect.stringMatching(
@@ -229,21 +206,21 @@ test('where nobody can kill it the agent is shut out all the same, and removing 
   } finally {
     renameSync(`${operator}.aside`, operator);
   }
-  expect((await json('agent', 'list')).answer.agents).not.toContainEqual(expect.objectContaining({ agent: 'left' }));
+  expect((await ask('agent', 'list')).answer.agents).not.toContainEqual(expect.objectContaining({ agent: 'left' }));
   expect(stack.probe.has('stopped', 'left')).toBe(false);
-  expect(await json('agent', 'rm', 'left')).toMatchObject({
+  expect(await ask('agent', 'rm', 'left')).toMatchObject({
     code: 0,
     answer: { removed: true, kill: { contained: true, calls: [expect.anything()] } },
   });
   await eventually('the tool was stopped', () => stack.probe.has('stopped', 'left'), 2_000);
-  expect(await json('agent', 'rm', 'never')).toEqual({
+  expect(await ask('agent', 'rm', 'never')).toEqual({
     code: 1,
     answer: { error: 'no agent is named never in tenant default' },
   });
 });
 
 test('where nats-server does not take the revocation the agent is stopped, and removing it again shuts it out', async () => {
-  await json('agent', 'add', 'half', '--label', 'dev');
+  await ask('agent', 'add', 'half', '--label', 'dev');
   const half = await openAgent(stack, 'agent-half');
   const session = await eventually('policy knows it', () => half.open());
   const creds = stack.creds('agent-half');
@@ -268,15 +245,15 @@ test('where nats-server does not take the revocation the agent is stopped, and r
   const [standing] = await killsOf('half');
   expect(standing).toMatchObject({ reason: 'the agent was removed' });
   expect(standing).not.toHaveProperty('expires_at');
-  expect(await json('agent', 'rm', 'half')).toMatchObject({ code: 0, answer: { removed: true } });
+  expect(await ask('agent', 'rm', 'half')).toMatchObject({ code: 0, answer: { removed: true } });
   await expect(stack.connect('agent-half', creds)).rejects.toThrow('did not take user half');
-  expect(await json('lift', 'agent', 'half', '--reason', 'it is gone')).toMatchObject({ code: 0 });
+  expect(await ask('lift', 'agent', 'half', '--reason', 'it is gone')).toMatchObject({ code: 0 });
 });
 
 test('a kill that a person ordered keeps its reason and its end when its agent is removed', async () => {
-  await json('agent', 'add', 'mine', '--label', 'dev');
-  expect(await json('kill', 'agent', 'mine', '--reason', 'it read what it should not')).toMatchObject({ code: 0 });
-  const { code, answer } = await json('agent', 'rm', 'mine');
+  await ask('agent', 'add', 'mine', '--label', 'dev');
+  expect(await ask('kill', 'agent', 'mine', '--reason', 'it read what it should not')).toMatchObject({ code: 0 });
+  const { code, answer } = await ask('agent', 'rm', 'mine');
   expect([code, answer]).toMatchObject([0, { removed: true, kill: { contained: true } }]);
   const [standing, ...others] = await killsOf('mine');
   expect(standing).toMatchObject({
@@ -284,7 +261,7 @@ test('a kill that a person ordered keeps its reason and its end when its agent i
   });
   expect(standing).not.toHaveProperty('expires_at');
   expect(others).toEqual([]);
-  expect(await json('lift', 'agent', 'mine', '--reason', 'it is gone')).toMatchObject({ code: 0 });
+  expect(await ask('lift', 'agent', 'mine', '--reason', 'it is gone')).toMatchObject({ code: 0 });
 });
 
 test.each(['*', 'a.b', '>', 'A', '../x', '', 'a b', 'x'.repeat(64)])('no agent can be named %j', async (name) => {

@@ -11,6 +11,7 @@ import {
   type OidcServer,
   startOidcServer,
 } from '../../services/credential-broker/test/oidc-server.ts';
+import { cli, createCommand } from '../command.ts';
 import { eventually } from '../eventually.ts';
 import { type EvidenceReader, readEvidence } from '../evidence-reader.ts';
 import { testConfig } from '../fixtures/config.ts';
@@ -21,7 +22,6 @@ import { type Stack, startStack } from '../stack.ts';
 
 // Leases of a real PostgreSQL and a real authorization server, from the agent's call to their end.
 
-const cli = fileURLToPath(new URL('../../packages/cli/bin/agentgate.mjs', import.meta.url));
 const dbTools = fileURLToPath(new URL('../../services/credential-broker/test/db-tools.ts', import.meta.url));
 let db: Postgres;
 let idp: OidcServer;
@@ -116,24 +116,7 @@ afterAll(async () => {
 const roles = async () =>
   (await db.run("SELECT rolname FROM pg_roles WHERE rolname LIKE 'ag\\_%'")).map((r) => String(r.rolname));
 const query = (session: string, tool: string, sql: string, who = demo) => who.call(session, tool, { sql });
-const run = (...args: string[]): Promise<{ code: number | null; out: string }> =>
-  new Promise((resolve) => {
-    const env = { ...process.env, AGENTGATE_HOME: stack.home };
-    const child = spawn(process.execPath, [cli, ...args], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-      env,
-      timeout: 60_000,
-    });
-    let out = '';
-    child.stdout.on('data', (chunk) => {
-      out += String(chunk);
-    });
-    child.on('close', (code) => resolve({ code, out }));
-  });
-const cliJson = async (...args: string[]) => {
-  const { code, out } = await run('--json', ...args);
-  return { code, answer: JSON.parse(out) as Record<string, unknown> };
-};
+const { run, ask } = createCommand(() => stack.home);
 
 describe('a lease for one call', () => {
   test('works for what it is for, is refused by the database for more, and is gone after', async () => {
@@ -271,7 +254,7 @@ describe('a person for whom the agent acts', () => {
 
 describe('the command line', () => {
   test('tries a credential: made, taken, ended, refused', async () => {
-    const { code, answer } = await cliJson('credentials', 'test', 'shop-db');
+    const { code, answer } = await ask('credentials', 'test', 'shop-db');
     expect({ code, ok: answer.ok }).toEqual({ code: 0, ok: true });
     expect((answer.steps as { step: string; status: string }[]).map(({ step, status }) => `${step} ${status}`)).toEqual(
       ['mint ok', 'use ok', 'revoke ok', 'refused ok'],
@@ -286,10 +269,10 @@ describe('the command line', () => {
     const session = await demo.open();
     const who = textOf(await query(session, 'archive/query', 'SELECT current_user'));
     const prefix = `default/demo/${session}`;
-    const { answer } = await cliJson('leases', prefix);
+    const { answer } = await ask('leases', prefix);
     expect(answer.leases).toMatchObject([{ credential: 'archive-db', state: 'active', tool: 'archive/query' }]);
     expect((await run('leases', prefix)).out).toMatch(/^active {6}default\/demo\/ses_/);
-    const ended = await cliJson('leases', 'revoke', prefix, '--reason', 'by hand');
+    const ended = await ask('leases', 'revoke', prefix, '--reason', 'by hand');
     expect(ended).toMatchObject({ code: 0, answer: { revoked: 1, unproven: 0, failed: [] } });
     expect(await roles()).not.toContain(JSON.parse(who ?? '[{}]')[0].current_user);
     expect((await run('leases', prefix)).out).toBe('no lease is open\n');
@@ -344,7 +327,7 @@ describe('the database away', () => {
       reason: 'credential shop-db was not made: PostgreSQL does not answer',
     });
     const prefix = `default/demo/${session}`;
-    const ended = await cliJson('leases', 'revoke', prefix, '--reason', 'away');
+    const ended = await ask('leases', 'revoke', prefix, '--reason', 'away');
     expect(ended).toMatchObject({
       code: 2,
       answer: { revoked: 0, failed: [{ problem: 'credential desk-db was not ended: PostgreSQL does not answer' }] },
@@ -360,7 +343,7 @@ describe('the database away', () => {
     await query(session, 'desk/query', 'SELECT 1');
     const prefix = `default/demo/${session}`;
     await db.program.stop();
-    const [{ lease } = { lease: '' }] = (await cliJson('leases', prefix)).answer.leases as { lease: string }[];
+    const [{ lease } = { lease: '' }] = (await ask('leases', prefix)).answer.leases as { lease: string }[];
     const early = await run('leases', 'resolve', lease, '--reason', 'too early');
     expect([early.code, early.out]).toEqual([1, 'the broker is not done with it: `leases revoke` ends it\n']);
     await eventually(

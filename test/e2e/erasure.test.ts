@@ -1,10 +1,9 @@
-import { spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { type DisclosuresAnswer, operatorSubject, operatorVerbs } from '@agentgate/contracts';
 import { matchesSaltedDigest } from '@agentgate/evidence';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createCommand } from '../command.ts';
 import { eventually } from '../eventually.ts';
 import { type EvidenceReader, readEvidence } from '../evidence-reader.ts';
 import { type Agent, openAgent } from '../parties.ts';
@@ -25,25 +24,12 @@ beforeAll(async () => {
 });
 afterAll(() => stack?.stop());
 
-const cli = fileURLToPath(new URL('../../packages/cli/bin/agentgate.mjs', import.meta.url));
-const agentgate = (...args: string[]) =>
-  new Promise<{ code: number | null; stdout: string; stderr: string }>((resolve, reject) => {
-    const child = spawn(process.execPath, [cli, '--home', stack.home, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
-    let [stdout, stderr] = ['', ''];
-    child.stdout.on('data', (chunk: Buffer) => {
-      stdout += chunk.toString();
-    });
-    child.stderr.on('data', (chunk: Buffer) => {
-      stderr += chunk.toString();
-    });
-    child.on('error', reject);
-    child.on('close', (code) => resolve({ code, stdout, stderr }));
-  });
+const { run } = createCommand(() => stack.home);
 const told = (name: 'evidence.disclosed' | 'evidence.erased' | 'evidence.released') =>
   eventually(`${name} is in EVIDENCE`, () => evidence.all(name)[0]);
 const disclosed = async (event: string): Promise<DisclosuresAnswer> => {
-  const { stdout } = await agentgate('--json', 'evidence', 'disclose', event);
-  return JSON.parse(stdout) as DisclosuresAnswer;
+  const { out } = await run('--json', 'evidence', 'disclose', event);
+  return JSON.parse(out) as DisclosuresAnswer;
 };
 /** Whether these bytes lie in any file of the audit service's. */
 const isInFolder = (text: string): boolean => {
@@ -79,17 +65,17 @@ test('what was too large for the log can be read, held, and erased for good, and
   });
   expect(isInFolder(secret)).toBe(true);
 
-  const held = await agentgate('--json', 'evidence', 'legal-hold', 'add', '--session', session, '--reason', 'a case');
-  const { hold } = JSON.parse(held.stdout) as { hold: string };
-  const refused = await agentgate('evidence', 'erase', decided, '--reason', 'asked for');
-  expect(refused).toMatchObject({ code: 2, stdout: `nothing was erased: held by ${hold}\n` });
-  expect((await agentgate('evidence', 'legal-hold', 'list')).stdout).toContain(`${hold}  session ${session}`);
+  const held = await run('--json', 'evidence', 'legal-hold', 'add', '--session', session, '--reason', 'a case');
+  const { hold } = JSON.parse(held.out) as { hold: string };
+  const refused = await run('evidence', 'erase', decided, '--reason', 'asked for');
+  expect(refused).toMatchObject({ code: 2, out: `nothing was erased: held by ${hold}\n` });
+  expect((await run('evidence', 'legal-hold', 'list')).out).toContain(`${hold}  session ${session}`);
   expect((await disclosed(decided)).status).toBe('kept');
-  expect(await agentgate('evidence', 'legal-hold', 'release', hold, '--reason', 'closed')).toMatchObject({ code: 0 });
+  expect(await run('evidence', 'legal-hold', 'release', hold, '--reason', 'closed')).toMatchObject({ code: 0 });
 
   const proof = join(stack.dir, 'before.proof');
-  expect(await agentgate('evidence', 'prove', decided, '--out', proof)).toMatchObject({ code: 0 });
-  expect(await agentgate('evidence', 'erase', decided, '--reason', 'asked for')).toMatchObject({ code: 0 });
+  expect(await run('evidence', 'prove', decided, '--out', proof)).toMatchObject({ code: 0 });
+  expect(await run('evidence', 'erase', decided, '--reason', 'asked for')).toMatchObject({ code: 0 });
   expect(isInFolder(secret)).toBe(false);
   expect(isInFolder(disclosures[0]?.salt ?? '')).toBe(false);
   expect(await disclosed(decided)).toEqual({ v: 1, status: 'erased', disclosures: [] });
@@ -102,13 +88,13 @@ test('what was too large for the log can be read, held, and erased for good, and
   expect(await told('evidence.released')).toMatchObject({ session, data: { hold, by: 'auditor', reason: 'closed' } });
 
   const { vkey } = stack.status.log;
-  expect(await agentgate('evidence', 'verify', proof, '--vkey', vkey)).toMatchObject({ code: 0 });
-  expect(await agentgate('evidence', 'verify')).toMatchObject({ code: 0 });
+  expect(await run('evidence', 'verify', proof, '--vkey', vkey)).toMatchObject({ code: 0 });
+  expect(await run('evidence', 'verify')).toMatchObject({ code: 0 });
   const report = join(stack.dir, 'session.json');
-  expect(
-    await agentgate('evidence', 'export', '--session', session, '--format', 'json', '--out', report),
-  ).toMatchObject({ code: 0 });
-  expect(await agentgate('evidence', 'verify', report, '--vkey', vkey)).toMatchObject({ code: 0 });
+  expect(await run('evidence', 'export', '--session', session, '--format', 'json', '--out', report)).toMatchObject({
+    code: 0,
+  });
+  expect(await run('evidence', 'verify', report, '--vkey', vkey)).toMatchObject({ code: 0 });
 });
 
 test('a result is a salted digest whose salt is kept, and nothing else of it', async () => {
@@ -119,9 +105,7 @@ test('a result is a salted digest whose salt is kept, and nothing else of it', a
   expect(disclosures).toEqual([{ field: 'result_digest', salt: expect.any(String) }]);
   const salted = { salt: disclosures[0]?.salt ?? '', digest: String(data.result_digest) };
   expect(matchesSaltedDigest(reply.result, salted)).toBe(true);
-  expect(
-    (await agentgate('evidence', 'query', '--call', reply.call ?? '', '--json')).stdout.trim().split('\n'),
-  ).toHaveLength(2);
+  expect((await run('evidence', 'query', '--call', reply.call ?? '', '--json')).out.trim().split('\n')).toHaveLength(2);
 });
 
 test('nobody does what is another role’s', async () => {

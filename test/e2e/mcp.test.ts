@@ -1,7 +1,6 @@
-import { spawnSync } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import type { Client } from '@modelcontextprotocol/client';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createCommand } from '../command.ts';
 import { eventually } from '../eventually.ts';
 import { type EvidenceReader, readEvidence } from '../evidence-reader.ts';
 import { testConfig } from '../fixtures/config.ts';
@@ -11,7 +10,6 @@ import { type Stack, startStack } from '../stack.ts';
 
 // An agent that speaks MCP and nothing else, in front of a running stack: one line of its set-up, and all promises hold.
 
-const cli = fileURLToPath(new URL('../../packages/cli/bin/agentgate.mjs', import.meta.url));
 let stack: Stack;
 let operator: Operator;
 let evidence: EvidenceReader;
@@ -43,12 +41,7 @@ const call = async (client: Client, name: string, args: Record<string, unknown>,
   const [first] = result.content as { text?: string }[];
   return { text: first?.text, isError: result.isError === true, ...(result._meta?.['agentgate/reply'] as Told) };
 };
-const run = (...args: string[]) => {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [cli, '--home', stack.home, ...args], {
-    encoding: 'utf8',
-  });
-  return { status, stdout, stderr };
-};
+const { run } = createCommand(() => stack.home);
 
 describe.each(eras)('a client that begins as %s', (era) => {
   let client: Client;
@@ -119,7 +112,7 @@ test('a person is asked, and the same call made again runs with what they said',
   expect(asked).toMatchObject({ isError: true, status: 'approval_required' });
   expect(asked.text).toContain(asked.approval?.id);
   expect(await call(client, 'probe__write', args)).toMatchObject({ status: 'approval_required' });
-  expect(run('approve', asked.approval?.id ?? '').status).toBe(0);
+  expect((await run('approve', asked.approval?.id ?? '')).code).toBe(0);
   expect(await call(client, 'probe__write', { ...args, text: 'another' })).toMatchObject({
     status: 'approval_required',
   });
@@ -177,12 +170,12 @@ describe('a kill', () => {
 });
 
 test('an agent that is added comes in with its token, and once it is removed, its token is worth nothing', async () => {
-  const added = run('agent', 'add', 'fresh', '--label', 'dev', '--json');
-  expect(added.status).toBe(0);
+  const added = await run('agent', 'add', 'fresh', '--label', 'dev', '--json');
+  expect(added.code).toBe(0);
   const token = tokenOf(stack, 'agent-fresh');
   const client = await openMcp(stack, { token });
   expect(await call(client, 'probe__echo', { text: 'fresh' })).toMatchObject({ code: 'OK' });
-  expect(run('agent', 'rm', 'fresh').status).toBe(0);
+  expect((await run('agent', 'rm', 'fresh')).code).toBe(0);
   await expect(call(client, 'probe__echo', { text: 'removed' })).rejects.toThrow();
   expect(stack.probe.starts('removed')).toBe(0);
   await eventually('it is refused', async () => {

@@ -1,7 +1,6 @@
-import { spawn } from 'node:child_process';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createCommand } from '../command.ts';
 import { eventually } from '../eventually.ts';
 import { type EvidenceReader, readEvidence } from '../evidence-reader.ts';
 import { testConfig } from '../fixtures/config.ts';
@@ -10,7 +9,6 @@ import { type Stack, startStack } from '../stack.ts';
 
 // The whole deployment stopped by one command, and started again by two people.
 
-const cli = fileURLToPath(new URL('../../packages/cli/bin/agentgate.mjs', import.meta.url));
 let stack: Stack;
 let demo: Agent;
 let evidence: EvidenceReader;
@@ -24,19 +22,7 @@ beforeAll(async () => {
 });
 afterAll(() => stack?.stop());
 
-const run = (home: string, ...args: string[]): Promise<{ code: number | null; out: string; err: string }> =>
-  new Promise((resolve) => {
-    const env = { ...process.env, AGENTGATE_HOME: home };
-    const child = spawn(process.execPath, [cli, ...args], { stdio: ['ignore', 'pipe', 'pipe'], env, timeout: 30_000 });
-    const ended = { out: '', err: '' };
-    child.stdout.on('data', (chunk) => {
-      ended.out += String(chunk);
-    });
-    child.stderr.on('data', (chunk) => {
-      ended.err += String(chunk);
-    });
-    child.on('close', (code) => resolve({ ...ended, code }));
-  });
+const run = (home: string, ...args: string[]) => createCommand(() => home).run(...args);
 
 test('panic stops everything with nothing but the operator’s credentials, and asks where somebody can answer', async () => {
   const session = await demo.open();

@@ -1,8 +1,8 @@
-import { execFile } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createCommand } from '../command.ts';
 import { eventually } from '../eventually.ts';
 import { readEvidence } from '../evidence-reader.ts';
 import { type Agent, openAgent } from '../parties.ts';
@@ -23,18 +23,10 @@ grants:
 let stack: Stack;
 let agent: Agent;
 let session: string;
-const cli = fileURLToPath(new URL('../../packages/cli/bin/agentgate.mjs', import.meta.url));
 
-const agentgate = (...args: string[]) =>
-  new Promise<{ code: number; out: string; err: string }>((resolve) => {
-    execFile(process.execPath, [cli, '--home', stack.home, ...args], { timeout: 90_000 }, (error, out, err) =>
-      resolve({ code: error ? Number(error.code ?? -1) : 0, out, err }),
-    );
-  });
-const policy = async (...args: string[]) => {
-  const { code, out, err } = await agentgate('--json', 'policy', ...args);
-  return { code, err, answer: JSON.parse(out || '{}') as Record<string, unknown> & { replicas: { status: string }[] } };
-};
+const { ask } = createCommand(() => stack.home);
+const policy = (...args: string[]) =>
+  ask<Record<string, unknown> & { replicas: { status: string }[] }>('policy', ...args);
 const call = async () => {
   const { status, code } = await agent.call(session, 'probe/echo', { text: 'hello' });
   return `${status} ${code}`;
@@ -72,7 +64,7 @@ const build = async (version: number, effect: string) => {
     '--out',
     out,
   );
-  expect(built.code, built.err).toBe(0);
+  expect(built).toMatchObject({ code: 0 });
   return out;
 };
 

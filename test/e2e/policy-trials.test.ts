@@ -1,10 +1,11 @@
-import { execFile, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { CallReply, PolicyDiffAnswer, PolicyException } from '@agentgate/contracts';
 import type { ReplayReport } from '@agentgate/policy-engine';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { cli, createCommand } from '../command.ts';
 import { eventually } from '../eventually.ts';
 import { type EvidenceReader, readEvidence } from '../evidence-reader.ts';
 import { type Agent, openAgent } from '../parties.ts';
@@ -32,18 +33,9 @@ let stack: Stack;
 let replica: Replica | undefined;
 let evidence: EvidenceReader;
 const agents = new Map<string, { agent: Agent; session: string }>();
-const cli = fileURLToPath(new URL('../../packages/cli/bin/agentgate.mjs', import.meta.url));
 
-const agentgate = (...args: string[]) =>
-  new Promise<{ code: number; out: string; err: string }>((resolve) => {
-    execFile(process.execPath, [cli, '--home', stack.home, ...args], { timeout: 90_000 }, (error, out, err) =>
-      resolve({ code: error ? Number(error.code ?? -1) : 0, out, err }),
-    );
-  });
-const policy = async <T>(...args: string[]) => {
-  const { code, out, err } = await agentgate('--json', 'policy', ...args);
-  return { code, err, answer: JSON.parse(out || '{}') as T };
-};
+const agentgate = createCommand(() => stack.home);
+const policy = <T>(...args: string[]) => agentgate.ask<T>('policy', ...args);
 const call = async (text: string, who = 'demo'): Promise<CallReply> => {
   const known = agents.get(who);
   if (!known) throw new Error(`${who} has no session`);
@@ -64,7 +56,7 @@ const ask = (as: string, agent: string, time: string) =>
 /** One operator asks, and another the same. */
 const except = async (agent: string, time: string) => {
   const first = await ask('operator', agent, time);
-  expect(first, first.err).toMatchObject({ code: 0, answer: { status: 'pending_second' } });
+  expect(first).toMatchObject({ code: 0, answer: { status: 'pending_second' } });
   return ask('night', agent, time);
 };
 
@@ -82,7 +74,7 @@ beforeAll(async () => {
   writeFileSync(file, config(strict));
   bundle = join(stack.dir, 'strict.tar.gz');
   const built = await policy('build', '--config', file, '--bundle-version', '1', '--out', bundle);
-  expect(built.code, built.err).toBe(0);
+  expect(built).toMatchObject({ code: 0 });
 }, 240_000);
 afterAll(async () => {
   await replica?.kill('SIGTERM');
@@ -100,7 +92,7 @@ test('a stricter policy is replayed, watched, activated, explained, and excepted
 
   const html = join(stack.dir, 'report.html');
   const replayed = await policy<ReplayReport>('replay', bundle, '--html', html);
-  expect(replayed, replayed.err).toMatchObject({
+  expect(replayed).toMatchObject({
     code: 2,
     answer: {
       calls: 4,
@@ -112,13 +104,13 @@ test('a stricter policy is replayed, watched, activated, explained, and excepted
   });
   expect(readFileSync(html, 'utf8')).toContain('does not satisfy');
   const ofOther = await policy<ReplayReport>('replay', bundle, '--agent', 'other');
-  expect(ofOther, ofOther.err).toMatchObject({ code: 0, answer: { calls: 1, same: 1 } });
+  expect(ofOther).toMatchObject({ code: 0, answer: { calls: 1, same: 1 } });
   const ofFolder = await policy<ReplayReport>('replay', bundle, '--log', stack.status.log.dir);
-  expect(ofFolder, ofFolder.err).toMatchObject({ code: 2, answer: { calls: 4, changes: { denied: 2 }, refused: 0 } });
+  expect(ofFolder).toMatchObject({ code: 2, answer: { calls: 4, changes: { denied: 2 }, refused: 0 } });
 
   expect((await policy('push', bundle)).code).toBe(0);
   const shadowing = await policy('shadow', '1', '--reason', 'does it hit anybody?');
-  expect(shadowing, shadowing.err).toMatchObject({ code: 0, answer: { status: 'shadowing', version: 1 } });
+  expect(shadowing).toMatchObject({ code: 0, answer: { status: 'shadowing', version: 1 } });
   await eventually('both replicas have the shadow', async () => {
     const { replicas } = await diff();
     return replicas.length === 2 && replicas.every(({ state, version }) => state === 'on' && version === 1);
@@ -148,7 +140,7 @@ test('a stricter policy is replayed, watched, activated, explained, and excepted
   expect(JSON.stringify(seen)).not.toContain('rm -rf');
 
   const activated = await policy('activate', '1', '--reason', 'it hits whom it should');
-  expect(activated, activated.err).toMatchObject({ code: 0 });
+  expect(activated).toMatchObject({ code: 0 });
   const off = await policy('shadow', 'off', '--reason', 'it is active');
   expect(off).toMatchObject({ code: 0, answer: { status: 'off' } });
   await eventually('both are in evidence', () => evidence.all('policy.shadowed').length === 2);
@@ -160,13 +152,13 @@ test('a stricter policy is replayed, watched, activated, explained, and excepted
   const denied = await call('rm -rf');
   expect(denied).toMatchObject({ status: 'denied', code: 'ARGUMENT_NOT_ALLOWED' });
   await decided(denied);
-  const explained = await agentgate('policy', 'explain', denied.evidence?.decided ?? '', '--bundle', bundle);
+  const explained = await agentgate.run('policy', 'explain', denied.evidence?.decided ?? '', '--bundle', bundle);
   expect(explained, explained.err).toMatchObject({ code: 2 });
   expect(explained.out).toMatch(/✗ echoes \(allow\) fails: \/text one_of/);
   expect(explained.out).toContain('an argument that satisfies /text one_of ["hello","goodbye"] of grant echoes');
 
   const added = await except('demo', '10m');
-  expect(added, added.err).toMatchObject({
+  expect(added).toMatchObject({
     code: 0,
     answer: { status: 'added', exception: { by: 'night', asked_by: 'operator', owner: 'the release team' } },
   });
@@ -180,9 +172,9 @@ test('a stricter policy is replayed, watched, activated, explained, and excepted
   expect(await ruleOf(passed as CallReply)).toBe(`exception/${id}`);
   expect(await said('rm -rf', 'other')).toBe('denied ARGUMENT_NOT_ALLOWED');
   const imagined = ['--tool', 'probe/echo', '--args', '{"text":"rm -rf"}', '--bundle', bundle];
-  const standing = await agentgate('policy', 'explain', '--agent', 'demo', ...imagined);
+  const standing = await agentgate.run('policy', 'explain', '--agent', 'demo', ...imagined);
   expect(standing, standing.err).toMatchObject({ code: 0, out: expect.stringContaining(`rule exception/${id}`) });
-  expect((await agentgate('policy', 'explain', '--agent', 'other', ...imagined)).code).toBe(2);
+  expect((await agentgate.run('policy', 'explain', '--agent', 'other', ...imagined)).code).toBe(2);
   const was = stack.pid('policy');
   stack.kill('policy', 'SIGKILL');
   await stack.restarted('policy', was);
@@ -220,7 +212,7 @@ describe('an exception overrides nothing that stops a call', () => {
   test('a kill', async () => {
     expect((await except('bare', '10m')).code).toBe(0);
     await eventually('it passes', async () => (await said('hello', 'bare')) === 'ok OK');
-    expect((await agentgate('kill', 'agent', 'bare', '--reason', 'a test')).code).toBe(0);
+    expect((await agentgate.run('kill', 'agent', 'bare', '--reason', 'a test')).code).toBe(0);
     expect(await said('hello', 'bare')).toBe('killed KILLED_AGENT');
     expect((await except('bare', '10m')).code).toBe(0);
     expect(await said('hello', 'bare')).toBe('killed KILLED_AGENT');
@@ -249,12 +241,12 @@ test('check names grants that never match by file and line, and tools that nobod
     effect: allow
 `,
   );
-  const { code, out } = await agentgate('policy', 'check', '--config', file);
+  const { code, out } = await agentgate.run('policy', 'check', '--config', file);
   expect(code).toBe(2);
   expect(out).toMatch(/dead\.yaml:11: grant typo: no agent: there is no agent dmeo/);
   writeFileSync(file, config().replace('tools: [probe/echo], effect: allow', 'tools: [probe/ehco], effect: allow'));
-  const wrong = await agentgate('policy', 'check', '--config', file);
+  const wrong = await agentgate.run('policy', 'check', '--config', file);
   expect(wrong.out).toMatch(/dead\.yaml:\d+: grant echoes: no tool: no server lists probe\/ehco/);
   expect(wrong.out).toContain('no grant reaches probe/echo');
-  expect((await agentgate('policy', 'check', bundle)).code).toBe(0);
+  expect((await agentgate.run('policy', 'check', bundle)).code).toBe(0);
 });

@@ -1,13 +1,10 @@
-import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { createCommand } from '../command.ts';
 import { eventually } from '../eventually.ts';
 import { type EvidenceReader, readEvidence } from '../evidence-reader.ts';
 import { inbox, type Office, secret, secretOfEnvironment, startOffice } from '../fixtures/office.ts';
 import { type Agent, openAgent } from '../parties.ts';
-
-const cli = fileURLToPath(new URL('../../packages/cli/bin/agentgate.mjs', import.meta.url));
 
 let office: Office;
 let evidence: EvidenceReader;
@@ -212,16 +209,4 @@ test('a result that policy could not see does not reach the agent, and evidence 
   await stack.restarted('policy', was);
 });
 
-const run = (...args: string[]): Promise<{ code: number | null; out: string; err: string }> =>
-  new Promise((resolve) => {
-    const env = { ...process.env, AGENTGATE_HOME: office.stack.home };
-    const child = spawn(process.execPath, [cli, ...args], { stdio: ['ignore', 'pipe', 'pipe'], env, timeout: 30_000 });
-    let [out, err] = ['', ''];
-    child.stdout.on('data', (chunk) => {
-      out += String(chunk);
-    });
-    child.stderr.on('data', (chunk) => {
-      err += String(chunk);
-    });
-    child.on('close', (code) => resolve({ code, out, err }));
-  });
+const { run } = createCommand(() => office.stack.home);

@@ -1,8 +1,7 @@
-import { spawn } from 'node:child_process';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { ToolShown, ToolState } from '@agentgate/contracts';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createCommand } from '../command.ts';
 import { eventually } from '../eventually.ts';
 import { type EvidenceReader, readEvidence } from '../evidence-reader.ts';
 import { testConfig } from '../fixtures/config.ts';
@@ -12,30 +11,15 @@ import { type Stack, startStack } from '../stack.ts';
 
 // The life of a tool's definition, as an operator sees it: by the command line, on the whole project.
 
-const cli = fileURLToPath(new URL('../../packages/cli/bin/agentgate.mjs', import.meta.url));
 let stack: Stack;
 let agent: Agent;
 let session: string;
 let file: string;
 let evidence: EvidenceReader;
 
-const run = (...args: string[]): Promise<{ code: number | null; out: string }> =>
-  new Promise((resolve) => {
-    const env = { ...process.env, AGENTGATE_HOME: stack.home };
-    const child = spawn(process.execPath, [cli, ...args], { stdio: ['ignore', 'pipe', 'pipe'], env, timeout: 30_000 });
-    let out = '';
-    for (const stream of [child.stdout, child.stderr])
-      stream.on('data', (chunk) => {
-        out += String(chunk);
-      });
-    child.on('close', (code) => resolve({ code, out }));
-  });
-const json = async <T>(...args: string[]) => {
-  const { code, out } = await run('--json', ...args);
-  return { code, answer: JSON.parse(out) as T };
-};
+const { run, ask } = createCommand(() => stack.home);
 const states = async () =>
-  new Map((await json<{ tools: ToolState[] }>('tools')).answer.tools.map((one) => [one.tool, one]));
+  new Map((await ask<{ tools: ToolState[] }>('tools')).answer.tools.map((one) => [one.tool, one]));
 const stateOf = (tool: string, state: ToolState['state']) =>
   eventually(`${tool} is ${state}`, async () => {
     const found = (await states()).get(tool);
@@ -92,14 +76,14 @@ test('a tool whose description changes after its first use is quarantined, shown
   expect(people.out).toContain('+   To one address, and a copy to archive@evil.example.\\u{200b}\n');
   expect(people.out).toContain('    Sends a mail.\n');
   expect(people.out).toContain('hidden characters at /description: U+200B');
-  const { answer } = await json<ToolShown>('tools', 'show', 'mail/send');
+  const { answer } = await ask<ToolShown>('tools', 'show', 'mail/send');
   expect(answer).toMatchObject({ state: { why: 'changed' }, accepted: { description: honest.description } });
   const digest = answer.state.offered ?? '';
   expect(people.out).toContain(`agentgate tools accept mail/send --digest ${digest}`);
 
-  const wrong = await json('tools', 'accept', 'mail/send', '--digest', '0'.repeat(64));
+  const wrong = await ask('tools', 'accept', 'mail/send', '--digest', '0'.repeat(64));
   expect(wrong).toEqual({ code: 1, answer: { v: 1, status: 'not_offered' } });
-  const accepted = await json('tools', 'accept', 'mail/send', '--digest', digest, '--reason', 'announced');
+  const accepted = await ask('tools', 'accept', 'mail/send', '--digest', digest, '--reason', 'announced');
   expect(accepted).toEqual({ code: 0, answer: { v: 1, status: 'accepted' } });
   expect(await eventually('it works again', async () => (await call('accepted')).status === 'ok' && 'ok')).toBe('ok');
   expect(await shown()).toEqual(['mail/list', 'mail/send']);
@@ -121,7 +105,7 @@ test('a tool whose description changes after its first use is quarantined, shown
 test('a rejected definition is refused, and the one before it works again once the server is back at it', async () => {
   tell(file, [honest, other]);
   const { offered = '' } = await stateOf('mail/send', 'quarantined');
-  expect((await json('tools', 'reject', 'mail/send', '--digest', offered)).code).toBe(0);
+  expect((await ask('tools', 'reject', 'mail/send', '--digest', offered)).code).toBe(0);
   expect((await stateOf('mail/send', 'rejected')).by).toBe('operator');
   expect(await call('rejected')).toMatchObject({ code: 'TOOL_QUARANTINED' });
   tell(file, [hostile, other]);
