@@ -116,7 +116,7 @@ afterAll(async () => {
 const roles = async () =>
   (await db.run("SELECT rolname FROM pg_roles WHERE rolname LIKE 'ag\\_%'")).map((r) => String(r.rolname));
 const query = (session: string, tool: string, sql: string, who = demo) => who.call(session, tool, { sql });
-const { run, ask } = createCommand(() => stack.home);
+const { run, ask } = createCommand(() => stack.home, 60_000);
 
 describe('a lease for one call', () => {
   test('works for what it is for, is refused by the database for more, and is gone after', async () => {

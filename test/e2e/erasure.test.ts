@@ -24,7 +24,7 @@ beforeAll(async () => {
 });
 afterAll(() => stack?.stop());
 
-const { run } = createCommand(() => stack.home);
+const { run } = createCommand(() => stack.home, 90_000);
 const told = (name: 'evidence.disclosed' | 'evidence.erased' | 'evidence.released') =>
   eventually(`${name} is in EVIDENCE`, () => evidence.all(name)[0]);
 const disclosed = async (event: string): Promise<DisclosuresAnswer> => {

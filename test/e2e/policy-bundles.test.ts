@@ -24,7 +24,7 @@ let stack: Stack;
 let agent: Agent;
 let session: string;
 
-const { ask } = createCommand(() => stack.home);
+const { ask } = createCommand(() => stack.home, 90_000);
 const policy = (...args: string[]) =>
   ask<Record<string, unknown> & { replicas: { status: string }[] }>('policy', ...args);
 const call = async () => {

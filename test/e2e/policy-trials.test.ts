@@ -34,7 +34,7 @@ let replica: Replica | undefined;
 let evidence: EvidenceReader;
 const agents = new Map<string, { agent: Agent; session: string }>();
 
-const agentgate = createCommand(() => stack.home);
+const agentgate = createCommand(() => stack.home, 90_000);
 const policy = <T>(...args: string[]) => agentgate.ask<T>('policy', ...args);
 const call = async (text: string, who = 'demo'): Promise<CallReply> => {
   const known = agents.get(who);

@@ -48,25 +48,19 @@ export interface Minted {
   user: string;
 }
 
-/** Mints a user with a key of its own, or again for the key in `creds`. `expiresInS` is for users that live as long as one task. */
-export const mintUser = async (opts: {
-  name: string;
-  accountSeed: string;
-  permissions: Permissions;
-  creds?: string;
-  expiresInS?: number;
-}): Promise<Minted> => {
-  const key = opts.creds === undefined ? createUser() : fromSeed(bytes((await parseCreds(bytes(opts.creds))).key));
-  const exp = opts.expiresInS === undefined ? {} : { exp: Math.floor(Date.now() / 1000) + opts.expiresInS };
-  const jwt = await encodeUser(opts.name, key, fromSeed(bytes(opts.accountSeed)), claimsOf(opts.permissions), exp);
-  return { creds: new TextDecoder().decode(fmtCreds(jwt, key)), user: key.getPublicKey() };
-};
-
 export interface WantedUser {
   name: string;
   accountSeed: string;
   permissions: Permissions;
 }
+
+/** Mints a user with a key of its own, or again for the key in `creds`. `expiresInS` is for users that live as long as one task. */
+export const mintUser = async (opts: WantedUser & { creds?: string; expiresInS?: number }): Promise<Minted> => {
+  const key = opts.creds === undefined ? createUser() : fromSeed(bytes((await parseCreds(bytes(opts.creds))).key));
+  const exp = opts.expiresInS === undefined ? {} : { exp: Math.floor(Date.now() / 1000) + opts.expiresInS };
+  const jwt = await encodeUser(opts.name, key, fromSeed(bytes(opts.accountSeed)), claimsOf(opts.permissions), exp);
+  return { creds: new TextDecoder().decode(fmtCreds(jwt, key)), user: key.getPublicKey() };
+};
 
 const mayTheSame = (
   { pub, sub, resp }: { pub?: unknown; sub?: unknown; resp?: unknown },

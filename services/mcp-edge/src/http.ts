@@ -5,6 +5,7 @@ import { AgentGateError, limits, parseStrict } from '@agentgate/contracts';
 import { http, listenOn } from '@agentgate/runtime';
 import { getRequestListener, RequestError } from '@hono/node-server';
 import {
+  type AuthInfo,
   bearerAuthChallengeResponse,
   createMcpHandler,
   hostHeaderValidationResponse,
@@ -74,10 +75,10 @@ export const createMcpHttp = (options: McpHttpOptions): McpHttp => {
     if (new URL(request.url).pathname !== mcpPath)
       return problem(404, INVALID_REQUEST, `there is only ${mcpPath} here`);
     try {
-      const caller = await authenticate(request, options);
+      const authInfo = await authenticate(request, options);
+      const caller = callerIn({ authInfo });
       const parsedBody =
         request.method === 'POST' ? parseStrict(await bodies.read(caller.user, request.body), bounds) : undefined;
-      const authInfo = { token: '', clientId: caller.client.name, scopes: [], extra: withCaller(caller) };
       if (parsedBody) hearCancellation(caller, parsedBody);
       const response = await handler.fetch(request, { authInfo, ...(parsedBody && { parsedBody }) });
       // Holds nothing and opens nothing: it tells the ids of one client from those of another.
@@ -125,25 +126,21 @@ class Unavailable extends Error {
   override readonly name = 'Unavailable';
 }
 
-const authenticate = async (request: Request, { connect }: McpHttpOptions): Promise<McpCaller> => {
-  let connected: Connected | undefined;
-  const verifyAccessToken = async (token: string) => {
-    connected = await connect(token).catch((error: unknown) => {
+/** Who asks, for the SDK to hand on; not the token, which nobody behind this needs. */
+const authenticate = (request: Request, { connect }: McpHttpOptions): Promise<AuthInfo> => {
+  const verifyAccessToken = async (token: string): Promise<AuthInfo> => {
+    const connected = await connect(token).catch((error: unknown) => {
       if (!(error instanceof AgentGateClientError)) throw error;
       const { code, message } = error;
       if (code === 'CREDENTIALS_INVALID') throw new OAuthError(OAuthErrorCode.InvalidToken, message);
       throw new Unavailable(message, { cause: error });
     });
+    const mcpSession = request.headers.get(sessionHeader) ?? undefined;
+    const extra = withCaller({ ...connected, purpose: purposeIn(request), mcpSession });
     // How long it is good NATS knows, which ends the connection.
-    return { token, clientId: connected.client.name, scopes: [], expiresAt: Number.MAX_SAFE_INTEGER };
+    return { token: '', clientId: connected.client.name, scopes: [], expiresAt: Number.MAX_SAFE_INTEGER, extra };
   };
-  await verifyBearerToken(request.headers.get('authorization') ?? '', { verifier: { verifyAccessToken } });
-  if (!connected) throw new Error('a token was verified that nobody connected with');
-  return {
-    ...connected,
-    purpose: purposeIn(request),
-    mcpSession: request.headers.get(sessionHeader) ?? undefined,
-  };
+  return verifyBearerToken(request.headers.get('authorization') ?? '', { verifier: { verifyAccessToken } });
 };
 
 const purposeIn = (request: Request): string | undefined => {

@@ -55,7 +55,7 @@ export const createMcpServer = ({ edge, cancellations, version }: McpServerOptio
 const extraKey = 'caller';
 /** The SDK hands on who was authenticated in a field for it. */
 export const withCaller = (caller: McpCaller): { [extraKey]: McpCaller } => ({ [extraKey]: caller });
-export const callerIn = ({ authInfo }: McpRequestContext): McpCaller => {
+export const callerIn = ({ authInfo }: Pick<McpRequestContext, 'authInfo'>): McpCaller => {
   const caller = authInfo?.extra?.[extraKey];
   if (caller === undefined) throw new Error('a request came through that nobody authenticated');
   return caller as McpCaller;

@@ -1,6 +1,6 @@
 import type { CallReply, ToolListing } from '@agentgate/client';
 import { type CallToolResult, type ContentBlock, isSpecType, type Tool } from '@modelcontextprotocol/server';
-import { clientName } from './tool-names.ts';
+import { clientName, namesOf } from './tool-names.ts';
 
 /** What a client is told beside a result, under this name in its `_meta`. */
 export const replyKey = 'agentgate/reply';
@@ -21,10 +21,10 @@ const isTool = (tool: Tool): boolean =>
   isSpecType.Tool(tool) && ['undefined', 'string'].includes(typeof tool.inputSchema.$schema);
 
 /** What a client can take: one tool of another form would cost it the whole list, and two of one name what reads the list for it. */
-export const toTools = (listed: readonly ToolListing[]): Tool[] =>
-  [...Map.groupBy(listed.map(toTool), ({ name }) => name).values()]
-    .flatMap((tools) => (tools.length === 1 ? tools : []))
-    .filter(isTool);
+export const toTools = (listed: readonly ToolListing[]): Tool[] => {
+  const names = namesOf(listed.map(({ name }) => name));
+  return listed.map(toTool).filter((tool) => names.get(tool.name)?.length === 1 && isTool(tool));
+};
 
 /** The gate's reply as MCP says it: the tool's own result, or an error that a model can read, with what became of the call in `_meta`. */
 export const toResult = ({ v, reason, result, ...told }: CallReply): CallToolResult => {

@@ -32,6 +32,8 @@ interface Known {
   names: ToolNames;
 }
 
+/** Of a session among those of its agent. */
+const keyOf = ({ purpose }: Caller) => sha256Hex(purpose ?? '');
 /** Of one agent at a time. */
 export const maxSessions = 64;
 /** Nothing ran, and another session is right: this one's time is over, or the gate lost it. */
@@ -55,7 +57,9 @@ export const createMcpEdge = ({ now, callTimeoutMs }: McpEdgeOptions): McpEdge =
     for (const [purpose, { expiresAt }] of sessions) if (expiresAt <= now()) sessions.delete(purpose);
   };
 
-  const open = ({ sessions }: Known, { client, purpose }: Caller, key: string): Promise<Session> => {
+  const open = ({ sessions }: Known, caller: Caller): Promise<Session> => {
+    const { client, purpose } = caller;
+    const key = keyOf(caller);
     if (sessions.size >= maxSessions)
       throw new AgentGateClientError(
         'OVERLOADED',
@@ -78,8 +82,7 @@ export const createMcpEdge = ({ now, callTimeoutMs }: McpEdgeOptions): McpEdge =
   const sessionOf = async (caller: Caller): Promise<Session> => {
     const known = knownOf(caller.user);
     forgetExpired(known);
-    const key = sha256Hex(caller.purpose ?? '');
-    const { id, expiresAt } = await (known.sessions.get(key)?.opened ?? open(known, caller, key));
+    const { id, expiresAt } = await (known.sessions.get(keyOf(caller))?.opened ?? open(known, caller));
     return caller.client.session(id, expiresAt);
   };
   /** Does it once more in another session where this one is gone. */
@@ -94,9 +97,9 @@ export const createMcpEdge = ({ now, callTimeoutMs }: McpEdgeOptions): McpEdge =
     return work(await sessionOf(caller));
   };
   /** Unless another caller did, and opened the next one. */
-  const forget = async ({ user, purpose }: Caller, id: string) => {
-    const { sessions } = knownOf(user);
-    const key = sha256Hex(purpose ?? '');
+  const forget = async (caller: Caller, id: string) => {
+    const { sessions } = knownOf(caller.user);
+    const key = keyOf(caller);
     if ((await sessions.get(key)?.opened)?.id === id) sessions.delete(key);
   };
 
